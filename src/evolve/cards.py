@@ -1,0 +1,109 @@
+"""What is known about a model, an evaluation, a comparison? Plain values that replies, registry, charts and pages share.
+
+All are frozen dataclasses that survive JSON; every figure in them is an `Evidence`. Times are ISO 8601, UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from evolve.evidence import Evidence
+
+Verdict = Literal["edge", "no_edge", "insufficient_data"]
+DataStatus = Literal["current", "stale", "simulated"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataCard:
+    """Which bars went in. fingerprint: sha256 over their content; first/last: ISO dates; notes: what a reader must know."""
+
+    symbol: str
+    timeframe: str
+    source: str
+    fingerprint: str
+    bars: int
+    first: str
+    last: str
+    simulated: bool
+    status: DataStatus
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a trade costs, in basis points of traded notional, per leg."""
+
+    fee_bps: float
+    slippage_bps: float
+    borrow_bps_per_year: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that determines a model, so that it can be built again bit for bit on one machine and lock."""
+
+    model_type: str
+    symbol: str
+    timeframe: str
+    features: tuple[str, ...]
+    hyperparameters: dict[str, Any]
+    horizon_bars: int
+    seed: int
+    folds: int
+    embargo_bars: int
+    first_train_bars: int
+    period_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A trained model: what it is, on which data, and how it did out of sample."""
+
+    model_id: str
+    recipe: Recipe
+    data: DataCard
+    created_at: str
+    code_version: str
+    weights_sha256: str
+    metrics: tuple[Evidence, ...] = ()
+    parent: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RankedRow:
+    """One line of a comparison: a model or a baseline, with its figures by name."""
+
+    rank: int
+    name: str
+    kind: Literal["model", "baseline"]
+    model_id: str | None
+    figures: dict[str, Evidence]
+
+
+@dataclass(frozen=True, slots=True)
+class TrustCard:
+    """Why (not) to believe an evaluation."""
+
+    verdict: Verdict
+    reason: str
+    data: DataCard
+    costs: Costs
+    folds: int
+    out_of_sample_bars: int
+    trials: int
+    baselines: tuple[str, ...]
+    evidence: tuple[Evidence, ...] = ()
+    caveats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """An equity curve for drawing: growth of 1, one value per date."""
+
+    name: str
+    dates: tuple[str, ...]
+    equity: tuple[float, ...]
+    simulated: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,101 @@
+"""What did the user configure? The only place that reads the environment.
+
+Precedence everywhere: argument > environment > default.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from evolve.errors import InvalidRequest
+
+DEFAULT_HOST, DEFAULT_PORT, DEFAULT_DB = "localhost", 6379, 0
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def _env(name: str) -> AliasChoices:
+    return AliasChoices(name, name.lower())
+
+
+class Settings(BaseSettings):
+    """One frozen value. Times are seconds, sizes bytes unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore", str_strip_whitespace=True)
+
+    redis_host: str = Field(DEFAULT_HOST, validation_alias=_env("REDIS_HOST"))
+    redis_port: int = Field(DEFAULT_PORT, ge=1, le=65_535, validation_alias=_env("REDIS_PORT"))
+    redis_db: int = Field(DEFAULT_DB, ge=0, validation_alias=_env("REDIS_DB"))
+    redis_url: str | None = Field(None, validation_alias=_env("REDIS_URL"))
+    redis_username: str | None = Field(None, validation_alias=_env("REDIS_USERNAME"))
+    redis_password: str | None = Field(None, repr=False, validation_alias=_env("REDIS_PASSWORD"))
+    redis_tls: bool = Field(False, validation_alias=_env("REDIS_TLS"))
+    redis_ca_certs: str | None = Field(None, validation_alias=_env("REDIS_CA_CERTS"))
+    log_level: LogLevel = Field("INFO", validation_alias=_env("LOG_LEVEL"))
+    openai_api_key: str | None = Field(None, repr=False, validation_alias=_env("OPENAI_API_KEY"))
+    openai_base_url: str | None = Field(None, validation_alias=_env("OPENAI_BASE_URL"))
+
+    home: Path = Field(default_factory=lambda: user_data_path("evolve"), validation_alias=AliasChoices("EVOLVE_HOME", "home"))
+    log_dir: Path | None = Field(None, validation_alias=AliasChoices("EVOLVE_LOG_DIR", "log_dir"))
+    database_url: str | None = Field(None, validation_alias=AliasChoices("EVOLVE_DATABASE_URL", "database_url"))
+    response_timeout_s: float = Field(30.0, gt=0, validation_alias=AliasChoices("EVOLVE_RESPONSE_TIMEOUT", "response_timeout_s"))
+    lease_s: float = Field(10.0, gt=0.2, validation_alias=AliasChoices("EVOLVE_LEASE_S", "lease_s"))
+    heartbeat_s: float = Field(1.0, gt=0.05, validation_alias=AliasChoices("EVOLVE_HEARTBEAT_S", "heartbeat_s"))
+    drain_s: float = Field(10.0, ge=0, validation_alias=AliasChoices("EVOLVE_DRAIN_S", "drain_s"))
+    done_retention_s: int = Field(86_400, gt=0, validation_alias=AliasChoices("EVOLVE_DONE_RETENTION_S", "done_retention_s"))
+    max_message_bytes: int = Field(8 << 20, gt=0, validation_alias=AliasChoices("EVOLVE_MAX_MESSAGE_BYTES", "max_message_bytes"))
+    max_attempts: int = Field(3, ge=1, validation_alias=AliasChoices("EVOLVE_MAX_ATTEMPTS", "max_attempts"))
+    idle_stop_s: float = Field(1800.0, gt=0, validation_alias=AliasChoices("EVOLVE_IDLE_STOP_S", "idle_stop_s"))
+    simulate: bool = Field(False, validation_alias=AliasChoices("EVOLVE_SIMULATE", "simulate"))
+
+    @classmethod
+    def load(cls, **overrides: object) -> Settings:
+        """Settings from arguments and the environment. Raises InvalidRequest naming the variable that is wrong."""
+        try:
+            return cls(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]).upper() if first["loc"] else "settings"
+            raise InvalidRequest(f"{name} is not valid: {first['msg']} (got {first.get('input')!r})") from None
+
+    @property
+    def redis_is_default(self) -> bool:
+        """True when host, port and db are the documented defaults, which mean "as configured" (see `messaging.connection`)."""
+        return (self.redis_host, self.redis_port, self.redis_db) == (DEFAULT_HOST, DEFAULT_PORT, DEFAULT_DB)
+
+    @cached_property
+    def run_dir(self) -> Path:
+        """Sockets, locks and pid files of this home."""
+        return self.home / "run"
+
+    @property
+    def logs(self) -> Path:
+        """Where log files go: EVOLVE_LOG_DIR, else the checkout's `logs/`, else the home's."""
+        return self.log_dir or (checkout() / "logs" if checkout() else self.home / "logs")  # type: ignore[operator]
+
+    @property
+    def plots(self) -> Path:
+        """Where pictures go: beside the logs."""
+        return self.logs.parent / "plots"
+
+    def service(self, service: str, name: str, default: int) -> int:
+        """A whole number set per service, `EVOLVE_MODEL_BUILDER_SLOTS=2`. Raises InvalidRequest if it is none."""
+        variable = f"EVOLVE_{service}_{name}".upper()
+        text = os.environ.get(variable)
+        if text is None:
+            return default
+        if not text.strip().isdigit():
+            raise InvalidRequest(f"{variable} must be a whole number, not {text!r}")
+        return int(text)
+
+
+def checkout() -> Path | None:
+    """The root of the checkout this code runs from, or None when it was installed."""
+    root = Path(__file__).resolve().parents[2]
+    return root if (root / "pyproject.toml").is_file() and (root / "services").is_dir() else None
