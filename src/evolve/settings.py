@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_data_path
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from evolve.errors import InvalidRequest
@@ -20,39 +20,35 @@ DEFAULT_HOST, DEFAULT_PORT, DEFAULT_DB = "localhost", 6379, 0
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
-def _env(name: str) -> AliasChoices:
-    return AliasChoices(name, name.lower())
-
-
 class Settings(BaseSettings):
     """One frozen value. Times are seconds, sizes bytes unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore", str_strip_whitespace=True)
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, env_prefix="EVOLVE_", extra="ignore", str_strip_whitespace=True)
 
-    redis_host: str = Field(DEFAULT_HOST, validation_alias=_env("REDIS_HOST"))
-    redis_port: int = Field(DEFAULT_PORT, ge=1, le=65_535, validation_alias=_env("REDIS_PORT"))
-    redis_db: int = Field(DEFAULT_DB, ge=0, validation_alias=_env("REDIS_DB"))
-    redis_url: str | None = Field(None, validation_alias=_env("REDIS_URL"))
-    redis_username: str | None = Field(None, validation_alias=_env("REDIS_USERNAME"))
-    redis_password: str | None = Field(None, repr=False, validation_alias=_env("REDIS_PASSWORD"))
-    redis_tls: bool = Field(False, validation_alias=_env("REDIS_TLS"))
-    redis_ca_certs: str | None = Field(None, validation_alias=_env("REDIS_CA_CERTS"))
-    log_level: LogLevel = Field("INFO", validation_alias=_env("LOG_LEVEL"))
-    openai_api_key: str | None = Field(None, repr=False, validation_alias=_env("OPENAI_API_KEY"))
-    openai_base_url: str | None = Field(None, validation_alias=_env("OPENAI_BASE_URL"))
+    redis_host: str = Field(DEFAULT_HOST, validation_alias="REDIS_HOST")
+    redis_port: int = Field(DEFAULT_PORT, ge=1, le=65_535, validation_alias="REDIS_PORT")
+    redis_db: int = Field(DEFAULT_DB, ge=0, validation_alias="REDIS_DB")
+    redis_url: str | None = Field(None, validation_alias="REDIS_URL")
+    redis_username: str | None = Field(None, validation_alias="REDIS_USERNAME")
+    redis_password: str | None = Field(None, repr=False, validation_alias="REDIS_PASSWORD")
+    redis_tls: bool = Field(False, validation_alias="REDIS_TLS")
+    redis_ca_certs: str | None = Field(None, validation_alias="REDIS_CA_CERTS")
+    log_level: LogLevel = Field("INFO", validation_alias="LOG_LEVEL")
+    openai_api_key: str | None = Field(None, repr=False, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
 
-    home: Path = Field(default_factory=lambda: user_data_path("evolve"), validation_alias=AliasChoices("EVOLVE_HOME", "home"))
-    log_dir: Path | None = Field(None, validation_alias=AliasChoices("EVOLVE_LOG_DIR", "log_dir"))
-    database_url: str | None = Field(None, validation_alias=AliasChoices("EVOLVE_DATABASE_URL", "database_url"))
-    response_timeout_s: float = Field(30.0, gt=0, validation_alias=AliasChoices("EVOLVE_RESPONSE_TIMEOUT", "response_timeout_s"))
-    lease_s: float = Field(10.0, gt=0.2, validation_alias=AliasChoices("EVOLVE_LEASE_S", "lease_s"))
-    heartbeat_s: float = Field(1.0, gt=0.05, validation_alias=AliasChoices("EVOLVE_HEARTBEAT_S", "heartbeat_s"))
-    drain_s: float = Field(10.0, ge=0, validation_alias=AliasChoices("EVOLVE_DRAIN_S", "drain_s"))
-    done_retention_s: int = Field(86_400, gt=0, validation_alias=AliasChoices("EVOLVE_DONE_RETENTION_S", "done_retention_s"))
-    max_message_bytes: int = Field(8 << 20, gt=0, validation_alias=AliasChoices("EVOLVE_MAX_MESSAGE_BYTES", "max_message_bytes"))
-    max_attempts: int = Field(3, ge=1, validation_alias=AliasChoices("EVOLVE_MAX_ATTEMPTS", "max_attempts"))
-    idle_stop_s: float = Field(1800.0, gt=0, validation_alias=AliasChoices("EVOLVE_IDLE_STOP_S", "idle_stop_s"))
-    simulate: bool = Field(False, validation_alias=AliasChoices("EVOLVE_SIMULATE", "simulate"))
+    home: Path = Field(default_factory=lambda: user_data_path("evolve"))
+    log_dir: Path | None = Field(None)
+    database_url: str | None = Field(None)
+    response_timeout_s: float = Field(30.0, gt=0, validation_alias="EVOLVE_RESPONSE_TIMEOUT")
+    lease_s: float = Field(10.0, gt=0.2)
+    heartbeat_s: float = Field(1.0, gt=0.05)
+    drain_s: float = Field(10.0, ge=0)
+    done_retention_s: int = Field(86_400, gt=0)
+    max_message_bytes: int = Field(8 << 20, gt=0)
+    max_attempts: int = Field(3, ge=1)
+    idle_stop_s: float = Field(1800.0, gt=0)
+    simulate: bool = Field(False)
 
     @classmethod
     def load(cls, **overrides: object) -> Settings:
