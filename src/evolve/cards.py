@@ -72,6 +72,51 @@ class ModelCard:
 
 
 @dataclass(frozen=True, slots=True)
+class Curve:
+    """An equity curve for drawing: growth of 1, one value per date; thinned to a few hundred points."""
+
+    name: str
+    dates: tuple[str, ...]
+    equity: tuple[float, ...]
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrustCard:
+    """Why (not) to believe an evaluation. trials: distinct recipes ever tried on this symbol, which the gate deflates by."""
+
+    verdict: Verdict
+    reason: str
+    data: DataCard
+    costs: Costs
+    folds: int
+    out_of_sample_bars: int
+    trials: int
+    ledger_position: int
+    baselines: tuple[str, ...]
+    evidence: tuple[Evidence, ...] = ()
+    caveats: tuple[str, ...] = ()
+    reproduce: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationCard:
+    """One model on one stretch of bars, out of sample and net of costs. overall_score in [0, 1]: see docs/evaluation.md."""
+
+    evaluation_id: str
+    model_id: str
+    symbol: str
+    timeframe: str
+    period: str
+    overall_score: float | None
+    metrics: dict[str, Evidence]
+    in_period: dict[str, Evidence]
+    trust: TrustCard
+    created_at: str
+    curves: tuple[Curve, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RankedRow:
     """One line of a comparison: a model or a baseline, with its figures by name."""
 
@@ -83,27 +128,54 @@ class RankedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class TrustCard:
-    """Why (not) to believe an evaluation."""
-
-    verdict: Verdict
+class Winner:
+    model_id: str
     reason: str
-    data: DataCard
-    costs: Costs
-    folds: int
-    out_of_sample_bars: int
-    trials: int
-    baselines: tuple[str, ...]
-    evidence: tuple[Evidence, ...] = ()
-    caveats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """An equity curve for drawing: growth of 1, one value per date."""
+class ComparisonCard:
+    """Models and baselines side by side on the same bars and costs. winner: None unless one earned it."""
 
-    name: str
-    dates: tuple[str, ...]
-    equity: tuple[float, ...]
-    simulated: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
+    symbol: str
+    timeframe: str
+    period: str
+    winner: Winner | None
+    verdict: Verdict
+    reason: str
+    rows: tuple[RankedRow, ...]
+    trust: TrustCard
+    curves: tuple[Curve, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlotCard:
+    """One slot of a parsed question. origin: stated by the user, inherited, default or inferred."""
+
+    value: str | int | None
+    origin: Literal["stated", "inherited", "default", "inferred"]
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCard:
+    """What a question got: everything a terminal, page or program needs to show it. figures: all of it, by evidence id."""
+
+    answer_id: str
+    query: str
+    intent: str
+    headline: str
+    verdict: Verdict | None
+    data_status: DataStatus | None
+    slots: dict[str, SlotCard]
+    rows: tuple[RankedRow, ...]
+    trust: TrustCard | None
+    figures: tuple[Evidence, ...]
+    commentary: tuple[str, ...]
+    curves: tuple[Curve, ...]
+    disclaimer: str
+    reproduce: str
+    recipe: dict[str, Any] = field(default_factory=dict)
+    missing: tuple[dict[str, str], ...] = ()
+    plot: str | None = None
+    created_at: str = ""

@@ -41,14 +41,6 @@ class EvolveError(Exception):
         self.message = message
         self.details = details
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Exceptions cross process borders (job process → front); plain pickling would drop the details.
-        return (_rebuild, (type(self), self.message, self.details))
-
-
-def _rebuild(cls: type[EvolveError], message: str, details: dict[str, Any]) -> EvolveError:
-    return cls(message, **details)
-
 
 class BadRequest(EvolveError):
     code = "invalid_request"

@@ -16,8 +16,10 @@ MAX_BYTES = 10 << 20  # rotated at 10 MiB, five kept: a week of a busy service, 
 KEPT = 5
 
 
-def configure(service: str | None, *, directory: Path | None, level: str) -> None:
+def configure(service: str | None, *, directory: Path | None, level: str, rotate: bool = True) -> None:
     """Log to `<directory>/<service>_service.log`, or to stderr when there is no service.
+
+    rotate: whether this process rotates the file; its job processes only append and follow.
 
     Raises Unavailable when the directory cannot be written.
     """
@@ -27,11 +29,17 @@ def configure(service: str | None, *, directory: Path | None, level: str) -> Non
     else:
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            handler = logging.handlers.RotatingFileHandler(
-                directory / f"{service}_service.log", maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8"
-            )
+            path = directory / f"{service}_service.log"
+            if rotate:
+                handler = logging.handlers.RotatingFileHandler(
+                    path, maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8"
+                )
+            else:
+                handler = logging.handlers.WatchedFileHandler(path, encoding="utf-8")
         except OSError as error:
-            raise Unavailable(f"cannot write logs to {directory}: {error.strerror}; set EVOLVE_LOG_DIR to a writable directory") from None
+            raise Unavailable(
+                f"cannot write logs to {directory}: {error.strerror}; set EVOLVE_LOG_DIR to a writable directory"
+            ) from None
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[

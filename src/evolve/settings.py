@@ -23,7 +23,9 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 class Settings(BaseSettings):
     """One frozen value. Times are seconds, sizes bytes unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, env_prefix="EVOLVE_", extra="ignore", str_strip_whitespace=True)
+    model_config = SettingsConfigDict(
+        frozen=True, populate_by_name=True, env_prefix="EVOLVE_", extra="ignore", str_strip_whitespace=True
+    )
 
     redis_host: str = Field(DEFAULT_HOST, validation_alias="REDIS_HOST")
     redis_port: int = Field(DEFAULT_PORT, ge=1, le=65_535, validation_alias="REDIS_PORT")

@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,9 @@ class Bars:
         """sha256 (hex) over symbol, timeframe and all values: equal bars, equal fingerprint, on any machine."""
         digest = hashlib.sha256(f"{self.symbol}|{self.timeframe}|{self.simulated}|".encode())
         for name in ("time", *FIELDS):
-            digest.update(np.ascontiguousarray(getattr(self, name)).astype("<i8" if name == "time" else "<f8").tobytes())
+            digest.update(
+                np.ascontiguousarray(getattr(self, name)).astype("<i8" if name == "time" else "<f8").tobytes()
+            )
         return digest.hexdigest()
 
     def _check(self) -> None:
@@ -92,26 +95,35 @@ class Bars:
         backwards = np.flatnonzero(np.diff(self.time) <= 0)
         if backwards.size:
             bar = int(backwards[0]) + 1
-            raise DataUnavailable(f"{self.symbol}: bar {bar} ({self.date(bar)}) is not after the one before it; sort and deduplicate")
+            raise DataUnavailable(
+                f"{self.symbol}: bar {bar} ({self.date(bar)}) is not after the one before it; sort and deduplicate"
+            )
         for name in FIELDS[:4]:
             wrong = np.flatnonzero(~(np.isfinite(getattr(self, name)) & (getattr(self, name) > 0)))
             if wrong.size:
                 bar = int(wrong[0])
-                raise DataUnavailable(f"{self.symbol}: {name} of bar {bar} ({self.date(bar)}) is {getattr(self, name)[bar]}; prices must be positive numbers")
+                raise DataUnavailable(
+                    f"{self.symbol}: {name} of bar {bar} ({self.date(bar)}) is {getattr(self, name)[bar]}; prices must be positive numbers"
+                )
         # A relative tolerance: adjusting by a factor rounds high and open differently in the last bits.
         slack = 1e-9 * self.high
         outside = np.flatnonzero(
-            (np.maximum(self.open, self.close) > self.high + slack) | (np.minimum(self.open, self.close) < self.low - slack)
+            (np.maximum(self.open, self.close) > self.high + slack)
+            | (np.minimum(self.open, self.close) < self.low - slack)
         )
         if outside.size:
             bar = int(outside[0])
-            raise DataUnavailable(f"{self.symbol}: open or close of bar {bar} ({self.date(bar)}) lies outside its low … high")
-        negative = np.flatnonzero(self.volume < 0)
+            raise DataUnavailable(
+                f"{self.symbol}: open or close of bar {bar} ({self.date(bar)}) lies outside its low … high"
+            )
+        negative = np.flatnonzero((self.volume < 0) | np.isinf(self.volume))
         if negative.size:
-            raise DataUnavailable(f"{self.symbol}: volume of bar {int(negative[0])} ({self.date(int(negative[0]))}) is negative")
+            raise DataUnavailable(
+                f"{self.symbol}: volume of bar {int(negative[0])} ({self.date(int(negative[0]))}) is negative or infinite"
+            )
 
 
-def _frozen(values: object, kind: type) -> NDArray:
-    array = np.array(values, dtype=kind)
+def _frozen(values: object, kind: type[Any]) -> NDArray[Any]:
+    array: NDArray[Any] = np.array(values, dtype=kind)
     array.setflags(write=False)
     return array

@@ -1,0 +1,3 @@
+"""The base class of every service."""
+
+from evolve.services.base import BaseService as BaseService

@@ -1,0 +1,3 @@
+"""The prompt router service's class."""
+
+from evolve.services.prompt_router import PromptRouterService as PromptRouterService

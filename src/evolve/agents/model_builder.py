@@ -1,0 +1,174 @@
+"""Train a model, test it on bars it has not seen, remember where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from evolve.agents.track_record import (
+    FOLDS,
+    TrackRecord,
+    arrays_of,
+    figures,
+    first_train_bars,
+    forecast_out_of_sample,
+    record_of_forecasts,
+    usable_history,
+)
+from evolve.cards import DataCard, ModelCard, Recipe
+from evolve.clock import SYSTEM_CLOCK, Clock, iso
+from evolve.evidence import EvidenceBook
+from evolve.forecasting.base import BASELINES, HyperValue, forecaster
+from evolve.forecasting.features import resolve, usable
+from evolve.market.bars import Bars
+from evolve.market.calendar import default_costs
+from evolve.market.catalog import Catalog, data_card
+from evolve.market.store import BarStore
+from evolve.memory.artifacts import ArtifactStore
+from evolve.memory.canonical import recipe_hash
+from evolve.memory.database import Database
+from evolve.memory.registry import Registry, model_id_of
+from evolve.memory.trials import Trial, TrialLedger
+from evolve.settings import Settings
+from evolve.version import code_version
+
+Progress = Callable[[str, int, int, str], None]
+CARD_METRICS = ("skill_r2", "relative_mae", "dm_p_value", "direction", "band_coverage", "sharpe", "total_return", "drawdown", "exposure")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOrder:
+    """What to build. timeframe None: the finest with real bars; features empty: the default set."""
+
+    model_type: str
+    symbol: str
+    timeframe: str | None
+    features: tuple[str, ...] = ()
+    hyperparameters: Mapping[str, object] | None = None
+    horizon_bars: int = 1
+    seed: int = 0
+    rebuild: bool = False
+    simulate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    card: ModelCard
+    found: bool
+
+
+class ModelBuilderAgent:
+    def __init__(
+        self,
+        catalog: Catalog,
+        registry: Registry,
+        ledger: TrialLedger,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        workers: int = 1,
+        default_simulate: bool = False,
+    ) -> None:
+        self._catalog = catalog
+        self._registry = registry
+        self._ledger = ledger
+        self._clock = clock
+        self._workers = workers
+        self._simulate = default_simulate
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> ModelBuilderAgent:
+        database = Database.open(settings)
+        return cls(
+            Catalog(BarStore(settings.home)),
+            Registry(database, ArtifactStore.open(settings)),
+            TrialLedger(database),
+            workers=settings.service("model_builder", "workers", 1),
+            default_simulate=settings.simulate,
+        )
+
+    def build(self, order: BuildOrder, *, request_id: str, progress: Progress) -> Built:
+        """The model of this order, trained and tested now unless the same recipe on the same bars is registered.
+
+        Raises InvalidRequest (model type, features, hyperparameters), UnknownSymbol, DataUnavailable, MissingExtra.
+        """
+        family = forecaster(order.model_type)
+        hyperparameters = family.settings(cast("Mapping[str, HyperValue] | None", order.hyperparameters))
+        resolve(order.features)
+        progress("data", 0, 1, f"loading bars of {order.symbol}")
+        bars, shortened = usable_history(
+            self._catalog.load(order.symbol, order.timeframe, simulate=order.simulate or self._simulate)
+        )
+        progress("data", 1, 1, f"{len(bars):,} bars of {bars.symbol} at {bars.timeframe}, to {bars.date(-1)}")
+        features, without = usable(bars, order.features)
+        recipe = Recipe(
+            model_type=family.family,
+            symbol=bars.symbol,
+            timeframe=bars.timeframe,
+            features=() if family.family in BASELINES else features,
+            hyperparameters=dict(hyperparameters),
+            horizon_bars=order.horizon_bars,
+            seed=order.seed,
+            folds=FOLDS,
+            embargo_bars=order.horizon_bars - 1,
+            first_train_bars=first_train_bars(len(bars)),
+        )
+        data = data_card(bars, self._clock.now())
+        if not order.rebuild:
+            found = self._registry.find(recipe_hash(recipe), bars.fingerprint, code_version=code_version())
+            if found is not None:
+                progress("train", 1, 1, f"found {found.model_id}: same recipe, same bars")
+                return Built(found, found=True)
+        return Built(self._train(recipe, bars, data, (*shortened, *without), request_id, progress), found=False)
+
+    def _train(
+        self, recipe: Recipe, bars: Bars, data: DataCard, notes: Sequence[str], request_id: str, progress: Progress
+    ) -> ModelCard:
+        total = recipe.folds + 1  # the walk-forward fits, and the one on all bars that forecasts tomorrow
+
+        def per_fold(done: int, _: int, message: str) -> None:
+            progress("train", done, total, message)
+
+        forecasts = forecast_out_of_sample(bars, recipe, progress=per_fold, workers=self._workers)
+        fitted = forecaster(recipe.model_type).fit(
+            bars,
+            features=recipe.features,
+            hyperparameters=recipe.hyperparameters,
+            horizon_bars=recipe.horizon_bars,
+            seed=recipe.seed,
+        )
+        progress("train", total, total, f"{recipe.model_type}: fitted on all {len(bars):,} bars")
+        model_id = model_id_of(recipe, data_fingerprint=bars.fingerprint, code_version=code_version())
+        record = record_of_forecasts(recipe.model_type, forecasts, bars, default_costs(bars.symbol), model_id=model_id)
+        card = ModelCard(
+            model_id=model_id,
+            recipe=recipe,
+            data=data,
+            created_at=iso(self._clock.now()),
+            code_version=code_version(),
+            weights_sha256="",
+            metrics=tuple(figures(record, bars, EvidenceBook(), names=CARD_METRICS).values()),
+            notes=tuple(dict.fromkeys((*notes, *forecasts.notes, *fitted.notes))),
+        )
+        self._log_trial(recipe, bars, record, request_id)
+        return self._registry.save(
+            card, weights=fitted.to_bytes(), out_of_sample=arrays_of(forecasts), request_id=request_id
+        )
+
+    def _log_trial(self, recipe: Recipe, bars: Bars, record: TrackRecord, request_id: str) -> None:
+        """Every learned model that was tried counts against the best one found; baselines are not candidates."""
+        if recipe.model_type in BASELINES:
+            return
+        deviation = float(record.returns.std(ddof=1)) if len(record.returns) > 1 else 0.0
+        sharpe = float(record.returns.mean()) / deviation if deviation > 0 else None
+        trial = Trial(bars.symbol, recipe_hash(recipe), bars.fingerprint, sharpe)
+        self._ledger.record([trial], request_id=request_id)
+
+    def list(self, *, symbol: str | None, timeframe: str | None, limit: int) -> tuple[ModelCard, ...]:
+        return self._registry.list(symbol=symbol, timeframe=timeframe, limit=limit)
+
+    def get(self, model_id: str) -> ModelCard:
+        return self._registry.get(model_id)
+
+    def delete(self, model_id: str, *, request_id: str) -> None:
+        self._registry.delete(model_id, request_id=request_id)

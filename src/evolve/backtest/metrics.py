@@ -1,0 +1,337 @@
+"""How did it do? Return, risk, and what was paid for it, each with its sample size, or None with the reason.
+
+Returns are simple and net, one fraction per bar (0.01 = 1 %), shape (bars,), risk-free rate taken as zero.
+bars_per_year: how many such bars a year of the venue holds (252 daily bars of a US stock); never guessed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtri, stdtrit
+
+from evolve.backtest.engine import Backtest
+from evolve.backtest.significance import sharpe_standard_error
+from evolve.errors import InvalidRequest
+from evolve.evidence import Unit
+from evolve.statistics.bootstrap import optimal_block_bars, percentile_interval, resampling_weights
+from evolve.statistics.comparison import newey_west_lags, regression_alphas
+from evolve.statistics.metric import Floats, Metric, same_length, series
+
+MetricName = Literal[
+    "total_return",
+    "cagr",
+    "volatility",
+    "sharpe",
+    "sharpe_autocorrelation_corrected",
+    "sortino",
+    "calmar",
+    "drawdown",
+    "drawdown_bars",
+    "win_rate",
+    "profit_factor",
+    "turnover_per_year",
+    "exposure",
+    "costs_paid",
+    "alpha",
+    "beta",
+]
+METRIC_UNITS: dict[MetricName, Unit] = {
+    "total_return": "fraction",
+    "cagr": "fraction",
+    "volatility": "fraction",
+    "sharpe": "ratio",
+    "sharpe_autocorrelation_corrected": "ratio",
+    "sortino": "ratio",
+    "calmar": "ratio",
+    "drawdown": "fraction",
+    "drawdown_bars": "bars",
+    "win_rate": "fraction",
+    "profit_factor": "ratio",
+    "turnover_per_year": "ratio",
+    "exposure": "fraction",
+    "costs_paid": "fraction",
+    "alpha": "fraction",
+    "beta": "ratio",
+}
+
+NO_BARS = "there are no bars"
+FEW = "needs at least two bars"
+STILL = "the returns do not vary"
+# Below this share of the mean size, the spread of returns is rounding: dividing by it gives 10¹⁵, not a Sharpe ratio.
+ROUNDING = 1e-12
+
+
+def performance(
+    backtest: Backtest, *, bars_per_year: float, benchmark_returns: ArrayLike | None = None
+) -> dict[MetricName, Metric]:
+    """Every figure of a backtest by name; `METRIC_UNITS` has their units. Without a benchmark: no alpha and beta."""
+    returns = backtest.returns
+    figures: dict[MetricName, Metric] = {
+        "total_return": total_return(returns),
+        "cagr": cagr(returns, bars_per_year=bars_per_year),
+        "volatility": annual_volatility(returns, bars_per_year=bars_per_year),
+        "sharpe": sharpe_ratio(returns, bars_per_year=bars_per_year),
+        "sharpe_autocorrelation_corrected": sharpe_ratio_lo(returns, bars_per_year=bars_per_year),
+        "sortino": sortino_ratio(returns, bars_per_year=bars_per_year),
+        "calmar": calmar_ratio(returns, bars_per_year=bars_per_year),
+        "drawdown": max_drawdown(returns),
+        "drawdown_bars": max_drawdown_bars(returns),
+        "win_rate": win_rate(returns),
+        "profit_factor": profit_factor(returns),
+        "turnover_per_year": turnover_per_year(backtest.turnover, bars_per_year=bars_per_year),
+        "exposure": exposure(backtest.quantity),
+        "costs_paid": Metric.of(backtest.costs_paid / backtest.initial_equity, len(returns), "of the initial equity"),
+    }
+    if benchmark_returns is not None:
+        figures["alpha"], figures["beta"] = alpha_beta(returns, benchmark_returns, bars_per_year=bars_per_year)
+    return figures
+
+
+def total_return(returns: ArrayLike) -> Metric:
+    """Growth of the account over all bars, minus one."""
+    sample = series(returns, "returns")
+    if not sample.size:
+        return Metric.undefined(0, NO_BARS)
+    return Metric.of(float(np.prod(1 + sample)) - 1, sample.size)
+
+
+def cagr(returns: ArrayLike, *, bars_per_year: float) -> Metric:
+    """Growth per year, compounded; for less than a year it is an extrapolation, and the note says so."""
+    sample, per_year = _sample(returns, bars_per_year)
+    if not sample.size:
+        return Metric.undefined(0, NO_BARS)
+    growth = float(np.prod(1 + sample))
+    if growth <= 0 or (sample <= -1).any():
+        return Metric.undefined(sample.size, "the account was wiped out")
+    years = sample.size / per_year
+    note = f"extrapolated from {years:.2f} years" if years < 1 else ""
+    return Metric.of(float(np.expm1(np.log(growth) / years)), sample.size, note)
+
+
+def annual_volatility(returns: ArrayLike, *, bars_per_year: float) -> Metric:
+    """Sample standard deviation (ddof=1) times √bars_per_year."""
+    sample, per_year = _sample(returns, bars_per_year)
+    if sample.size < 2:
+        return Metric.undefined(sample.size, FEW)
+    return Metric.of(float(sample.std(ddof=1) * np.sqrt(per_year)), sample.size)
+
+
+def sharpe_ratio(returns: ArrayLike, *, bars_per_year: float, level: float = 0.95) -> Metric:
+    """Annualised Sharpe ratio (ddof=1), with the interval of its asymptotic error.
+
+    Scaling by √bars_per_year assumes independent bars; for autocorrelated returns see `sharpe_ratio_lo`. The error allows for
+    skew and fat tails (Mertens 2002). Source: Sharpe (1994), The Sharpe Ratio, J. Portfolio Management 21(1).
+    """
+    sample, per_year = _sample(returns, bars_per_year)
+    if sample.size < 2:
+        return Metric.undefined(sample.size, FEW)
+    if _is_still(sample):
+        return Metric.undefined(sample.size, STILL)
+    per_bar = float(sample.mean() / sample.std(ddof=1))
+    error = sharpe_standard_error(per_bar, bars=sample.size, skew=skewness(sample), kurtosis=kurtosis(sample))
+    reach = float(ndtri(0.5 + level / 2)) * error
+    year = float(np.sqrt(per_year))
+    return Metric.between(
+        per_bar * year, sample.size, low=(per_bar - reach) * year, high=(per_bar + reach) * year, level=level
+    )
+
+
+def sharpe_ratio_bootstrapped(
+    returns: ArrayLike,
+    *,
+    bars_per_year: float,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    draws: int = 2000,
+    mean_block_bars: float | None = None,
+) -> Metric:
+    """Annualised Sharpe ratio with a stationary-bootstrap percentile interval, which keeps dependence between bars."""
+    sample, per_year = _sample(returns, bars_per_year)
+    plain = sharpe_ratio(sample, bars_per_year=per_year)
+    if plain.value is None:
+        return plain
+    block = optimal_block_bars(sample) if mean_block_bars is None else mean_block_bars
+    n = sample.size
+    # Sums are all that a Sharpe ratio needs, and a resampled sum is a matrix product.
+    moments = np.column_stack([sample, sample**2])
+    sums = np.concatenate(
+        [weights @ moments for weights in resampling_weights(n, draws, mean_block_bars=block, rng=rng)]
+    )
+    mean = sums[:, 0] / n
+    variance = (sums[:, 1] - n * mean**2) / (n - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        replicas = np.where(variance > 0, mean / np.sqrt(variance), np.nan) * np.sqrt(per_year)
+    return percentile_interval(plain.value, replicas, n, level=level)
+
+
+def lo_scale(autocorrelations: ArrayLike, *, bars_per_year: float) -> float:
+    """η(q) = q / √(q + 2 Σ (q − k) ρ_k): what a per-bar Sharpe ratio is multiplied by for a year of q bars.
+
+    autocorrelations: ρ_1, ρ_2, …; those not given count as zero. √q where all are zero. NaN where the implied annual variance
+    is not positive. Source: Lo (2002), The statistics of Sharpe ratios, Financial Analysts Journal 58(4), eq. 20.
+    """
+    rho = series(autocorrelations, "autocorrelations")
+    lag = np.arange(1, rho.size + 1)
+    within = lag < bars_per_year
+    variance = bars_per_year + 2 * float(np.sum((bars_per_year - lag[within]) * rho[within]))
+    return bars_per_year / float(np.sqrt(variance)) if variance > 0 else float("nan")
+
+
+def sharpe_ratio_lo(returns: ArrayLike, *, bars_per_year: float, lags: int | None = None) -> Metric:
+    """Annualised Sharpe ratio corrected for autocorrelation, over `lags` sample autocorrelations.
+
+    lags: `newey_west_lags` when None; all bars_per_year − 1 of them, as for Lo's monthly data, would be mostly noise here.
+    """
+    sample, per_year = _sample(returns, bars_per_year)
+    used = newey_west_lags(sample.size) if lags is None else lags
+    if sample.size < max(3, used + 2):
+        return Metric.undefined(sample.size, f"needs at least {max(3, used + 2)} bars")
+    if _is_still(sample):
+        return Metric.undefined(sample.size, STILL)
+    centred = sample - sample.mean()
+    power = float(centred @ centred)
+    rho = [float(centred[lag:] @ centred[:-lag]) / power for lag in range(1, used + 1)]
+    scale = lo_scale(np.array(rho, dtype=np.float64), bars_per_year=per_year)
+    if not np.isfinite(scale):
+        return Metric.undefined(sample.size, "the autocorrelations imply a negative annual variance")
+    return Metric.of(float(sample.mean() / sample.std(ddof=1)) * scale, sample.size, f"{used} autocorrelations")
+
+
+def sortino_ratio(returns: ArrayLike, *, bars_per_year: float) -> Metric:
+    """Mean over downside deviation below zero (root mean square over all bars), annualised.
+
+    Source: Sortino & Price (1994), Performance measurement in a downside risk framework, J. Investing 3(3).
+    """
+    sample, per_year = _sample(returns, bars_per_year)
+    if sample.size < 2:
+        return Metric.undefined(sample.size, FEW)
+    downside = float(np.sqrt(np.mean(np.minimum(sample, 0) ** 2)))
+    if downside == 0:
+        return Metric.undefined(sample.size, "no bar lost money")
+    return Metric.of(float(sample.mean()) / downside * float(np.sqrt(per_year)), sample.size)
+
+
+def calmar_ratio(returns: ArrayLike, *, bars_per_year: float) -> Metric:
+    """Growth per year over the size of the maximum drawdown. Source: Young (1991), Calmar ratio, Futures 20(1)."""
+    growth, fall = cagr(returns, bars_per_year=bars_per_year), max_drawdown(returns)
+    if growth.value is None:
+        return growth
+    if not fall.value:
+        return Metric.undefined(growth.n, "there was no drawdown")
+    return Metric.of(growth.value / -fall.value, growth.n, growth.note)
+
+
+def max_drawdown(returns: ArrayLike) -> Metric:
+    """The deepest fall from a peak (the initial equity is one), a fraction between −1 and 0."""
+    sample = series(returns, "returns")
+    if not sample.size:
+        return Metric.undefined(0, NO_BARS)
+    return Metric.of(float(_drawdown(sample).min()), sample.size)
+
+
+def max_drawdown_bars(returns: ArrayLike) -> Metric:
+    """Bars from the peak before the maximum drawdown until equity is back at it, or until the last bar."""
+    sample = series(returns, "returns")
+    if not sample.size:
+        return Metric.undefined(0, NO_BARS)
+    depth = _drawdown(sample)
+    if depth.min() == 0:
+        return Metric.of(0, sample.size)
+    trough = int(np.argmin(depth))
+    # `depth` has one entry more than there are bars: entry 0 is the start.
+    peak = int(np.flatnonzero(depth[: trough + 1] == 0)[-1])
+    back = np.flatnonzero(depth[trough:] == 0)
+    if back.size:
+        return Metric.of(trough + int(back[0]) - peak, sample.size)
+    return Metric.of(sample.size - peak, sample.size, "not recovered by the last bar")
+
+
+def win_rate(returns: ArrayLike) -> Metric:
+    """Share of bars with a gain among those with a gain or a loss: bars, not trades."""
+    sample = series(returns, "returns")
+    decided = int(np.sum(sample != 0))
+    if not decided:
+        return Metric.undefined(0, "no bar gained or lost")
+    return Metric.of(float(np.sum(sample > 0)) / decided, decided)
+
+
+def profit_factor(returns: ArrayLike) -> Metric:
+    """Sum of the gains over sum of the losses, by bar."""
+    sample = series(returns, "returns")
+    lost = float(-sample[sample < 0].sum())
+    if lost == 0:
+        return Metric.undefined(sample.size, "no bar lost money")
+    return Metric.of(float(sample[sample > 0].sum()) / lost, sample.size)
+
+
+def turnover_per_year(turnover: ArrayLike, *, bars_per_year: float) -> Metric:
+    """Notional traded a year, in multiples of equity; `turnover`: per bar, as in `Backtest`."""
+    sample, per_year = _sample(turnover, bars_per_year)
+    if not sample.size:
+        return Metric.undefined(0, NO_BARS)
+    return Metric.of(float(sample.sum()) * per_year / sample.size, sample.size)
+
+
+def exposure(quantity: ArrayLike) -> Metric:
+    """Share of bars that closed with a position, long or short."""
+    sample = series(quantity, "quantity")
+    if not sample.size:
+        return Metric.undefined(0, NO_BARS)
+    return Metric.of(float(np.mean(sample != 0)), sample.size)
+
+
+def alpha_beta(
+    returns: ArrayLike, benchmark_returns: ArrayLike, *, bars_per_year: float, level: float = 0.95
+) -> tuple[Metric, Metric]:
+    """Annualised alpha (per bar × bars_per_year) with its HAC interval, and beta, of a regression on the benchmark.
+
+    Source: Jensen (1968), The performance of mutual funds, J. Finance 23(2); Newey & West (1987).
+    """
+    sample, per_year = _sample(returns, bars_per_year)
+    benchmark = series(benchmark_returns, "benchmark_returns")
+    same_length(returns=sample, benchmark_returns=benchmark)
+    n = sample.size
+    if n < 4:
+        return Metric.undefined(n, "needs at least four bars"), Metric.undefined(n, "needs at least four bars")
+    if _is_still(benchmark):
+        return Metric.undefined(n, "the benchmark does not vary"), Metric.undefined(n, "the benchmark does not vary")
+    fit = regression_alphas(sample[:, None], benchmark[:, None])
+    alpha, error = float(fit.alpha[0]) * per_year, float(fit.standard_error[0]) * per_year
+    beta = Metric.of(float(fit.betas[0, 0]), n)
+    if not np.isfinite(error):
+        return Metric.of(alpha, n, "the benchmark explains every bar"), beta
+    reach = float(stdtrit(fit.degrees_of_freedom, 0.5 + level / 2)) * error
+    return Metric.between(alpha, n, low=alpha - reach, high=alpha + reach, level=level), beta
+
+
+def skewness(sample: Floats) -> float:
+    """Third standardised moment (population); 0 for a constant series."""
+    spread = float(sample.std())
+    # Divided before it is raised to a power, which would underflow for tiny returns.
+    return float(np.mean(((sample - sample.mean()) / spread) ** 3)) if spread > 0 else 0.0
+
+
+def kurtosis(sample: Floats) -> float:
+    """Fourth standardised moment (population); 3 for a normal, and for a constant series."""
+    spread = float(sample.std())
+    return float(np.mean(((sample - sample.mean()) / spread) ** 4)) if spread > 0 else 3.0
+
+
+def _drawdown(sample: Floats) -> Floats:
+    """Fall from the highest equity so far, shape (bars + 1,): entry 0 is the start."""
+    equity = np.concatenate([[1.0], np.cumprod(1 + sample)])
+    peak: Floats = np.maximum.accumulate(equity)
+    return equity / peak - 1
+
+
+def _is_still(sample: Floats) -> bool:
+    return bool(sample.std() <= ROUNDING * np.abs(sample).max())
+
+
+def _sample(returns: ArrayLike, bars_per_year: float) -> tuple[Floats, float]:
+    if not bars_per_year > 0:
+        raise InvalidRequest(f"bars_per_year must be positive, not {bars_per_year}")
+    return series(returns, "returns"), float(bars_per_year)

@@ -1,0 +1,181 @@
+"""One asynchronous core for every client: typed requests in, typed replies or errors out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any, TypeVar
+
+from evolve.clock import SYSTEM_CLOCK
+from evolve.errors import EvolveError, Unavailable
+from evolve.messaging.asker import Asker, ProgressCallback
+from evolve.messaging.bus import Bus, Lane
+from evolve.messaging.connection import bus_for
+from evolve.messaging.envelope import RequestEnvelope, load, new_request_id, raise_error
+from evolve.messaging.messages import Reply, Request
+from evolve.messaging.service import load_service
+from evolve.messaging.worker import service_status
+from evolve.services import SERVICES, service_path
+from evolve.settings import Settings
+
+ReplyT = TypeVar("ReplyT", bound=Reply)
+PING_S = 2.0
+DEFAULT_TIMEOUT_S: float = Settings.model_fields["response_timeout_s"].default
+
+
+class AsyncClient:
+    """Asks services from an event loop. Connects at the first request; `async with` closes it."""
+
+    def __init__(
+        self,
+        redis_host: str = "localhost",
+        redis_port: int = 6379,
+        redis_db: int = 0,
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        overrides: dict[str, object] = {}
+        if (redis_host, redis_port, redis_db) != ("localhost", 6379, 0):
+            overrides = {"redis_host": redis_host, "redis_port": redis_port, "redis_db": redis_db}
+        self.settings = settings if settings is not None else Settings.load(**overrides)
+        self._bus: Bus | None = None
+        self._asker: Asker | None = None
+
+    async def ask(
+        self,
+        request: Request[ReplyT],
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+        request_id: str | None = None,
+    ) -> ReplyT:
+        """The typed reply. Raises the typed error of the service, TimedOut, or Unavailable.
+
+        timeout: seconds; default what the request declares, else EVOLVE_RESPONSE_TIMEOUT (30).
+        Cancelling this coroutine withdraws the request, so that the job behind it stops too.
+        """
+        envelope = await self.request(
+            request.service,
+            request.wire_type,
+            request.model_dump(mode="json"),
+            timeout=timeout if timeout is not None else self.timeout_for(type(request)),
+            on_progress=on_progress,
+            request_id=request_id,
+        )
+        raise_error(envelope)
+        return request.reply_type.model_validate(envelope["data"])  # type: ignore[return-value]
+
+    async def request(
+        self,
+        service: str,
+        wire_type: str,
+        data: dict[str, Any],
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+        request_id: str | None = None,
+        wait: bool = True,
+    ) -> dict[str, Any]:
+        """The response envelope, success or error, of any message. With wait=False: which id it was queued under."""
+        service_path(service)
+        asker = self._connected()
+        envelope = RequestEnvelope(
+            type=wire_type,
+            data=data,
+            timestamp=SYSTEM_CLOCK.now(),
+            request_id=request_id or new_request_id(),
+            reply_to=asker.name,
+            sender=asker.name,
+        )
+        lane, id = lane_of(service, wire_type), envelope.request_id or ""
+        if not wait:
+            await self.bus.send(service, lane, envelope.to_bytes(), request_id=id)
+            return {"type": "queued", "service": service, "status": "success", "data": {}, "request_id": id}
+        limit = timeout if timeout is not None else self.settings.response_timeout_s
+        try:
+            return await asker.ask(service, lane, envelope, timeout_s=limit, on_progress=on_progress)
+        except asyncio.CancelledError:
+            with contextlib.suppress(EvolveError):
+                await asyncio.shield(asker.withdraw(service, id))
+            raise
+
+    async def ping(self, service: str, *, timeout: float = PING_S) -> dict[str, Any]:
+        """The first replica's `pong`. Raises Unavailable."""
+        service_path(service)
+        return await self._connected().control(service, "ping", {}, timeout_s=timeout)
+
+    async def status(self, service: str) -> dict[str, Any]:
+        """The `status` envelope; read from the server itself where no replica and no supervisor answers."""
+        service_path(service)
+        try:
+            return await self._connected().control(service, "status", {}, timeout_s=PING_S)
+        except Unavailable:
+            data = await service_status(self.bus, service)
+            return {
+                "type": "status",
+                "service": service,
+                "status": "success",
+                "data": data,
+                "timestamp": SYSTEM_CLOCK.now(),
+            }
+
+    async def late_reply(self, service: str, request_id: str) -> dict[str, Any] | None:
+        """The reply to an earlier request, kept for a day; None while it is not done."""
+        service_path(service)
+        self._connected()
+        raw = await self.bus.stored_reply(service, request_id)
+        return None if raw is None else dict(load(raw, max_bytes=64 << 20))
+
+    async def cancel(self, service: str, request_id: str) -> bool:
+        """Withdraw a request, queued or running. False if it was done already."""
+        service_path(service)
+        return await self._connected().withdraw(service, request_id)
+
+    def timeout_for(self, request: type[Request[Any]]) -> float:
+        """What the user configured, else what this kind of request usually needs."""
+        configured = self.settings.response_timeout_s
+        if configured != DEFAULT_TIMEOUT_S or request.waits is None:
+            return configured
+        return request.waits
+
+    @property
+    def bus(self) -> Bus:
+        self._connected()
+        if self._bus is None:
+            raise Unavailable("the client is closed")
+        return self._bus
+
+    def _connected(self) -> Asker:
+        if self._asker is None:
+            self._bus = bus_for(self.settings)
+            self._asker = Asker(self._bus)
+        return self._asker
+
+    async def close(self) -> None:
+        if self._asker is not None:
+            await self._asker.close()
+            self._asker = None
+        if self._bus is not None:
+            await self._bus.close()
+            self._bus = None
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def requests_of(service: str) -> dict[str, type[Request[Any]]]:
+    """Wire type → request class of a service."""
+    return {name: handler.request for name, handler in load_service(service_path(service)).handlers.items()}
+
+
+def all_requests() -> dict[str, dict[str, type[Request[Any]]]]:
+    """Service → wire type → request class, of every registered service."""
+    return {service: requests_of(service) for service in SERVICES}
+
+
+def lane_of(service: str, wire_type: str) -> Lane:
+    request = requests_of(service).get(wire_type)
+    return "heavy" if request is not None and request.slot == "heavy" else "light"

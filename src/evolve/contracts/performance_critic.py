@@ -1,0 +1,94 @@
+"""What can the performance critic be asked? How good a model is out of sample, net of costs, and which of several is best."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from evolve.cards import ComparisonCard, EvaluationCard
+from evolve.market.types import Period, Symbol, Timeframe
+from evolve.messaging.messages import Reply, Request
+
+ModelId = str
+DEFAULT_METRICS = ("sharpe", "drawdown", "win_rate")
+
+
+class ModelEvaluated(Reply):
+    """`evaluation.metrics` holds the metrics asked for, and the ones every trust card needs."""
+
+    evaluation: EvaluationCard
+
+
+class EvaluateModel(
+    Request[ModelEvaluated],
+    slot="heavy",
+    records=True,
+    waits=600.0,
+    positional=("model_id", "symbol", "timeframe", "period"),
+):
+    """Score one model walk-forward with costs on a symbol's bars.
+
+    symbol, timeframe: null means the model's own. period: the stretch shown and scored; evidence uses all history.
+    """
+
+    model_id: ModelId = Field(min_length=1, max_length=128)
+    symbol: Symbol | None = "BTCUSDT"
+    timeframe: Timeframe | None = "1h"
+    period: Period = "30d"
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    simulate: bool = False
+
+
+class ModelsCompared(Reply):
+    """`comparison.winner` is null unless a model earned it; `comparison.reason` says why either way."""
+
+    comparison: ComparisonCard
+
+
+class CompareModels(
+    Request[ModelsCompared],
+    slot="heavy",
+    records=True,
+    waits=600.0,
+    positional=("model_ids", "symbol", "timeframe", "period"),
+):
+    """Rank models and baselines on the same bars and costs; name a winner only if it beats chance and buy-and-hold.
+
+    ledger_position: count trials as the ledger stood then (0 means now), so that an old answer can be reproduced.
+    """
+
+    model_ids: tuple[ModelId, ...] = Field(min_length=2, max_length=64)
+    symbol: Symbol | None = "BTCUSDT"
+    timeframe: Timeframe | None = "1h"
+    period: Period = "30d"
+    simulate: bool = False
+    ledger_position: int = Field(0, ge=0)
+
+
+class EvaluationHistory(Reply):
+    history: tuple[EvaluationCard, ...]
+    model_id: str
+
+
+class GetEvaluationHistory(Request[EvaluationHistory], positional=("model_id", "limit")):
+    """Past evaluations of a model, newest first."""
+
+    model_id: ModelId = Field(min_length=1, max_length=128)
+    limit: int = Field(10, ge=1, le=1000)
+
+
+class BestModels(Reply):
+    """Latest evaluation of each model, best first by `metric`. Ranked is not proven: see each one's verdict."""
+
+    models: tuple[EvaluationCard, ...]
+    symbol: str
+    timeframe: str
+    metric: str
+
+
+class GetBestModels(Request[BestModels], positional=("symbol", "timeframe", "limit", "metric")):
+    """The best evaluated models of a symbol."""
+
+    symbol: Symbol = "BTCUSDT"
+    timeframe: Timeframe = "1h"
+    limit: int = Field(5, ge=1, le=1000)
+    metric: str = "overall_score"

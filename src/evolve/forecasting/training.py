@@ -1,0 +1,159 @@
+"""How is a neural network trained here? The one training loop of all neural families.
+
+A family brings a torch module and how to call it; this loop brings batches, early stopping on a purged tail, gradient clipping,
+seeds and determinism. torch is imported when something is trained or restored, never before: it takes seconds and 300 MB.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evolve.errors import MissingExtra
+from evolve.forecasting.base import Arrays
+from evolve.forecasting.learned import Samples
+from evolve.market.bars import Floats
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Forward = Callable[["nn.Module", "Tensor"], "Tensor"]
+"""(network, table of shape (rows, window, features)) → forecasts of shape (rows,)."""
+
+GRADIENT_NORM = 1.0  # a batch that holds a crash must not undo an epoch
+PREDICTION_ROWS = 1024  # bounds memory
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How long and how boldly to train. validation_share: the newest share of the rows, on which training is stopped."""
+
+    epochs: int
+    patience: int
+    batch_rows: int
+    learning_rate: float
+    weight_decay: float
+    validation_share: float
+
+
+def require_torch(family: str) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtra(f"{family} needs torch, which is not installed; run `evolve setup torch`", extra="torch")
+
+
+def train(
+    build: Callable[[], nn.Module],
+    forward: Forward,
+    samples: Samples,
+    *,
+    training: Training,
+    purge_bars: int,
+    seed: int,
+) -> nn.Module:
+    """The network with the least squared error on the purged tail of `samples`.
+
+    build is called after seeding, so that weights start the same for one seed. Rows whose target reaches into the tail are left
+    out (purge_bars before it). Deterministic: one thread, seeded order of rows, no dropout state from outside.
+    """
+    import torch
+
+    fit_rows, tail_rows = _purged_tail(samples, share=training.validation_share, purge_bars=purge_bars)
+    with _Deterministic(seed):
+        network = build()
+        table, target = _tensors(samples[fit_rows])
+        tail_table, tail_target = _tensors(samples[tail_rows])
+        optimiser = torch.optim.AdamW(
+            network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+        )
+        order = torch.Generator().manual_seed(seed)
+
+        def loss_on_tail() -> float:
+            return float(((_evaluate(network, forward, tail_table) - tail_target) ** 2).mean())
+
+        # The untrained network competes too: where nothing can be learned, it stays.
+        best_loss, best, stale = loss_on_tail(), deepcopy(network.state_dict()), 0
+        for _ in range(training.epochs):
+            network.train()
+            for rows in torch.split(torch.randperm(len(target), generator=order), training.batch_rows):
+                loss = ((forward(network, table[rows]) - target[rows]) ** 2).mean()
+                optimiser.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss)
+                torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
+                optimiser.step()
+            tail_loss = loss_on_tail()
+            if tail_loss < best_loss:
+                best_loss, best, stale = tail_loss, deepcopy(network.state_dict()), 0
+            else:
+                stale += 1
+                if stale >= training.patience:
+                    break
+        network.load_state_dict(best)
+    return network
+
+
+def forecast(network: nn.Module, forward: Forward, table: Floats) -> Floats:
+    """The network's forecasts, shape (rows,)."""
+    import torch
+
+    with _Deterministic(0):
+        return np.asarray(
+            _evaluate(network, forward, torch.from_numpy(table.astype(np.float32))).numpy(), dtype=np.float64
+        )
+
+
+def weights(network: nn.Module) -> Arrays:
+    return {name: values.detach().numpy() for name, values in network.state_dict().items()}
+
+
+def load_weights(network: nn.Module, arrays: Arrays) -> nn.Module:
+    """`network` with these weights; KeyError for a missing one."""
+    import torch
+
+    network.load_state_dict({name: torch.from_numpy(np.array(arrays[name])) for name in network.state_dict()})
+    return network
+
+
+def _purged_tail(samples: Samples, *, share: float, purge_bars: int) -> tuple[slice, slice]:
+    first_of_tail = len(samples) - max(1, round(share * len(samples)))
+    last_fit_bar = samples.bar[first_of_tail] - purge_bars
+    return slice(0, int(np.searchsorted(samples.bar, last_fit_bar))), slice(first_of_tail, len(samples))
+
+
+def _tensors(samples: Samples) -> tuple[Tensor, Tensor]:
+    import torch
+
+    return torch.from_numpy(samples.table.astype(np.float32)), torch.from_numpy(samples.target.astype(np.float32))
+
+
+def _evaluate(network: nn.Module, forward: Forward, table: Tensor) -> Tensor:
+    import torch
+
+    network.eval()
+    with torch.no_grad():
+        return torch.cat([forward(network, part) for part in torch.split(table, PREDICTION_ROWS)])
+
+
+class _Deterministic:
+    """One thread, seeded, deterministic algorithms; and the caller's random state and threads back afterwards."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __enter__(self) -> None:
+        import torch
+
+        self.threads = torch.get_num_threads()
+        self.state = torch.get_rng_state()
+        torch.set_num_threads(1)
+        torch.manual_seed(self.seed)
+
+    def __exit__(self, *_: object) -> None:
+        import torch
+
+        torch.set_rng_state(self.state)
+        torch.set_num_threads(self.threads)

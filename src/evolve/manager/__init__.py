@@ -1,0 +1,1 @@
+"""Who starts the services, and keeps them running?"""

@@ -1,0 +1,287 @@
+"""ServiceManager: start, stop and look at the services of this home. State survives between calls: the supervisor keeps it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evolve.errors import InvalidRequest, TimedOut, Unavailable, error_for
+from evolve.manager.supervisor import identity, socket_path
+from evolve.messaging import embedded
+from evolve.messaging.connection import server_for
+from evolve.services import SERVICES, service_path
+from evolve.settings import Settings
+
+SUPERVISOR_READY_S = 15.0
+ORDER_S = 60.0  # starting waits 20 s, draining 20 s; anything longer is stuck
+
+
+class ServiceManager:
+    """Starts services through the supervisor of this home, which the first start launches and only `down` ends.
+
+    redis_host, redis_port, redis_db as for every service: the defaults mean "as configured".
+    All methods raise typed errors (`evolve.errors`) and never wait longer than a minute.
+    """
+
+    def __init__(
+        self,
+        redis_host: str = "localhost",
+        redis_port: int = 6379,
+        redis_db: int = 0,
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        overrides: dict[str, object] = {}
+        if (redis_host, redis_port, redis_db) != ("localhost", 6379, 0):
+            overrides = {"redis_host": redis_host, "redis_port": redis_port, "redis_db": redis_db}
+        self.settings = settings if settings is not None else Settings.load(**overrides)
+        self._connection: socket.socket | None = None
+
+    def start_service(self, name: str, replicas: int = 1, *, idle_stop: bool = False) -> dict[str, Any]:
+        """Run `replicas` of a service; returns its status once each answers. Starts nothing twice."""
+        service_path(name)
+        return self._start([name], replicas, idle_stop)
+
+    def start_all_services(self, replicas: int = 1, *, idle_stop: bool = False) -> dict[str, Any]:
+        """Run every service. idle_stop: end all after half an hour without work (what `evolve ask` starts)."""
+        return self._start(list(SERVICES), replicas, idle_stop)
+
+    def stop_service(self, name: str) -> dict[str, Any]:
+        """Drain and end all replicas of a service, also those launched by hand; returns its status."""
+        service_path(name)
+        return self._stop([name])
+
+    def stop_all_services(self) -> dict[str, Any]:
+        return self._stop(list(SERVICES))
+
+    def restart_service(self, name: str) -> dict[str, Any]:
+        """Stop a service and start as many replicas as ran before (at least one)."""
+        running = len(self.get_service_status(name)[name]["pids"])
+        self.stop_service(name)
+        return self.start_service(name, max(1, running))
+
+    def get_service_status(self, name: str | None = None) -> dict[str, Any]:
+        """{service: {status, pids, uptime_s, restarts, log}}; starts nothing."""
+        if name is not None:
+            service_path(name)
+        names = [name] if name is not None else list(SERVICES)
+        if self._connect():
+            return self._services(self._order({"do": "status", "services": names}))
+        return self._status_without_supervisor(names)
+
+    def send_message(self, name: str, type: str, data: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send one request and wait for its response envelope."""
+        from evolve.client.client import ServiceClient
+
+        with ServiceClient(settings=self.settings) as client:
+            return client.send_request(name, type, data or {})
+
+    def get_manager_stats(self) -> dict[str, Any]:
+        """Counts over all services, and which supervisor and server serve this home."""
+        status = self.get_service_status()
+        hello = self._order({"do": "hello"}) if self._connect() else {}
+        return {
+            "total_services": len(status),
+            "running_services": sum(entry["status"] == "running" for entry in status.values()),
+            "replicas": sum(len(entry["pids"]) for entry in status.values()),
+            "restarts": sum(entry["restarts"] for entry in status.values()),
+            "supervisor_pid": hello.get("pid"),
+            "server": hello.get("redis_cli") or server_for(self.settings).redis_cli,
+            "home": str(self.settings.home),
+            "services": status,
+        }
+
+    def up(self, *, redis_port: int = 0, replicas: int = 1) -> dict[str, Any]:
+        """Everything on: the embedded server (on TCP too if a port is given), the supervisor, all services."""
+        if redis_port:
+            if server_for(self.settings).kind != "embedded":
+                raise InvalidRequest(
+                    "a port was given, but REDIS_URL or `evolve config` names a server of your own; unset it"
+                )
+            embedded.ensure(self.settings.home, port=redis_port)
+        return self.start_all_services(replicas)
+
+    def down(self) -> dict[str, Any]:
+        """Everything off: services, supervisor, and the embedded server. Returns what was stopped."""
+        stopped: list[str] = []
+        if self._connect(check=False):
+            running = self._services(self._order({"do": "status"}))
+            stopped = [name for name, entry in running.items() if entry["pids"]]
+            self._order({"do": "stop", "services": list(running)})
+            pid = int(self._order({"do": "hello"})["pid"])
+            self._order({"do": "shutdown"})
+            self.close()
+            _wait_for_end(pid)
+        server = server_for(self.settings).kind == "embedded" and embedded.stop(self.settings.home)
+        return {"stopped": stopped, "embedded_server_stopped": server}
+
+    def close(self) -> None:
+        """Let go of the supervisor; it and the services go on."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> ServiceManager:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- talking to the supervisor ---
+
+    def _start(self, names: Sequence[str], replicas: int, idle_stop: bool) -> dict[str, Any]:
+        if replicas < 1:
+            raise InvalidRequest(f"replicas must be at least 1, not {replicas}")
+        if not self._connect():
+            self._launch_supervisor()
+        return self._services(
+            self._order({"do": "start", "services": list(names), "replicas": replicas, "idle_stop": idle_stop})
+        )
+
+    def _stop(self, names: list[str]) -> dict[str, Any]:
+        if not self._connect():
+            running = self._status_without_supervisor(names)
+            if not any(entry["pids"] for entry in running.values()):
+                return running
+            self._launch_supervisor()  # launched by hand: only a supervisor can wait for their end
+        return self._services(self._order({"do": "stop", "services": names}))
+
+    def _services(self, answer: dict[str, Any]) -> dict[str, Any]:
+        services: dict[str, Any] = answer["services"]
+        return services
+
+    def _connect(self, *, check: bool = True) -> bool:
+        """Whether the supervisor of this home is reached. Raises Unavailable when it runs other code or serves another server."""
+        if self._connection is not None:
+            return True
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(ORDER_S)
+        try:
+            connection.connect(str(socket_path(self.settings.home)))
+        except OSError:
+            connection.close()
+            return False
+        self._connection = connection
+        if check:
+            try:
+                self._refuse_strangers(self._order({"do": "hello"}))
+            except Unavailable:
+                self.close()
+                raise
+        return True
+
+    def _refuse_strangers(self, hello: dict[str, Any]) -> None:
+        ours = identity()
+        if hello["package"] != ours["package"] or hello["code"] != ours["code"]:
+            raise Unavailable(
+                f"services of another checkout or version run in {self.settings.home}: {hello['code']} from {hello['package']}, "
+                f"this is {ours['code']} from {ours['package']}; stop them with `evolve down`, or set EVOLVE_HOME to another directory"
+            )
+        mine = server_for(self.settings).url
+        if hello["server"] != mine:
+            raise Unavailable(
+                f"the services of {self.settings.home} talk to another server than the one asked for; "
+                "stop them with `evolve down`, or set EVOLVE_HOME to another directory"
+            )
+
+    def _launch_supervisor(self) -> None:
+        home = self.settings.home
+        environment = {**os.environ, "EVOLVE_HOME": str(home.absolute()), "EVOLVE_LOG_DIR": str(self.settings.logs)}
+        for variable, value in (
+            ("REDIS_HOST", self.settings.redis_host),
+            ("REDIS_PORT", self.settings.redis_port),
+            ("REDIS_DB", self.settings.redis_db),
+            ("REDIS_URL", self.settings.redis_url),
+        ):
+            if value is not None:
+                environment[variable] = str(value)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "evolve.manager.supervisor"],
+            env=environment,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        end = time.monotonic() + SUPERVISOR_READY_S
+        while time.monotonic() < end:
+            if self._connect():
+                if process.stderr is not None:
+                    process.stderr.close()
+                return
+            if process.poll() not in (None, 0):
+                reason = process.stderr.read().decode(errors="replace").strip() if process.stderr else ""
+                lines = reason.splitlines()
+                raise Unavailable(lines[-1] if lines else "the supervisor ended at once; see its log")
+            time.sleep(0.01)
+        raise Unavailable(f"the supervisor was not ready within {SUPERVISOR_READY_S:g} s; see {self.settings.logs}")
+
+    def _order(self, order: dict[str, Any]) -> dict[str, Any]:
+        if self._connection is None:
+            raise Unavailable("no supervisor runs in this home; start one with `evolve up`")
+        try:
+            self._connection.sendall(json.dumps(order).encode() + b"\n")
+            buffer = bytearray()
+            while not buffer.endswith(b"\n"):
+                chunk = self._connection.recv(65_536)
+                if not chunk:
+                    raise Unavailable("the supervisor ended while it was asked; see logs/supervisor_service.log")
+                buffer += chunk
+        except TimeoutError:
+            self.close()
+            raise TimedOut(
+                f"the supervisor did not answer within {ORDER_S:g} s; see logs/supervisor_service.log"
+            ) from None
+        except OSError as error:
+            self.close()
+            raise Unavailable(f"the supervisor is gone: {error}") from None
+        answer: dict[str, Any] = json.loads(buffer)
+        if "error" in answer:
+            raise error_for(answer["error"]["code"])(answer["error"]["message"])
+        return answer
+
+    def _status_without_supervisor(self, names: list[str]) -> dict[str, Any]:
+        """Services launched by hand announce themselves on the server; without one nothing runs."""
+        from evolve.manager.unsupervised import replicas_by_service
+
+        found = replicas_by_service(self.settings, names)
+        return {
+            name: {
+                "status": "running" if found[name] else "stopped",
+                "pids": [info.pid for info in found[name]],
+                "uptime_s": 0.0,
+                "restarts": 0,
+                "log": str(self.settings.logs / f"{name}_service.log"),
+            }
+            for name in names
+        }
+
+
+def _wait_for_end(pid: int, *, wait_s: float = 30.0) -> None:
+    end = time.monotonic() + wait_s
+    while time.monotonic() < end:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            return
+        if Path("/proc").is_dir() and _is_zombie(pid):
+            return  # our own child, ended; nobody else reads its status
+        time.sleep(0.02)
+    raise TimedOut(f"the supervisor (pid {pid}) did not end within {wait_s:g} s; see its log")
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (OSError, IndexError):
+        return True

@@ -1,0 +1,389 @@
+"""The background process that keeps the services of one home running.
+
+One per home (a lock sees to it). It forks the services' fronts from one preloaded process, restarts those that crash with
+back-off, bridges plain PUBLISH for all services, answers on the control channel for those that are down, and takes orders
+as JSON lines on a Unix socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evolve import logs
+from evolve.errors import EvolveError, Internal, InvalidRequest, Unavailable
+from evolve.messaging import embedded
+from evolve.messaging.bridge import Bridge
+from evolve.messaging.bus import Lane, control_channel
+from evolve.messaging.connection import bus_for, server_for
+from evolve.messaging.envelope import dump, error_response, load, new_request_id, read_request, response
+from evolve.messaging.forkserver import Child, ForkServer, launch
+from evolve.messaging.messages import Request
+from evolve.messaging.service import Service, load_service
+from evolve.messaging.sockets import make_private, private_socket
+from evolve.messaging.worker import service_status
+from evolve.services import SERVICES, service_path
+from evolve.settings import Settings
+from evolve.version import code_version
+
+READY_S = 20.0
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 30.0
+STEADY_S = 60.0  # a replica that ran this long was healthy: the next crash starts the back-off anew
+FRONT_PRELOAD = ("evolve.messaging.worker",)
+
+
+def socket_path(home: Path) -> Path:
+    return private_socket(home / "run", "supervisor.sock")
+
+
+def identity() -> dict[str, str]:
+    """Which code runs: services of another checkout or version must not share a home."""
+    return {"code": code_version(), "package": str(Path(__file__).resolve().parents[1]), "python": sys.executable}
+
+
+@dataclass
+class _Replica:
+    child: Child
+    started: float
+
+
+@dataclass
+class _Supervised:
+    """What is wanted of one service, and what runs."""
+
+    wanted: int = 0
+    replicas: list[_Replica] = field(default_factory=list)
+    restarts: int = 0
+    failures: int = 0
+    started: float = 0.0
+    last_error: str = ""
+
+
+class Supervisor:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._bus = bus_for(settings)
+        self._server = server_for(settings)
+        self._services: dict[str, _Supervised] = {name: _Supervised() for name in SERVICES}
+        self._nursery = ForkServer(preload=(*FRONT_PRELOAD, *(path.partition(":")[0] for path in SERVICES.values())))
+        self._jobs_socket = private_socket(settings.home / "run", "jobs.sock")
+        self._jobs: Any = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ending = asyncio.Event()
+        self._last_use = time.monotonic()
+        self._idle_stop = False
+        self._log = logs.logger(service="supervisor")
+
+    async def serve(self) -> None:
+        home = self._settings.home
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ending.set)
+        path = socket_path(home)
+        path.unlink(missing_ok=True)
+        orders = await asyncio.start_unix_server(self._take_orders, path=str(path))
+        path.chmod(0o600)
+        bridges = [
+            Bridge(self._bus, name, self._lane_of, max_bytes=self._settings.max_message_bytes) for name in SERVICES
+        ]
+        tasks = [asyncio.create_task(bridge.serve()) for bridge in bridges]
+        tasks += [asyncio.create_task(self._answer_for_the_stopped()), asyncio.create_task(self._watch_idleness())]
+        self._log.info("supervisor started", pid=os.getpid(), server=self._server.redis_cli)
+        try:
+            await self._ending.wait()
+        finally:
+            orders.close()
+            await asyncio.gather(*(self._stop(name) for name in SERVICES), return_exceptions=True)
+            for task in [*tasks, *self._tasks]:
+                task.cancel()
+            await asyncio.gather(*tasks, *self._tasks, return_exceptions=True)
+            await self._nursery.close()
+            if self._jobs is not None:
+                self._jobs.terminate()
+                await asyncio.to_thread(self._jobs.wait)
+            await self._bus.close()
+            path.unlink(missing_ok=True)
+            self._log.info("supervisor stopped")
+
+    # --- orders ---
+
+    async def _take_orders(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                self._last_use = time.monotonic()
+                try:
+                    order = load(line, max_bytes=1 << 20)
+                    answer = await self._obey(order)
+                except EvolveError as error:
+                    answer = {"error": {"code": error.code, "message": error.message}}
+                except Exception as error:  # noqa: BLE001 - one bad order must not end the supervisor
+                    self._log.exception("order failed")
+                    answer = {
+                        "error": {"code": Internal.code, "message": f"the supervisor failed: {error!r}; see its log"}
+                    }
+                writer.write(dump(answer) + b"\n")
+                await writer.drain()
+        except (ConnectionError, BrokenPipeError):
+            pass  # the caller left; what it ordered goes on
+        finally:
+            writer.close()
+
+    async def _obey(self, order: dict[str, Any]) -> dict[str, Any]:
+        name = order.get("do")
+        if name == "hello":
+            return {**identity(), "pid": os.getpid(), "server": self._server.url, "redis_cli": self._server.redis_cli}
+        if name == "start":
+            names = order["services"]
+            replicas = int(order.get("replicas") or 1)
+            self._idle_stop = bool(order.get("idle_stop")) and (self._idle_stop or not self._any_wanted())
+            await asyncio.gather(*(self._start(service, replicas) for service in names))
+            self._start_job_server()
+            return await self._status(names)
+        if name == "stop":
+            await asyncio.gather(*(self._stop(service) for service in order["services"]))
+            return await self._status(order["services"])
+        if name == "status":
+            return await self._status(order.get("services") or list(SERVICES))
+        if name == "shutdown":
+            self._ending.set()
+            return {"stopping": True}
+        raise InvalidRequest(f"the supervisor has no order {name!r}")
+
+    def _any_wanted(self) -> bool:
+        return any(service.wanted for service in self._services.values())
+
+    async def _start(self, name: str, replicas: int) -> None:
+        """Run `replicas` of a service; returns once each answers."""
+        service_path(name)
+        supervised = self._services[name]
+        running = await self._bus.replicas(name)
+        ours = {replica.child.pid for replica in supervised.replicas}
+        foreign = [info for info in running if info.pid not in ours and info.state == "running"]
+        missing = replicas - len(supervised.replicas) - len(foreign)
+        supervised.wanted = max(supervised.wanted, len(supervised.replicas)) + max(0, missing)
+        supervised.started = supervised.started or time.time()
+        await asyncio.gather(*(self._launch(name) for _ in range(missing)))
+        await self._until_ready(name, len(foreign) + len(supervised.replicas))
+
+    async def _launch(self, name: str) -> None:
+        supervised = self._services[name]
+        child = await self._nursery.spawn(
+            "evolve.messaging.worker:front",
+            {
+                "service_path": service_path(name),
+                "settings": self._settings.model_dump(mode="json"),
+                "job_server": str(self._jobs_socket),
+            },
+            death_signal=signal.SIGTERM,
+        )
+        replica = _Replica(child, time.monotonic())
+        supervised.replicas.append(replica)
+        self._spawn(self._watch(name, replica))
+
+    async def _watch(self, name: str, replica: _Replica) -> None:
+        """Wait for a replica's end; start another if it crashed."""
+        status = await replica.child.exited
+        replica.child.connection.close()
+        supervised = self._services[name]
+        supervised.replicas.remove(replica)
+        if status == 0 or len(supervised.replicas) >= supervised.wanted:
+            # It was told to stop: by us, or by a `stop` message on its control channel.
+            supervised.wanted = min(supervised.wanted, len(supervised.replicas))
+            if not supervised.wanted:
+                supervised.started = 0.0
+            return
+        if time.monotonic() - replica.started > STEADY_S:
+            supervised.failures = 0
+        pause = min(BACKOFF_FIRST_S * 2**supervised.failures, BACKOFF_MAX_S)
+        supervised.failures += 1
+        supervised.restarts += 1
+        supervised.last_error = f"a replica ended with status {status}"
+        self._log.error("replica crashed", name=name, status=status, restart_in_s=pause)
+        await asyncio.sleep(pause)
+        if len(supervised.replicas) < supervised.wanted and not self._ending.is_set():
+            await self._launch(name)
+
+    async def _until_ready(self, name: str, count: int) -> None:
+        end = time.monotonic() + READY_S
+        while time.monotonic() < end:
+            alive = [info for info in await self._bus.replicas(name) if info.state == "running"]
+            if len(alive) >= count:
+                return
+            supervised = self._services[name]
+            if supervised.failures >= 3:
+                break
+            await asyncio.sleep(0.02)
+        raise Unavailable(
+            f"{name} was not ready within {READY_S:g} s ({self._services[name].last_error or 'it does not answer'}); "
+            f"see {self._settings.logs / f'{name}_service.log'}"
+        )
+
+    async def _stop(self, name: str) -> None:
+        """Drain all replicas of a service, launched by us or by hand; returns once they are gone."""
+        supervised = self._services[name]
+        supervised.wanted = 0
+        for replica in list(supervised.replicas):
+            replica.child.kill(signal.SIGTERM)
+        with contextlib.suppress(Unavailable):
+            stop = dump({"type": "stop", "data": {}, "timestamp": time.time(), "from": "supervisor"})
+            await self._bus.publish_control(name, stop)
+        end = time.monotonic() + self._settings.drain_s + 10.0
+        while time.monotonic() < end:
+            try:
+                alive = await self._bus.replicas(name)
+            except Unavailable:
+                alive = []
+            if not alive and not supervised.replicas:
+                break
+            await asyncio.sleep(0.02)
+        for replica in list(supervised.replicas):
+            self._log.error("replica did not drain in time; killed", name=name, pid=replica.child.pid)
+            replica.child.kill()
+
+    async def _status(self, names: list[str]) -> dict[str, Any]:
+        return {"services": {name: await self._status_of(name) for name in names}}
+
+    async def _status_of(self, name: str) -> dict[str, Any]:
+        service_path(name)
+        supervised = self._services[name]
+        replicas = await self._bus.replicas(name)
+        pids = sorted({info.pid for info in replicas} | {replica.child.pid for replica in supervised.replicas})
+        if any(info.state == "running" for info in replicas):
+            status = "running"
+        elif replicas:
+            status = "stopping"
+        elif supervised.wanted:
+            status = "crashed" if supervised.failures else "starting"
+        else:
+            status = "stopped"
+        return {
+            "status": status,
+            "pids": pids,
+            "uptime_s": round(time.time() - supervised.started, 1) if supervised.started and pids else 0.0,
+            "restarts": supervised.restarts,
+            "log": str(self._settings.logs / f"{name}_service.log"),
+        }
+
+    # --- in the background ---
+
+    def _start_job_server(self) -> None:
+        """One warm process for the heavy work of all services, imported in the background once they are ready."""
+        if self._jobs is not None and self._jobs.poll() is None:
+            return
+        preload = ["evolve.messaging.jobs"]
+        for path in SERVICES.values():
+            cls: type[Service] = load_service(path)
+            preload += [cls.__module__, *cls.preload]
+        log = open(self._settings.logs / "job_server.log", "ab")  # noqa: SIM115 - handed to the process
+        with log:
+            self._jobs = launch(["--listen", str(self._jobs_socket)], tuple(dict.fromkeys(preload)), stderr=log)
+
+    def _lane_of(self, service: str, wire_type: str) -> Lane:
+        handler = load_service(SERVICES[service]).handlers.get(wire_type)
+        request: type[Request[Any]] | None = handler.request if handler else None
+        return "heavy" if request is not None and request.slot == "heavy" else "light"
+
+    async def _answer_for_the_stopped(self) -> None:
+        names = {control_channel(name): name for name in SERVICES}
+        while True:
+            try:
+                async for channel, raw in self._bus.listen(list(names)):
+                    if channel:
+                        self._spawn(self._answer_control(names[channel], raw))
+            except Unavailable:
+                await asyncio.sleep(0.5)
+
+    async def _answer_control(self, name: str, raw: bytes) -> None:
+        if await self._bus.replicas(name):
+            return  # it answers for itself
+        try:
+            message = read_request(raw, max_bytes=self._settings.max_message_bytes)
+            if message.type == "start":
+                await self._start(name, 1)
+            elif message.type == "cancel" and message.sender != "withdraw":
+                await self._bus.withdraw(name, str(message.data.get("request_id", "")))
+            elif message.type not in ("status", "stop"):
+                return
+            if message.sender == "supervisor":
+                return
+            answer = response(
+                name, "status", await service_status(self._bus, name), at=time.time(), request_id=message.request_id
+            )
+            reply_to = message.reply_to
+        except EvolveError as error:
+            answer = error_response(name, error, request_type=None, at=time.time(), request_id=None)
+            reply_to = None
+        await self._bus.report(name, reply_to, dump(answer))
+
+    async def _watch_idleness(self) -> None:
+        """End everything after a set idle time, if only a question started it."""
+        while True:
+            await asyncio.sleep(min(5.0, self._settings.idle_stop_s / 4))
+            with contextlib.suppress(Unavailable):
+                queues = await asyncio.gather(*(self._bus.queue(name) for name in SERVICES))
+                if any(queue.queued for queue in queues):
+                    self._last_use = time.monotonic()
+            if self._idle_stop and time.monotonic() - self._last_use > self._settings.idle_stop_s:
+                self._log.info("idle; stopping")
+                await asyncio.gather(*(self._stop(name) for name in SERVICES))
+                if self._server.kind == "embedded":
+                    await self._bus.close()
+                    await asyncio.to_thread(embedded.stop, self._settings.home)
+                self._ending.set()
+                return
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._log.error("background step failed", error=repr(task.exception()))
+
+
+def main() -> int:
+    """Run the supervisor of this home in the foreground; returns at once when another holds the lock."""
+    settings = Settings.load()
+    run = settings.home / "run"
+    try:
+        make_private(run)
+        make_private(socket_path(settings.home).parent)
+        logs.configure("supervisor", directory=settings.logs, level=settings.log_level)
+    except EvolveError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    lock = os.open(run / "supervisor.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return 0  # another one was faster; whoever started us talks to that
+    (run / "supervisor.pid").write_text(f"{os.getpid()}\n")
+
+    async def serve() -> None:
+        await Supervisor(settings).serve()
+
+    try:
+        asyncio.run(serve())
+    except EvolveError as error:
+        logs.logger(service="supervisor").error("stopped", error=error.message)
+        print(error.message, file=sys.stderr)
+        return 1
+    finally:
+        os.close(lock)
+    return 0
+
+
+__all__ = ["Supervisor", "identity", "main", "new_request_id", "socket_path"]
+
+if __name__ == "__main__":
+    sys.exit(main())

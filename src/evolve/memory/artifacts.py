@@ -1,0 +1,125 @@
+"""Is this file the one that was written? Files named by their content: what is read back is what was stored, or an error.
+
+Bytes, JSON and arrays (npz without pickle, ever). Equal content is one file, so storing twice is storing once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evolve.errors import InvalidRequest, Unavailable
+from evolve.memory.canonical import canonical_json
+from evolve.settings import Settings
+
+
+class ArtifactStore:
+    """Files under `<root>/<first two hex digits>/<sha256>`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @classmethod
+    def open(cls, settings: Settings) -> ArtifactStore:
+        return cls(settings.home.absolute() / "artifacts")
+
+    def put_bytes(self, content: bytes) -> str:
+        """Store and return the sha256 (hex). Written whole or not at all. Raises Unavailable when it cannot be written."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        if not self.holds(sha256):  # a damaged file of that name is replaced
+            _write_atomically(self.path(sha256), content)
+        return sha256
+
+    def put_json(self, value: object) -> str:
+        return self.put_bytes(canonical_json(value).encode())
+
+    def put_arrays(self, arrays: Mapping[str, NDArray[np.generic]]) -> str:
+        """Store named arrays. Raises InvalidRequest for arrays of Python objects, which only pickle could hold."""
+        objects = [name for name, array in arrays.items() if array.dtype.hasobject]
+        if objects:
+            raise InvalidRequest(
+                f"array {objects[0]!r} holds Python objects; store numbers, booleans or fixed-width text"
+            )
+        buffer = io.BytesIO()
+        # Sorted, uncompressed, and without times: equal arrays give equal bytes, whatever zlib the machine has.
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name in sorted(arrays):
+                with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, np.asarray(arrays[name], order="C"), allow_pickle=False)
+        return self.put_bytes(buffer.getvalue())
+
+    def get_bytes(self, sha256: str) -> bytes:
+        """The content. Raises Unavailable when the file is missing or its content no longer has that hash."""
+        path = self.path(sha256)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            raise Unavailable(
+                f"artifact {sha256[:12]}… is missing from {self.root}; build the model again to store it anew"
+            ) from None
+        except OSError as error:
+            raise Unavailable(f"cannot read {path}: {error.strerror}; mend its permissions or disk") from None
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise Unavailable(
+                f"{path} is damaged: its content does not have the hash in its name; build the model again to store it anew"
+            )
+        return content
+
+    def get_json(self, sha256: str) -> object:
+        return json.loads(self.get_bytes(sha256))
+
+    def get_arrays(self, sha256: str) -> dict[str, NDArray[np.generic]]:
+        content = self.get_bytes(sha256)
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        except (ValueError, zipfile.BadZipFile, AttributeError) as error:
+            raise Unavailable(f"artifact {sha256[:12]}… is no set of arrays ({error}); build the model again") from None
+
+    def holds(self, sha256: str) -> bool:
+        """True when the file is there and undamaged."""
+        try:
+            self.get_bytes(sha256)
+        except Unavailable:
+            return False
+        return True
+
+    def path(self, sha256: str) -> Path:
+        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+            raise InvalidRequest(f"{sha256!r} is not the sha256 of an artifact: 64 hex digits")
+        return self.root / sha256[:2] / sha256
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = None
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
+            temporary = file.name
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        # The name is on disk only once its directory is.
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        if temporary is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+        raise Unavailable(
+            f"cannot write {path.parent}: {error.strerror}; free space or set EVOLVE_HOME to a directory that you can write"
+        ) from None

@@ -1,0 +1,114 @@
+"""What do the rows look like? The tables of the newest schema version, as queries see them.
+
+They are created and changed only by `migrations`; a test holds the two equal. Values are TEXT, INTEGER and DOUBLE PRECISION only; JSON is
+canonical text; times are Unix seconds. Every `id` grows in the order of commits.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, Integer, MetaData, Table, Text, UniqueConstraint
+
+metadata = MetaData()
+
+
+def _text(name: str, *, nullable: bool = False, primary_key: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=nullable, primary_key=primary_key)
+
+
+def _id() -> Column[int]:
+    return Column("id", Integer, primary_key=True)
+
+
+schema_version = Table(
+    "schema_version",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("applied_at", Float, nullable=False),
+    _text("code_version"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _id(),
+    _text("service"),
+    _text("request_id"),
+    _text("request_type"),
+    _text("asked_by"),
+    _text("inputs"),
+    _text("outcome"),
+    _text("status"),
+    _text("error_code", nullable=True),
+    _text("data_hash", nullable=True),
+    _text("code_version"),
+    Column("seed", Integer, nullable=True),
+    _text("parent", nullable=True),
+    Column("started_at", Float, nullable=False),
+    Column("finished_at", Float, nullable=False),
+    UniqueConstraint("service", "request_id"),
+)
+
+decision_symbols = Table(
+    "decision_symbols",
+    metadata,
+    Column("decision_id", Integer, primary_key=True),
+    _text("symbol", primary_key=True),
+)
+
+models = Table(
+    "models",
+    metadata,
+    _id(),
+    _text("model_id"),
+    _text("recipe_hash"),
+    _text("data_fingerprint"),
+    _text("code_version"),
+    _text("symbol"),
+    _text("timeframe"),
+    _text("model_type"),
+    _text("card"),
+    _text("weights_sha256"),
+    _text("out_of_sample_sha256"),
+    _text("request_id"),
+    Column("deleted_at", Float, nullable=True),
+    _text("deleted_by", nullable=True),
+    UniqueConstraint("model_id"),
+    UniqueConstraint("request_id"),
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    _id(),
+    _text("request_id"),
+    _text("model_id"),
+    _text("symbol"),
+    _text("timeframe"),
+    _text("evaluation"),
+    UniqueConstraint("request_id", "model_id"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    _id(),
+    _text("answer_id"),
+    _text("request_id"),
+    _text("question"),
+    _text("document"),
+    Column("trial_position", Integer, nullable=False),
+    Column("answered_at", Float, nullable=False),
+    UniqueConstraint("answer_id"),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    _id(),
+    _text("symbol"),
+    _text("recipe_hash"),
+    _text("data_fingerprint"),
+    _text("request_id"),
+    Column("sharpe_per_bar", Float, nullable=True),
+    UniqueConstraint("symbol", "recipe_hash", "data_fingerprint"),
+)

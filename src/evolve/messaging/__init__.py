@@ -1,0 +1,1 @@
+"""How does one process ask another? Knows nothing of trading."""

@@ -1,0 +1,139 @@
+"""How does a message get from who asks to who answers, and back? The port; `redis_bus` and `memory_bus` implement it.
+
+One contract suite (`tests/contracts/`) holds both to the same behaviour. The rules that every implementation keeps:
+
+- A sent message waits until one replica took it, even when none runs yet.
+- A replica *leases* what it took. While it extends the lease nobody else gets the message; when it stops, another does.
+- `finish` is fenced: only the lease's holder can publish a reply, and reply, done-mark and removal happen at once or not.
+- One `request_id` runs once. Sent again, it is answered from the stored reply, or joins the run in progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Lane = Literal["light", "heavy"]
+LANES: tuple[Lane, ...] = ("light", "heavy")
+
+# `run`: do the work. `answered`: it was done before and the stored reply went out. `joined`: it is running, and its reply
+# will go to this asker too. `reused`: the id belongs to other content. `cancelled`: withdrawn before it began. `lost`: the
+# lease lapsed meanwhile, so the message is another's.
+Begin = Literal["run", "answered", "joined", "reused", "cancelled", "lost"]
+
+ALIVE_S = 5.0  # a replica that has not been heard of for this long counts as gone
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message as a replica got it. attempt: 1 at first, higher after a replica died with it.
+
+    named: whether the sender gave the id (then the reply carries it)."""
+
+    service: str
+    lane: Lane
+    entry: str
+    raw: bytes
+    attempt: int = 1
+    request_id: str | None = None
+    named: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaInfo:
+    """A replica as it last described itself. at: server time of that heartbeat, Unix seconds."""
+
+    replica: str
+    pid: int
+    host: str
+    in_flight: int = 0
+    cpu_s: float = 0.0
+    rss_mb: float = 0.0
+    state: str = "running"
+    version: str = ""
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """queued: messages not yet answered, those in work included; oldest_s: age of the oldest; dead: dead letters kept."""
+
+    queued: int = 0
+    oldest_s: float = 0.0
+    dead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    entry: str
+    raw: bytes
+    reason: str
+    attempts: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseReport:
+    """What became of leases that a replica tried to extend: entries of others now, and entries to be stopped."""
+
+    lost: frozenset[str] = field(default_factory=frozenset)
+    cancelled: frozenset[str] = field(default_factory=frozenset)
+
+
+class Bus(Protocol):
+    """Every method raises `Unavailable` when the server cannot be reached or is full."""
+
+    # who asks
+    async def send(self, service: str, lane: Lane, raw: bytes, *, request_id: str, named: bool = True) -> None: ...
+    async def read_replies(
+        self, service: str, reader: str, after: str, *, block_s: float
+    ) -> list[tuple[str, bytes]]: ...
+    async def stored_reply(self, service: str, request_id: str) -> bytes | None: ...
+    async def withdraw(self, service: str, request_id: str) -> bool: ...
+    async def publish_control(self, service: str, raw: bytes) -> int: ...
+    async def replicas(self, service: str) -> list[ReplicaInfo]: ...
+    async def queue(self, service: str) -> QueueState: ...
+    async def dead_letters(self, service: str, limit: int = 100) -> list[DeadLetter]: ...
+
+    # who answers
+    async def open(self, service: str) -> None: ...
+    async def receive(
+        self, service: str, lane: Lane, replica: str, count: int, *, block_s: float
+    ) -> list[Delivery]: ...
+    async def begin(self, delivery: Delivery, replica: str, content_hash: str, reply_to: str | None) -> Begin: ...
+    async def extend(self, service: str, deliveries: Sequence[Delivery], replica: str) -> LeaseReport: ...
+    async def reclaim(self, service: str, lane: Lane, replica: str, *, idle_s: float, count: int) -> list[Delivery]: ...
+    async def release(self, delivery: Delivery, replica: str) -> None: ...
+    async def finish(self, delivery: Delivery, replica: str, reply: bytes) -> bool: ...
+    async def refuse(self, delivery: Delivery, reply: bytes, reply_to: str | None, *, reason: str | None) -> None: ...
+    async def report(self, service: str, reply_to: str | None, event: bytes) -> None: ...
+    async def announce(self, service: str, event: bytes) -> None: ...
+    async def heartbeat(self, service: str, info: ReplicaInfo) -> None: ...
+    async def retire(self, service: str, replica: str) -> None: ...
+
+    # plain publish/subscribe
+    def listen(self, channels: Sequence[str]) -> AsyncIterator[tuple[str, bytes]]: ...
+    async def publish(self, channel: str, raw: bytes) -> int: ...
+
+    # the bridge's lease and entry (see `bridge`)
+    async def hold_bridge(self, service: str, bridge: str, *, lease_s: float) -> bool: ...
+    async def enter(
+        self, service: str, lane: Lane, bridge: str, raw: bytes, *, request_id: str, named: bool, mark: str
+    ) -> bool: ...
+    async def entered_since(self, service: str, since: float) -> list[str]: ...
+    async def now(self) -> float: ...
+
+    async def close(self) -> None: ...
+
+
+def input_channel(service: str) -> str:
+    return f"{service}_input"
+
+
+def output_channel(service: str) -> str:
+    return f"{service}_output"
+
+
+def control_channel(service: str) -> str:
+    return f"{service}_control"

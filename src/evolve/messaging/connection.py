@@ -1,0 +1,110 @@
+"""Which server do we talk to? From settings to a connected client, by the rules of the contract.
+
+REDIS_URL wins. A host, port or db that differs from the defaults is used as given, and never replaced by another server.
+The defaults mean "as configured": the server chosen with `evolve config`, else the embedded one of this home.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from evolve.errors import InvalidRequest
+from evolve.messaging import embedded
+from evolve.messaging.redis_bus import RedisBus
+from evolve.settings import Settings
+
+SOCKET_TIMEOUT_S = 10.0  # longer than any BLOCK we send, shorter than a user's patience
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server to connect to. kind: `embedded` (ours, in this home), `configured` or `given` (the user's own)."""
+
+    url: str
+    kind: str
+
+    @property
+    def redis_cli(self) -> str:
+        """The command line that opens this server, without its password."""
+        if self.url.startswith("unix://"):
+            return f"redis-cli -s {self.url.removeprefix('unix://').partition('?')[0]}"
+        return f"redis-cli -u {_without_password(self.url)}"
+
+
+def server_for(settings: Settings) -> Server:
+    """The server these settings mean. Starts nothing."""
+    if settings.redis_url:
+        return Server(settings.redis_url, "given")
+    if not settings.redis_is_default:
+        return Server(_url(settings), "given")
+    chosen = configured_url(settings.home)
+    if chosen:
+        return Server(chosen, "configured")
+    return Server(f"unix://{embedded.socket_path(settings.home)}?db=0", "embedded")
+
+
+def configured_url(home: Path) -> str | None:
+    """What `evolve config redis URL` stored, or None."""
+    try:
+        return json.loads((home / "config.json").read_text()).get("redis_url") or None
+    except FileNotFoundError:
+        return None
+    except (json.JSONDecodeError, AttributeError, UnicodeDecodeError):
+        raise InvalidRequest(f"{home / 'config.json'} is not JSON; mend it or delete it") from None
+
+
+def client_for(settings: Settings, *, server: Server | None = None) -> Redis:
+    """An asyncio client; connects at the first command. Raises InvalidRequest for a URL that is none."""
+    server = server or server_for(settings)
+    options: dict[str, Any] = {
+        # RESP2: the same answers from Redis 6.2 to 8 and Valkey.
+        "protocol": 2,
+        "socket_timeout": SOCKET_TIMEOUT_S,
+        "socket_connect_timeout": 5.0,
+        # About a second in all: rides over a restart, and still tells the user soon that nobody is there.
+        "retry": Retry(ExponentialBackoff(cap=0.4, base=0.05), retries=4),
+        "health_check_interval": 30,
+    }
+    if settings.redis_username:
+        options["username"] = settings.redis_username
+    if settings.redis_password:
+        options["password"] = settings.redis_password
+    if settings.redis_ca_certs and server.url.startswith("rediss://"):
+        options["ssl_ca_certs"] = settings.redis_ca_certs
+    try:
+        client = Redis(connection_pool=ConnectionPool.from_url(server.url, **options))
+    except ValueError as error:
+        raise InvalidRequest(
+            f"REDIS_URL is not valid: {error}; use redis://host:port/db, rediss://… or unix:///path"
+        ) from None
+    # Answers as the server sent them: the bus reads them itself, and the converters cost a third of a command.
+    client.response_callbacks.clear()
+    return client
+
+
+def bus_for(settings: Settings) -> RedisBus:
+    """The bus these settings mean; starts the embedded server when it is the one meant and down."""
+    server = server_for(settings)
+    if server.kind == "embedded":
+        embedded.ensure(settings.home)
+    return RedisBus(client_for(settings, server=server), done_retention_s=settings.done_retention_s)
+
+
+def _url(settings: Settings) -> str:
+    scheme = "rediss" if settings.redis_tls else "redis"
+    host = f"[{settings.redis_host}]" if ":" in settings.redis_host else settings.redis_host
+    return f"{scheme}://{host}:{settings.redis_port}/{settings.redis_db}"
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    credentials, at, address = rest.rpartition("@")
+    return f"{scheme}://{credentials.partition(':')[0]}{at}{address}" if at else url

@@ -1,0 +1,139 @@
+"""What travels on the wire: JSON envelopes around requests, replies, errors and progress, as the contract lists them."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from evolve.errors import EvolveError, Malformed, TooLarge, error_for
+
+MAX_REQUEST_ID = 128
+# A JSON text of n bytes can hold n/2 elements, each 50–100 bytes once parsed: 10 MB of "[[]]," cost 357 MB and 7 s.
+MAX_ELEMENTS = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEnvelope:
+    """A request on the wire. `deadline` in Unix seconds; `sender` is the wire's `from`."""
+
+    type: str
+    data: dict[str, Any] = field(default_factory=dict)
+    timestamp: float = 0.0
+    request_id: str | None = None
+    parent: str | None = None
+    reply_to: str | None = None
+    deadline: float | None = None
+    sender: str | None = None
+
+    def to_bytes(self) -> bytes:
+        message: dict[str, Any] = {"type": self.type, "data": self.data, "timestamp": self.timestamp}
+        for name in ("request_id", "parent", "reply_to", "deadline"):
+            if getattr(self, name) is not None:
+                message[name] = getattr(self, name)
+        if self.sender is not None:
+            message["from"] = self.sender
+        return dump(message)
+
+    @property
+    def content_hash(self) -> str:
+        """Equal for equal type and data: tells a re-sent request from another one under the same id."""
+        content = orjson.dumps([self.type, self.data], option=orjson.OPT_SORT_KEYS)
+        return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def new_request_id() -> str:
+    return uuid.uuid4().hex
+
+
+def dump(message: object) -> bytes:
+    # NaN and infinity have no JSON; orjson writes null, which the contract reads as "unknown".
+    return orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+
+
+def load(raw: bytes, *, max_bytes: int) -> Any:
+    """The parsed JSON. Raises TooLarge or Malformed before a hostile text costs memory."""
+    if len(raw) > max_bytes:
+        raise TooLarge(f"message of {len(raw):,} bytes is over the limit of {max_bytes:,}")
+    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > MAX_ELEMENTS:
+        raise TooLarge(f"message holds more than {MAX_ELEMENTS:,} elements")
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"message is not JSON: {error}") from None
+
+
+def read_request(raw: bytes, *, max_bytes: int) -> RequestEnvelope:
+    """The envelope in `raw`. Raises Malformed naming the wrong field, or TooLarge."""
+    message = load(raw, max_bytes=max_bytes)
+    if not isinstance(message, dict):
+        raise Malformed(f"message must be a JSON object with a 'type', not {type(message).__name__}")
+    wire_type = message.get("type")
+    if not isinstance(wire_type, str) or not wire_type:
+        raise Malformed('message needs a \'type\', such as {"type": "list_models", "data": {}}')
+    data = message.get("data")
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise Malformed(f"'data' must be an object, not {type(data).__name__}")
+    for name in ("request_id", "parent", "reply_to", "from"):
+        value = message.get(name)
+        if value is not None and (not isinstance(value, str) or not value or len(value) > MAX_REQUEST_ID):
+            raise Malformed(f"'{name}' must be a string of 1 to {MAX_REQUEST_ID} characters")
+    for name in ("timestamp", "deadline"):
+        value = message.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise Malformed(f"'{name}' must be Unix seconds, not {type(value).__name__}")
+    return RequestEnvelope(
+        type=wire_type,
+        data=data,
+        timestamp=float(message.get("timestamp") or 0.0),
+        request_id=message.get("request_id"),
+        parent=message.get("parent"),
+        reply_to=message.get("reply_to"),
+        deadline=message.get("deadline"),
+        sender=message.get("from"),
+    )
+
+
+def response(
+    service: str, wire_type: str, data: dict[str, Any], *, at: float, request_id: str | None
+) -> dict[str, Any]:
+    """A success envelope."""
+    return _reply(service, wire_type, data, "success", at, request_id)
+
+
+def error_response(
+    service: str, error: EvolveError, *, request_type: str | None, at: float, request_id: str | None
+) -> dict[str, Any]:
+    """An error envelope: a sentence to act on, its code, and the type of the request it answers."""
+    data = {**error.details, "error": error.message, "code": error.code, "request": request_type}
+    return _reply(service, "error", data, "error", at, request_id)
+
+
+def progress_event(
+    service: str, stage: str, done: int, total: int, message: str, *, at: float, request_id: str | None
+) -> dict[str, Any]:
+    data = {"stage": stage, "done": done, "total": total, "message": message}
+    return _reply(service, "progress", data, "success", at, request_id)
+
+
+def _reply(
+    service: str, wire_type: str, data: dict[str, Any], status: str, at: float, request_id: str | None
+) -> dict[str, Any]:
+    message = {"type": wire_type, "service": service, "data": data, "status": status, "timestamp": at}
+    if request_id is not None:
+        message["request_id"] = request_id
+    return message
+
+
+def raise_error(message: dict[str, Any]) -> None:
+    """Raise the typed error that an error envelope carries; return for any other."""
+    if message.get("status") != "error":
+        return
+    data = dict(message.get("data") or {})
+    text, code = str(data.pop("error", "the service gave no reason")), str(data.pop("code", "internal"))
+    raise error_for(code)(text, **data)

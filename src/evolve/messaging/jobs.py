@@ -1,0 +1,306 @@
+"""Where does heavy work run? In job processes that can be killed, while the service's front keeps answering.
+
+A job process is forked from a server that imported the libraries before. It runs one request at a time, keeps its agent
+warm for the next, and speaks to its front in length-prefixed JSON frames: `run` comes in; `progress`, `ask` and at last
+`reply` or `error` go out. Cancelling is killing: nothing in the process needs to cooperate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from evolve import logs
+from evolve.errors import EvolveError, Internal, JobDied, TooLarge, error_for
+from evolve.messaging.envelope import RequestEnvelope, dump, load
+from evolve.messaging.forkserver import Child, ForkServer
+from evolve.messaging.messages import Reply, Request
+from evolve.messaging.service import Job, Service, load_service
+from evolve.settings import Settings
+
+MAX_FRAME = 256 << 20
+IDLE_S = 300.0  # a warm process spares seconds of imports; after five minutes its memory matters more
+MAX_RUNS = 200  # then replaced: whatever a library leaks stays bounded
+PROGRESS_INTERVAL_S = 0.05
+LENGTH = struct.Struct("!I")
+
+# (service, data of each request, their replies or errors): how a job's questions reach other services.
+AskMany = Callable[[list[dict[str, Any]], float | None], Awaitable[list[dict[str, Any]]]]
+OnProgress = Callable[[dict[str, Any]], None]
+
+
+class SlotGate:
+    """How many jobs may work at once. A job that waits for another service holds no slot."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self._free = slots
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    async def acquire(self) -> None:
+        # First come, first served, also when a place is free: a waiting job must not starve behind new ones.
+        if self._free > 0 and not self._waiters:
+            self._free -= 1
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                self.release()
+            else:
+                self._waiters.remove(waiter)
+            raise
+
+    async def acquire_some(self) -> int:
+        """Wait for one place, then take all that are free. Returns how many."""
+        await self.acquire()
+        return 1 + self.take_free()
+
+    def take_free(self) -> int:
+        taken, self._free = self._free, 0
+        return taken
+
+    def release(self, places: int = 1) -> None:
+        for _ in range(places):
+            while self._waiters:
+                waiter = self._waiters.popleft()
+                if not waiter.done():
+                    waiter.set_result(None)
+                    break
+            else:
+                self._free += 1
+
+    @contextlib.asynccontextmanager
+    async def lent(self) -> AsyncIterator[None]:
+        """Give the slot away for the time of the block, then wait for one again."""
+        self.release()
+        try:
+            yield
+        finally:
+            await self.acquire()
+
+
+@dataclass
+class _Process:
+    child: Child
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    runs: int = 0
+    idle_since: float = field(default_factory=time.monotonic)
+
+    async def send(self, frame: dict[str, Any]) -> None:
+        raw = dump(frame)
+        self.writer.write(LENGTH.pack(len(raw)) + raw)
+        await self.writer.drain()
+
+    async def receive(self) -> dict[str, Any]:
+        length = LENGTH.unpack(await self.reader.readexactly(LENGTH.size))[0]
+        return dict(load(await self.reader.readexactly(length), max_bytes=MAX_FRAME))
+
+    def close(self) -> None:
+        self.child.kill()
+        self.writer.close()
+
+
+class JobPool:
+    """The job processes of one service's front."""
+
+    def __init__(self, service_path: str, settings: Settings, server: ForkServer) -> None:
+        self._path = service_path
+        self._settings = settings
+        self._server = server
+        self._idle: list[_Process] = []
+        self._all: set[int] = set()
+
+    async def run(
+        self, envelope: RequestEnvelope, attempt: int, *, on_progress: OnProgress, ask_many: AskMany, gate: SlotGate
+    ) -> dict[str, Any]:
+        """The reply's type and data. Raises the job's typed error, or JobDied when its process ended.
+
+        Cancelling this coroutine kills the process.
+        """
+        process = self._idle.pop() if self._idle else await self._spawn()
+        finished = False
+        try:
+            await process.send({"run": asdict(envelope), "attempt": attempt})
+            while True:
+                frame = await process.receive()
+                if "progress" in frame:
+                    on_progress(frame["progress"])
+                elif "ask" in frame:
+                    async with gate.lent():
+                        answers = await ask_many(frame["ask"], frame.get("timeout_s"))
+                    await process.send({"answers": answers})
+                else:
+                    finished = True
+                    break
+        except (asyncio.IncompleteReadError, ConnectionError, BrokenPipeError):
+            raise JobDied(await self._post_mortem(process, envelope.type)) from None
+        finally:
+            process.runs += 1
+            if finished and process.runs < MAX_RUNS:
+                process.idle_since = time.monotonic()
+                self._idle.append(process)
+            else:
+                self._all.discard(process.child.pid)
+                process.close()
+        if "error" in frame:
+            problem = frame["error"]
+            raise error_for(problem["code"])(problem["message"], **problem["details"])
+        return dict(frame["reply"])
+
+    async def _spawn(self) -> _Process:
+        child = await self._server.spawn(
+            "evolve.messaging.jobs:main",
+            {"service_path": self._path, "settings": self._settings.model_dump(mode="json")},
+        )
+        reader, writer = await asyncio.open_connection(sock=child.connection, limit=1 << 20)
+        self._all.add(child.pid)
+        return _Process(child, reader, writer)
+
+    async def _post_mortem(self, process: _Process, what: str) -> str:
+        try:
+            status = await asyncio.wait_for(asyncio.shield(process.child.exited), timeout=2.0)
+        except TimeoutError:
+            return f"the process working on {what} closed its connection and hangs; it was killed"
+        if status == -signal.SIGKILL:
+            return f"the process working on {what} was killed (SIGKILL): usually the machine ran out of memory; ask for less or free some"
+        if status < 0:
+            return f"the process working on {what} died of {signal.Signals(-status).name}; the service goes on"
+        return f"the process working on {what} exited with status {status} without an answer; see the service's log"
+
+    def retire_idle(self) -> None:
+        """End processes nobody needed for a while."""
+        now = time.monotonic()
+        for process in [p for p in self._idle if now - p.idle_since > IDLE_S]:
+            self._idle.remove(process)
+            self._all.discard(process.child.pid)
+            process.close()
+
+    def pids(self) -> list[int]:
+        return sorted(self._all)
+
+    async def close(self) -> None:
+        for process in self._idle:
+            process.close()
+        self._idle.clear()
+        await self._server.close()
+
+
+# --- in the job process ---
+
+
+class _FrameSocket:
+    """Blocking frames over a socket; the job process has no event loop and no second thread."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(True)
+        self._connection = connection
+
+    def send(self, frame: dict[str, Any]) -> None:
+        raw = dump(frame)
+        if len(raw) > MAX_FRAME:
+            raise TooLarge(f"the reply of {len(raw):,} bytes is over the limit of {MAX_FRAME:,}")
+        self._connection.sendall(LENGTH.pack(len(raw)) + raw)
+
+    def receive(self) -> dict[str, Any] | None:
+        head = self._exactly(LENGTH.size)
+        if head is None:
+            return None
+        body = self._exactly(LENGTH.unpack(head)[0])
+        return None if body is None else dict(load(body, max_bytes=MAX_FRAME))
+
+    def _exactly(self, count: int) -> bytes | None:
+        chunks = bytearray()
+        while len(chunks) < count:
+            chunk = self._connection.recv(min(count - len(chunks), 1 << 20))
+            if not chunk:
+                return None
+            chunks += chunk
+        return bytes(chunks)
+
+
+class _ProcessWire:
+    def __init__(self, frames: _FrameSocket) -> None:
+        self._frames = frames
+        self._last: tuple[str, float] = ("", 0.0)
+
+    def progress(self, stage: str, done: int, total: int, message: str) -> None:
+        now = time.monotonic()
+        # A loop may report every microsecond; people and buses need twenty a second, and always the last of a stage.
+        if stage == self._last[0] and now - self._last[1] < PROGRESS_INTERVAL_S and done < total:
+            return
+        self._last = (stage, now)
+        self._frames.send({"progress": {"stage": stage, "done": done, "total": total, "message": message}})
+
+    def ask_all(self, requests: Sequence[Request[Any]], timeout_s: float | None) -> list[Reply | BaseException]:
+        self._frames.send({"ask": [outgoing(request) for request in requests], "timeout_s": timeout_s})
+        frame = self._frames.receive()
+        if frame is None:
+            raise SystemExit(1)  # the front is gone, and with it whoever wanted the answer
+        return [incoming(request, answer) for request, answer in zip(requests, frame["answers"], strict=True)]
+
+
+def outgoing(request: Request[Any]) -> dict[str, Any]:
+    """A request as a frame carries it from a job to its front."""
+    return {
+        "service": request.service,
+        "type": request.wire_type,
+        "slot": request.slot,
+        "data": request.model_dump(mode="json"),
+    }
+
+
+def incoming(request: Request[Any], envelope: dict[str, Any]) -> Reply | BaseException:
+    """The typed reply in a response envelope, or the typed error."""
+    data = dict(envelope.get("data") or {})
+    if envelope.get("status") == "error":
+        text, code = str(data.pop("error", "")), str(data.pop("code", "internal"))
+        return error_for(code)(text, **data)
+    return request.reply_type.model_validate(data)
+
+
+def run_request(service: Service, envelope: RequestEnvelope, job: Job) -> dict[str, Any]:
+    """The frame that answers `envelope`: a reply, a typed error, or `internal` for a bug of ours."""
+    try:
+        request = service.parse(envelope)
+        reply = service.handle(request, job)
+        return {"reply": {"type": reply.wire_type, "data": reply.model_dump(mode="json")}}
+    except EvolveError as error:
+        return {"error": {"code": error.code, "message": error.message, "details": error.details}}
+    except Exception as error:  # noqa: BLE001 - the handler's boundary: a bug becomes an `internal` reply, its traceback is logged
+        logs.logger().exception("handler failed", request_type=envelope.type, request_id=envelope.request_id)
+        bug = Internal(
+            f"{envelope.type} failed by a bug of ours ({type(error).__name__}); its traceback is in the log of {service.name}"
+        )
+        return {"error": {"code": bug.code, "message": bug.message, "details": bug.details}}
+
+
+def main(connection: socket.socket, *, service_path: str, settings: dict[str, Any]) -> int:
+    """A job process's life: requests one after the other, until the front closes the connection."""
+    frames = _FrameSocket(connection)
+    configured = Settings.load(**settings)
+    cls = load_service(service_path)
+    logs.configure(cls.name, directory=configured.logs, level=configured.log_level, rotate=False)
+    service = cls(settings=configured)
+    wire = _ProcessWire(frames)
+    while (frame := frames.receive()) is not None:
+        envelope = RequestEnvelope(**frame["run"])
+        answer = run_request(service, envelope, Job(envelope, wire, int(frame["attempt"])))
+        try:
+            frames.send(answer)
+        except TooLarge as error:
+            frames.send({"error": {"code": error.code, "message": error.message, "details": error.details}})
+        except (BrokenPipeError, ConnectionError):
+            return 0
+    return 0

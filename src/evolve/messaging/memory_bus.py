@@ -1,0 +1,271 @@
+"""The bus inside one process, for unit tests and notebooks. Same rules as `redis_bus`, held to them by the same suite."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import orjson
+
+from evolve.clock import SYSTEM_CLOCK, Clock
+from evolve.messaging.bus import (
+    ALIVE_S,
+    Begin,
+    DeadLetter,
+    Delivery,
+    Lane,
+    LeaseReport,
+    QueueState,
+    ReplicaInfo,
+    control_channel,
+    output_channel,
+)
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Entry:
+    delivery: Delivery
+    added_at: float
+    holder: str | None = None
+    held_at: float = 0.0
+    attempts: int = 0
+
+
+@dataclass
+class _State:
+    content_hash: str | None = None
+    entry: str | None = None
+    state: str = "queued"
+    reply: bytes | None = None
+    readers: set[str] = field(default_factory=set)
+
+
+class MemoryBus:
+    """Create one and share it; `clock` is an argument, so that a test can let leases lapse without waiting."""
+
+    def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._numbers = itertools.count(1)
+        self._queues: dict[tuple[str, Lane], dict[str, _Entry]] = defaultdict(dict)
+        self._states: dict[tuple[str, str], _State] = defaultdict(_State)
+        self._replies: dict[tuple[str, str], list[tuple[str, bytes]]] = defaultdict(list)
+        self._dead: dict[str, list[DeadLetter]] = defaultdict(list)
+        self._replicas: dict[str, dict[str, ReplicaInfo]] = defaultdict(dict)
+        self._listeners: dict[str, list[asyncio.Queue[tuple[str, bytes]]]] = defaultdict(list)
+        self._bridges: dict[str, tuple[str, float]] = {}
+        self._entered: dict[str, deque[tuple[float, str]]] = defaultdict(lambda: deque(maxlen=10_000))
+        self._changed = asyncio.Condition()
+
+    async def send(self, service: str, lane: Lane, raw: bytes, *, request_id: str, named: bool = True) -> None:
+        entry = f"{next(self._numbers)}-0"
+        delivery = Delivery(service, lane, entry, raw, 1, request_id, named)
+        self._queues[service, lane][entry] = _Entry(delivery, self._clock.now())
+        await self._wake()
+
+    async def read_replies(self, service: str, reader: str, after: str, *, block_s: float) -> list[tuple[str, bytes]]:
+        position = int(after.partition("-")[0])
+
+        def new() -> list[tuple[str, bytes]]:
+            return [(id, raw) for id, raw in self._replies[service, reader] if int(id.partition("-")[0]) > position]
+
+        return await self._wait_for(new, block_s)
+
+    async def stored_reply(self, service: str, request_id: str) -> bytes | None:
+        return self._states[service, request_id].reply
+
+    async def withdraw(self, service: str, request_id: str) -> bool:
+        state = self._states[service, request_id]
+        open_still = state.state != "done"
+        if open_still:
+            state.state = "cancelled"
+        await self.publish_control(
+            service, orjson.dumps({"type": "cancel", "data": {"request_id": request_id}, "from": "withdraw"})
+        )
+        return open_still
+
+    async def publish_control(self, service: str, raw: bytes) -> int:
+        return await self.publish(control_channel(service), raw)
+
+    async def replicas(self, service: str) -> list[ReplicaInfo]:
+        now = self._clock.now()
+        return sorted(
+            (info for info in self._replicas[service].values() if now - info.at < ALIVE_S),
+            key=lambda info: info.replica,
+        )
+
+    async def queue(self, service: str) -> QueueState:
+        entries = [entry for lane in ("light", "heavy") for entry in self._queues[service, lane].values()]
+        oldest = min((entry.added_at for entry in entries), default=self._clock.now())
+        return QueueState(len(entries), max(0.0, self._clock.now() - oldest), len(self._dead[service]))
+
+    async def dead_letters(self, service: str, limit: int = 100) -> list[DeadLetter]:
+        return self._dead[service][::-1][:limit]
+
+    async def open(self, service: str) -> None:
+        """Nothing to create: queues exist from their first message."""
+
+    async def receive(self, service: str, lane: Lane, replica: str, count: int, *, block_s: float) -> list[Delivery]:
+        def take() -> list[Delivery]:
+            free = [entry for entry in self._queues[service, lane].values() if entry.holder is None][:count]
+            return [self._lease(entry, replica) for entry in free]
+
+        return await self._wait_for(take, block_s)
+
+    async def begin(self, delivery: Delivery, replica: str, content_hash: str, reply_to: str | None) -> Begin:
+        service = delivery.service
+        queued = self._queues[service, delivery.lane].get(delivery.entry)
+        if queued is None or queued.holder != replica:
+            return "lost"
+        state = self._states[service, delivery.request_id or delivery.entry]
+        if state.content_hash is not None and state.content_hash != content_hash:
+            return "reused"
+        if state.state == "done":
+            await self.report(service, reply_to, state.reply or b"")
+            self._queues[service, delivery.lane].pop(delivery.entry, None)
+            return "answered"
+        queue = self._queues[service, delivery.lane]
+        if state.entry not in (None, delivery.entry) and state.state != "cancelled" and state.entry in queue:
+            if reply_to:
+                state.readers.add(reply_to)
+            queue.pop(delivery.entry, None)
+            return "joined"
+        state.content_hash, state.entry = content_hash, delivery.entry
+        if reply_to:
+            state.readers.add(reply_to)
+        if state.state == "cancelled":
+            return "cancelled"
+        state.state = "running"
+        return "run"
+
+    async def extend(self, service: str, deliveries: Sequence[Delivery], replica: str) -> LeaseReport:
+        lost, cancelled = set(), set()
+        for delivery in deliveries:
+            entry = self._queues[service, delivery.lane].get(delivery.entry)
+            if entry is None or entry.holder != replica:
+                lost.add(delivery.entry)
+                continue
+            entry.held_at = self._clock.now()
+            if self._states[service, delivery.request_id or delivery.entry].state == "cancelled":
+                cancelled.add(delivery.entry)
+        return LeaseReport(frozenset(lost), frozenset(cancelled))
+
+    async def reclaim(self, service: str, lane: Lane, replica: str, *, idle_s: float, count: int) -> list[Delivery]:
+        now = self._clock.now()
+        lapsed = [
+            entry
+            for entry in self._queues[service, lane].values()
+            if entry.holder is not None and now - entry.held_at >= idle_s
+        ]
+        return [self._lease(entry, replica) for entry in lapsed[:count]]
+
+    async def release(self, delivery: Delivery, replica: str) -> None:
+        entry = self._queues[delivery.service, delivery.lane].get(delivery.entry)
+        if entry is not None and entry.holder == replica:
+            entry.held_at, entry.attempts = self._clock.now() - 3600, delivery.attempt - 1
+        await self._wake()
+
+    async def finish(self, delivery: Delivery, replica: str, reply: bytes) -> bool:
+        queue = self._queues[delivery.service, delivery.lane]
+        entry = queue.get(delivery.entry)
+        if entry is None or entry.holder != replica:
+            return False
+        state = self._states[delivery.service, delivery.request_id or delivery.entry]
+        state.state, state.reply = "done", reply
+        del queue[delivery.entry]
+        for reader in state.readers:
+            self._replies[delivery.service, reader].append((f"{next(self._numbers)}-0", reply))
+        await self.publish(output_channel(delivery.service), reply)
+        await self._wake()
+        return True
+
+    async def refuse(self, delivery: Delivery, reply: bytes, reply_to: str | None, *, reason: str | None) -> None:
+        if reason is not None:
+            self._dead[delivery.service].append(
+                DeadLetter(delivery.entry, delivery.raw, reason, delivery.attempt, self._clock.now())
+            )
+        self._queues[delivery.service, delivery.lane].pop(delivery.entry, None)
+        await self.report(delivery.service, reply_to, reply)
+
+    async def report(self, service: str, reply_to: str | None, event: bytes) -> None:
+        await self.publish(output_channel(service), event)
+        if reply_to:
+            self._replies[service, reply_to].append((f"{next(self._numbers)}-0", event))
+            await self._wake()
+
+    async def announce(self, service: str, event: bytes) -> None:
+        await self.publish(output_channel(service), event)
+
+    async def heartbeat(self, service: str, info: ReplicaInfo) -> None:
+        self._replicas[service][info.replica] = replace(info, at=self._clock.now())
+
+    async def retire(self, service: str, replica: str) -> None:
+        self._replicas[service].pop(replica, None)
+
+    async def listen(self, channels: Sequence[str]) -> AsyncIterator[tuple[str, bytes]]:
+        queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
+        for channel in channels:
+            self._listeners[channel].append(queue)
+        try:
+            yield "", b""
+            while True:
+                yield await queue.get()
+        finally:
+            for channel in channels:
+                self._listeners[channel].remove(queue)
+
+    async def publish(self, channel: str, raw: bytes) -> int:
+        for queue in self._listeners[channel]:
+            queue.put_nowait((channel, raw))
+        return len(self._listeners[channel])
+
+    async def hold_bridge(self, service: str, bridge: str, *, lease_s: float) -> bool:
+        holder, until = self._bridges.get(service, (bridge, 0.0))
+        now = self._clock.now()
+        if holder != bridge and until > now:
+            return False
+        self._bridges[service] = (bridge, now + lease_s)
+        return True
+
+    async def enter(
+        self, service: str, lane: Lane, bridge: str, raw: bytes, *, request_id: str, named: bool, mark: str
+    ) -> bool:
+        holder, until = self._bridges.get(service, ("", 0.0))
+        if holder != bridge or until <= self._clock.now():
+            return False
+        self._entered[service].append((self._clock.now(), mark))
+        await self.send(service, lane, raw, request_id=request_id, named=named)
+        return True
+
+    async def entered_since(self, service: str, since: float) -> list[str]:
+        return [mark for at, mark in self._entered[service] if at >= since]
+
+    async def now(self) -> float:
+        return self._clock.now()
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _lease(self, entry: _Entry, replica: str) -> Delivery:
+        entry.holder, entry.held_at = replica, self._clock.now()
+        entry.attempts += 1
+        return replace(entry.delivery, attempt=entry.attempts)
+
+    async def _wake(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _wait_for(self, look: Callable[[], list[T]], block_s: float) -> list[T]:
+        """What `look` finds, waiting at most `block_s` for it to be something."""
+        try:
+            async with asyncio.timeout(block_s), self._changed:
+                while not (found := look()):
+                    await self._changed.wait()
+                return found
+        except TimeoutError:
+            return []

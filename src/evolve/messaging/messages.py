@@ -1,0 +1,143 @@
+"""What can one service ask another? One class per request, one per reply; every surface derives from them.
+
+The wire type is the class name in snake_case: `BuildModel` is sent as `build_model`, `ModelBuilt` answers as `model_built`.
+The service is the module the class stands in: `evolve.contracts.model_builder` → `model_builder`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from evolve.errors import InvalidRequest, UnknownType, nearest
+
+Slot = Literal["inline", "light", "heavy"]
+
+ENVELOPE_FIELDS = frozenset({"type", "service", "data", "status", "timestamp", "request_id"})
+
+
+class Reply(BaseModel):
+    """What a service answers. Its fields become the response's `data` and may not hide an envelope's field."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null", protected_namespaces=())
+    wire_type: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__()  # the class keywords are read below, once pydantic knows the fields
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, *, wire: str | None = None, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        hidden = ENVELOPE_FIELDS & set(cls.model_fields)
+        if hidden:
+            raise TypeError(
+                f"{cls.__name__}: {', '.join(sorted(hidden))} would hide a field of the envelope; rename it"
+            )
+        cls.wire_type = wire or snake_case(cls.__name__)
+
+
+ReplyT = TypeVar("ReplyT", bound=Reply, covariant=True)
+
+
+class Request(BaseModel, Generic[ReplyT]):
+    """What a service can be asked, as `class BuildModel(Request[ModelBuilt])`.
+
+    Class keywords: `client`, the client method's name if it is not the wire type; `positional`, the fields that method
+    takes by position (default: the required ones); `slot`, where the handler runs: `inline` in the service's event loop
+    (microseconds only), `light` in a thread, `heavy` in a process that can be killed; `records`, whether the decision log
+    keeps it; `waits`, whether its client waits longer than the usual response timeout (seconds).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
+    wire_type: ClassVar[str] = ""
+    service: ClassVar[str] = ""
+    reply_type: ClassVar[type[Reply]] = Reply
+    client_method: ClassVar[str] = ""
+    positional: ClassVar[tuple[str, ...]] = ()
+    slot: ClassVar[Slot] = "light"
+    records: ClassVar[bool] = False
+    waits: ClassVar[float | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__()  # the class keywords are read below, once pydantic knows the fields
+
+    @classmethod
+    def __pydantic_init_subclass__(
+        cls,
+        *,
+        wire: str | None = None,
+        service: str | None = None,
+        client: str | None = None,
+        positional: tuple[str, ...] | None = None,
+        slot: Slot = "light",
+        records: bool = False,
+        waits: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if cls.__pydantic_generic_metadata__["origin"] is not None:
+            return  # `Request[ModelBuilt]` itself: a parametrised base, not a message
+        cls.reply_type = _reply_type(cls)
+        cls.wire_type = wire or snake_case(cls.__name__)
+        cls.service = service or cls.__module__.rpartition(".")[2]
+        cls.client_method = client or cls.wire_type
+        required = tuple(name for name, field in cls.model_fields.items() if field.is_required())
+        cls.positional = positional if positional is not None else required
+        cls.slot, cls.records, cls.waits = slot, records, waits
+        unknown = set(cls.positional) - set(cls.model_fields)
+        if unknown:
+            raise TypeError(f"{cls.__name__}: positional names unknown fields {sorted(unknown)}")
+
+
+def _reply_type(cls: type[BaseModel]) -> type[Reply]:
+    for base in cls.__mro__[1:]:
+        arguments = getattr(base, "__pydantic_generic_metadata__", {}).get("args", ())
+        if arguments:
+            return arguments[0]  # type: ignore[no-any-return]
+    raise TypeError(f"{cls.__name__} must name its reply: class {cls.__name__}(Request[…])")
+
+
+def snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def parse_request(service: str, wire_type: str, data: object, known: Iterable[type[Request[Any]]]) -> Request[Any]:
+    """The typed request. Raises UnknownType (with the nearest types) or InvalidRequest (naming field and reason)."""
+    by_type = {cls.wire_type: cls for cls in known}
+    cls = by_type.get(wire_type)
+    if cls is None:
+        close = nearest(wire_type, by_type) or sorted(by_type)
+        raise UnknownType(f"{service} has no request {wire_type!r}; nearest: {', '.join(close)}", known=sorted(by_type))
+    return validated(cls, data)
+
+
+RequestT = TypeVar("RequestT", bound=Request[Any])
+
+
+def validated(cls: type[RequestT], data: object) -> RequestT:
+    """An instance of `cls` from plain data. Raises InvalidRequest naming the first wrong field and what it may be."""
+    if not isinstance(data, dict):
+        raise InvalidRequest(f"data of {cls.wire_type} must be an object, not {type(data).__name__}")
+    try:
+        return cls.model_validate(data)
+    except ValidationError as error:
+        raise InvalidRequest(
+            _explain(cls, error), fields=[".".join(map(str, e["loc"])) for e in error.errors()]
+        ) from None
+
+
+def _explain(cls: type[Request[Any]], error: ValidationError) -> str:
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"])) or "data"
+    if first["type"] == "missing":
+        return f"{cls.wire_type} needs {field!r}"
+    if first["type"] == "extra_forbidden":
+        fields = ", ".join(nearest(field, cls.model_fields) or cls.model_fields) or "it takes none"
+        return f"{cls.wire_type} has no field {field!r}; nearest: {fields}"
+    shown = repr(first["input"])
+    return (
+        f"{cls.wire_type}: {field} is not valid: {first['msg']} (got {shown if len(shown) <= 80 else shown[:77] + '…'})"
+    )

@@ -1,0 +1,23 @@
+"""Which services are there? One line each: name → where its class stands. Importing this imports none of them."""
+
+from __future__ import annotations
+
+from evolve.errors import UnknownService, nearest
+
+SERVICES: dict[str, str] = {
+    "model_builder": "evolve.services.model_builder:ModelBuilderService",
+    "performance_critic": "evolve.services.performance_critic:PerformanceCriticService",
+    "prompt_router": "evolve.services.prompt_router:PromptRouterService",
+    "quant_gpt": "evolve.services.quant_gpt:QuantGPTService",
+}
+
+
+def service_path(name: str) -> str:
+    """`package.module:Class` of a service. Raises UnknownService with the nearest names."""
+    try:
+        return SERVICES[name]
+    except KeyError:
+        close = nearest(name, SERVICES) or sorted(SERVICES)
+        raise UnknownService(
+            f"there is no service {name!r}; nearest: {', '.join(close)}", known=sorted(SERVICES)
+        ) from None

@@ -1,0 +1,72 @@
+"""The base of Evolve's own services: a `Service` that records its decisions before the reply is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evolve.errors import EvolveError
+from evolve.messaging.messages import Reply, Request
+from evolve.messaging.service import Job, Service
+from evolve.version import code_version
+
+if TYPE_CHECKING:
+    from evolve.memory.decisions import DecisionLog
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the decision log should say beside inputs and outcome."""
+
+    symbols: tuple[str, ...] = ()
+    data_hash: str | None = None
+    seed: int | None = None
+
+
+class BaseService(Service):
+    """Requests declared with `records=True` enter the decision log, once per request_id, also when they fail."""
+
+    _log: DecisionLog | None = None
+
+    def facts(self, request: Request[Any], outcome: Reply | EvolveError) -> Facts:
+        """A service that knows data and seed says so."""
+        del outcome
+        symbol = getattr(request, "symbol", None)
+        return Facts(symbols=(symbol,) if symbol else (), seed=getattr(request, "seed", None))
+
+    def record(self, request: Request[Any], job: Job, outcome: Reply | EvolveError, started: float) -> None:
+        if not type(request).records:
+            return
+        from evolve.memory.decisions import Decision
+
+        failed = isinstance(outcome, EvolveError)
+        facts = self.facts(request, outcome)
+        self.decision_log().record(
+            Decision(
+                service=self.name,
+                request_id=job.request_id,
+                request_type=request.wire_type,
+                inputs=request.model_dump(mode="json"),
+                outcome={"error": outcome.message}
+                if isinstance(outcome, EvolveError)
+                else outcome.model_dump(mode="json"),
+                status="error" if failed else "success",
+                code_version=code_version(),
+                started_at=started,
+                finished_at=self.clock.now(),
+                asked_by=job.envelope.sender or "",
+                error_code=outcome.code if isinstance(outcome, EvolveError) else None,
+                data_hash=facts.data_hash,
+                seed=facts.seed,
+                parent=job.envelope.parent,
+                symbols=facts.symbols,
+            )
+        )
+
+    def decision_log(self) -> DecisionLog:
+        if self._log is None:
+            from evolve.memory.database import Database
+            from evolve.memory.decisions import DecisionLog
+
+            self._log = DecisionLog(Database.open(self.settings))
+        return self._log

@@ -1,0 +1,23 @@
+"""Which code is this? The version that answers, ids and logs name.
+
+In a checkout, an answer also depends on the exact source, so `code_version` adds a digest of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+VERSION = "0.1.0"
+
+
+@cache
+def code_version() -> str:
+    """`0.1.0+3f9c2a7b`: the version and a digest of the package's own source files; equal code, equal text."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode())
+        digest.update(path.read_bytes())
+    return f"{VERSION}+{digest.hexdigest()[:8]}"

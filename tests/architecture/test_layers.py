@@ -1,0 +1,67 @@
+"""Who may import whom? The contracts of .importlinter, and that light parts stay light when they are really imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from architecture.project_files import ROOT, modules
+
+HEAVY = ("numpy", "pandas", "numba", "torch", "sqlalchemy", "scipy", "matplotlib", "pyarrow", "xgboost", "sklearn")
+
+# Started often, or in many processes, or before the first answer: a front of a service, the client, a command's help.
+LIGHT = ("cli", "client", "contracts", "manager", "messaging", "services", "web", "mcp")
+
+# Imports them one by one in one process and stops at the first after which something heavy is loaded.
+PROBE = """
+import importlib, sys
+heavy = set(sys.argv[1].split(","))
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+    loaded = sorted(heavy & set(sys.modules))
+    if loaded:
+        sys.exit(f"importing {name} loads {', '.join(loaded)}")
+"""
+
+
+def light_modules(part: str) -> list[str]:
+    """The modules of one light part, entry points left out: importing those runs them."""
+    return [
+        name
+        for name in modules()
+        if (name == f"evolve.{part}" or name.startswith(f"evolve.{part}.")) and not name.endswith("__main__")
+    ]
+
+
+def test_the_contracts_of_import_linter_are_kept():
+    checked = subprocess.run([sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()", "--no-cache"], cwd=ROOT, capture_output=True, text=True)  # fmt: skip
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_public_package_loads_nothing_heavy():
+    assert loads_heavy(["evolve"]) == ""
+
+
+@pytest.mark.parametrize("part", [part for part in LIGHT if light_modules(part)])
+def test_light_parts_load_nothing_heavy(part):
+    assert loads_heavy(light_modules(part)) == ""
+
+
+def test_the_probe_sees_a_heavy_import():
+    assert loads_heavy(["json", "numpy"]) == "importing numpy loads numpy"
+
+
+def loads_heavy(names: list[str]) -> str:
+    """Which import loads what; "" when none loads anything heavy."""
+    probed = subprocess.run(
+        [sys.executable, "-c", PROBE, ",".join(HEAVY), *names], cwd=ROOT, capture_output=True, text=True
+    )
+    return "" if probed.returncode == 0 else probed.stderr.strip()
+
+
+def test_the_bus_is_among_the_light_parts():
+    """Guards the guard: without it, a renamed folder would leave nothing to test."""
+    assert "evolve.messaging.bus" in light_modules("messaging")

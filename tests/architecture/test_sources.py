@@ -1,0 +1,99 @@
+"""Rules of the house that no linter knows: one place for the environment, no pickle, a question at the top of each module."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+
+import pytest
+
+from architecture.project_files import PACKAGE, ROOT, imported_names, modules, tracked_files, tree
+
+READS_ENVIRONMENT = {
+    "evolve.settings": "the one place that reads what the user configured",
+    "evolve.installation": "prepares pip's and uv's environment before pydantic is there",
+    "evolve.compute.local": "sets one thread per worker in the process that it has just forked",
+    "evolve.messaging.forkserver": "hands its own environment on to the process it starts",
+}
+
+UNPICKLES = {
+    "evolve.compute.local": "results from workers that it forked itself, over pipes that nobody else can open",
+}
+
+VAGUE = {"utils", "util", "helpers", "helper", "misc", "common", "core", "enhanced", "advanced"}
+
+
+def test_only_settings_and_what_starts_processes_touch_the_environment():
+    found = {name for name, path in modules().items() if touches_environment(tree(path))}
+
+    assert found <= set(READS_ENVIRONMENT), "take it as an argument, or from Settings"
+
+
+def touches_environment(module: ast.Module) -> bool:
+    names = {"environ", "environb", "getenv", "putenv"}
+    through_os = any(isinstance(node, ast.Attribute) and node.attr in names for node in ast.walk(module))
+    return through_os or bool({f"os.{name}" for name in names} & imported_names(module))
+
+
+@pytest.mark.parametrize("source", ["import os\nos.environ['A']", "from os import getenv\ngetenv('A')"])
+def test_reading_the_environment_is_seen(source):
+    assert touches_environment(ast.parse(source))
+
+
+def test_nothing_is_unpickled_but_from_our_own_processes():
+    """Loading a pickle runs code of whoever wrote it: files and messages are JSON, Parquet or safetensors."""
+    unsafe = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+    found = {
+        name
+        for name, path in modules().items()
+        if unsafe & {imported.split(".")[0] for imported in imported_names(tree(path))}
+    }
+
+    assert found <= set(UNPICKLES)
+
+
+@pytest.mark.parametrize("allowed", sorted(READS_ENVIRONMENT | UNPICKLES))
+def test_every_exception_is_still_needed(allowed):
+    path = modules().get(allowed)
+
+    assert path is None or touches_environment(tree(path)) or "pickle" in imported_names(tree(path))
+
+
+def test_every_module_opens_by_saying_what_it_answers():
+    silent = [
+        name
+        for name, path in modules().items()
+        if tree(path).body and not ast.get_docstring(tree(path)) and not name.rpartition(".")[2].startswith("_")
+    ]
+
+    assert silent == []
+
+
+def test_modules_are_named_in_the_words_of_the_field():
+    assert [name for name in modules() if VAGUE & set(re.split(r"[._]", name))] == []
+
+
+def test_the_installation_needs_nothing_that_it_installs():
+    imported = {name.split(".")[0] for name in imported_names(tree(PACKAGE / "installation.py"))}
+
+    assert imported <= sys.stdlib_module_names
+
+
+def test_no_file_names_a_home_directory_or_a_package_registry():
+    # Put together from parts, or this file would name them.
+    hosts = ["py" + "pi.org", "python" + "hosted.org", "npm" + "js.org", "download.py" + "torch.org", "deb.deb" + "ian.org", "ana" + "conda.org"]  # fmt: skip
+    homes = [r"/ho" + r"me/[a-z]", r"/Us" + r"ers/[A-Za-z]", r"/ro" + r"ot/", r"/wo" + r"rk/(?:main|shared)"]
+    forbidden = re.compile("|".join([*map(re.escape, hosts), *(r"(?<![\w.])" + home for home in homes)]).encode())
+
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group().decode()}"
+        for path in tracked_files()
+        for match in forbidden.finditer(path.read_bytes())
+    ]
+
+    assert found == []
+
+
+def test_the_readme_fits_two_screens():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150

@@ -1,0 +1,1 @@
+"""Services that exist only for tests."""

@@ -1,0 +1,235 @@
+"""What learning families share: samples, purged committees, shrinkage, and inputs there is nothing to learn from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from worlds import World, bars_of, planted
+
+from evolve.errors import DataUnavailable, InvalidRequest
+from evolve.forecasting.base import forecaster
+from evolve.forecasting.features import CLIP
+from evolve.forecasting.learned import (
+    MIN_SAMPLES,
+    Learned,
+    member_seed,
+    purged_blocks,
+    shrinkage,
+    training_samples,
+    windows,
+)
+from evolve.forecasting.walk_forward import out_of_sample
+from evolve.statistics.splits import walk_forward
+
+LEARNING = ("ridge", "xgboost")
+
+
+def found_and_r2(family: str, world: World, *, folds: int = 2) -> tuple[float, float]:
+    bars = len(world.bars)
+    parts = walk_forward(bars - 1, folds=folds, first_train_bars=bars // 2, embargo_bars=0)
+    result = out_of_sample(forecaster(family), world.bars, parts, seed=1)
+    return world.found(result.mean, result.start), world.r2(result.mean, result.start)
+
+
+@pytest.mark.parametrize(
+    ("family", "signal"), [("ridge", "ar1"), ("ridge", "momentum"), ("ridge", "volume"), ("xgboost", "threshold")]
+)
+def test_half_of_a_planted_signal_of_two_percent_is_found_out_of_sample(family, signal):
+    """True R² 0.02 on 3,000 bars, refitted twice on the second half, mean over three worlds."""
+    shares = [found_and_r2(family, planted(signal, bars=3000, seed=seed))[0] for seed in range(3)]
+
+    assert np.mean(shares) >= 0.5
+
+
+@pytest.mark.parametrize("family", LEARNING)
+def test_on_noise_the_out_of_sample_r2_is_close_to_zero(family):
+    r2 = [found_and_r2(family, planted("noise", bars=3000, seed=seed))[1] for seed in range(3)]
+
+    assert min(r2) >= -0.005
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize(("family", "share"), [("ridge", 0.55), ("xgboost", 0.5)])
+def test_families_find_a_planted_signal_over_24_worlds_of_each_kind(family, share):
+    worlds = [
+        planted(signal, bars=3000, seed=seed)
+        for signal in ("ar1", "momentum", "volume", "threshold")
+        for seed in range(24)
+    ]
+
+    assert np.mean([found_and_r2(family, world)[0] for world in worlds]) >= share
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("family", LEARNING)
+def test_families_lose_nearly_nothing_on_24_worlds_of_noise(family):
+    r2 = [found_and_r2(family, planted("noise", bars=3000, seed=seed))[1] for seed in range(24)]
+
+    assert np.mean(r2) >= -0.002
+    assert min(r2) >= -0.01
+
+
+@pytest.mark.parametrize("family", LEARNING)
+def test_fifty_bars_are_too_few_to_learn_from_and_the_error_says_how_many_are_needed(family):
+    bars = planted("ar1", bars=50, seed=0).bars
+
+    with pytest.raises(DataUnavailable, match=rf"{family} needs at least 26\d 1d bars to learn from; AR1 has 50"):
+        forecaster(family).fit(bars)
+
+
+def test_as_many_bars_as_the_error_names_are_enough():
+    bars = planted("ar1", bars=400, seed=0).bars
+    with pytest.raises(DataUnavailable) as raised:
+        forecaster("ridge").fit(bars.slice(0, 100))
+    needed = int(str(raised.value).split("at least ")[1].split()[0])
+
+    forecaster("ridge").fit(bars.slice(0, needed))
+    with pytest.raises(DataUnavailable):
+        forecaster("ridge").fit(bars.slice(0, needed - 1))
+
+
+@pytest.mark.parametrize("family", [*LEARNING, "naive", "drift"])
+def test_closes_that_never_change_are_refused(family):
+    with pytest.raises(DataUnavailable, match="never change"):
+        forecaster(family).fit(bars_of(np.zeros(500)))
+
+
+@pytest.mark.parametrize("family", [*LEARNING, "naive", "drift"])
+def test_prices_that_explode_still_give_finite_forecasts(family):
+    """A factor of e each bar for the last 300 of 800: 130 orders of magnitude."""
+    quiet = np.random.default_rng(0).normal(0, 0.01, 800)
+    bars = bars_of(np.where(np.arange(800) < 500, quiet, 1.0))
+
+    forecasts = forecaster(family).fit(bars.slice(0, 600)).predict(bars, 600, 800)
+
+    assert np.isfinite(forecasts.mean).all()
+    assert np.isfinite(forecasts.std).all()
+    assert (forecasts.std > 0).all()
+
+
+@pytest.mark.parametrize("family", LEARNING)
+def test_without_volume_a_model_is_built_on_the_other_features_and_says_so(family):
+    bars = planted("ar1", bars=500, seed=0).bars
+    fitted = forecaster(family).fit(replace(bars, volume=np.full(500, np.nan)))
+
+    assert "volume_z" not in fitted.features
+    assert "no volume" in fitted.notes[0]
+
+
+@pytest.mark.parametrize("family", LEARNING)
+def test_single_missing_volumes_give_finite_forecasts(family):
+    bars = planted("volume", bars=600, seed=0).bars
+    volume = np.where(np.arange(600) % 7 == 0, np.nan, bars.volume)
+    gappy = replace(bars, volume=volume)
+
+    forecasts = forecaster(family).fit(gappy.slice(0, 500)).predict(gappy, 500, 600)
+
+    assert np.isfinite(forecasts.mean).all()
+
+
+def test_a_model_refuses_bars_of_another_timeframe():
+    bars = planted("ar1", bars=500, seed=0).bars
+    fitted = forecaster("ridge").fit(bars)
+
+    with pytest.raises(InvalidRequest, match="fitted on 1d bars, not 1h"):
+        fitted.predict(replace(bars, timeframe="1h"), 400, 500)
+
+
+def test_the_features_a_user_names_are_those_of_the_model():
+    fitted = forecaster("ridge").fit(planted("ar1", bars=500, seed=0).bars, features=["close", "volume", "rsi", "macd"])
+
+    assert fitted.features == (
+        "return_1",
+        "return_2",
+        "return_5",
+        "return_10",
+        "return_21",
+        "volume_z",
+        "rsi_14",
+        "macd",
+    )
+
+
+def test_training_rows_never_reach_beyond_the_last_bar():
+    """With horizon h the last row's target is the last close; rows start where all features are known."""
+    bars = planted("noise", bars=400, seed=0).bars
+
+    _, samples = training_samples("ridge", bars, ["return_21"], window_bars=1, horizon_bars=5)
+
+    assert (samples.bar[0], samples.bar[-1]) == (21, 394)
+    assert np.abs(samples.target).max() <= CLIP
+
+
+def test_a_window_ends_with_its_decision_bar():
+    matrix = np.arange(20.0).reshape(10, 2)
+
+    table = windows(matrix, np.array([3, 9]), 3)
+
+    np.testing.assert_array_equal(table[0], [[2, 3], [4, 5], [6, 7]])
+    np.testing.assert_array_equal(table[1], [[14, 15], [16, 17], [18, 19]])
+
+
+def test_each_row_is_held_out_once_and_training_rows_keep_the_horizon_away():
+    bar = np.arange(100, 200)
+
+    pairs = list(purged_blocks(bar, 4, purge_bars=3))
+
+    assert np.array_equal(sum(held.astype(int) for _, held in pairs), np.ones(100))
+    train, held = pairs[1]
+    assert (bar[held][0], bar[held][-1]) == (125, 149)
+    assert sorted(set(bar) - set(bar[train]) - set(bar[held])) == [122, 123, 124, 150, 151, 152]
+
+
+def test_a_forecast_without_skill_is_shrunk_to_nothing():
+    rng = np.random.default_rng(0)
+    forecast, target = rng.normal(0, 0.1, 2000), rng.normal(0, 1, 2000)
+
+    skilled, unskilled = (shrinkage(forecast, target + k * forecast, horizon_bars=1) for k in (1.0, 0.0))
+
+    assert skilled.factor > 0.7
+    assert unskilled.factor < 0.15
+    assert shrinkage(-forecast, target + forecast, horizon_bars=1).factor == 0.0
+
+
+def test_shrinkage_worked_by_hand():
+    """f = ±1, y = 2f + noise orthogonal to f: slope 2; residual variance 3; t² = 4 · 3/3; 2 · (1 − 1/4) cut to 1."""
+    forecast = np.array([1.0, -1.0, 1.0, -1.0])
+    noise = np.sqrt(3) * np.array([1.0, 1.0, -1.0, -1.0])
+
+    shrunk = shrinkage(forecast, 2 * forecast + noise, horizon_bars=1)
+
+    assert shrunk.t == pytest.approx(2.0)
+    assert shrunk.factor == 1.0
+    assert shrinkage(4 * forecast, 2 * forecast + noise, horizon_bars=1).factor == pytest.approx(0.5 * 0.75)
+
+
+def test_overlapping_targets_count_as_fewer_observations():
+    rng = np.random.default_rng(0)
+    forecast = rng.normal(0, 0.1, 1000)
+    target = forecast + rng.normal(0, 1, 1000)
+
+    assert shrinkage(forecast, target, horizon_bars=10).t < 0.4 * shrinkage(forecast, target, horizon_bars=1).t
+
+
+def test_a_forecast_that_is_zero_everywhere_is_worth_nothing():
+    assert shrinkage(np.zeros(10), np.ones(10), horizon_bars=1).factor == 0.0
+
+
+def test_neighbouring_seeds_share_no_member_seed():
+    assert len({member_seed(seed, number) for seed in range(50) for number in range(5)}) == 250
+
+
+def test_a_model_without_skill_forecasts_no_change():
+    fitted = forecaster("ridge").fit(planted("noise", bars=600, seed=3).bars)
+    assert isinstance(fitted, Learned)
+    assert fitted.shrinkage.factor == 0.0
+
+    forecasts = fitted.predict(planted("noise", bars=600, seed=3).bars, 500, 600)
+
+    np.testing.assert_array_equal(forecasts.mean, np.zeros(100))
+
+
+def test_the_smallest_history_is_what_the_module_says():
+    assert MIN_SAMPLES == 200

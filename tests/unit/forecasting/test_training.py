@@ -1,0 +1,71 @@
+"""The training loop: its validation tail and when it stops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from evolve.forecasting.learned import Samples
+from evolve.forecasting.training import Training, _purged_tail, forecast, train
+
+PLAN = Training(epochs=50, patience=3, batch_rows=32, learning_rate=0.05, weight_decay=0.0, validation_share=0.2)
+
+
+def samples(target, *, rows=200):
+    table = np.random.default_rng(0).normal(0, 1, (rows, 1, 2))
+    return Samples(table=table, target=target(table[:, 0, :]), bar=np.arange(rows))
+
+
+def test_rows_whose_target_reaches_into_the_tail_are_left_out():
+    fit_rows, tail_rows = _purged_tail(samples(lambda x: x[:, 0], rows=100), share=0.2, purge_bars=5)
+
+    assert (fit_rows, tail_rows) == (slice(0, 75), slice(80, 100))
+
+
+def linear(torch):
+    return lambda: torch.nn.Linear(2, 1), lambda network, table: network(table[:, -1])[:, 0]
+
+
+def test_the_loop_finds_a_line():
+    torch = pytest.importorskip("torch")
+    build, forward = linear(torch)
+    known = samples(lambda x: 0.5 * x[:, 0] - x[:, 1])
+
+    patient = replace(PLAN, patience=50)
+    network = train(build, forward, known, training=patient, purge_bars=1, seed=0)
+
+    np.testing.assert_allclose(forecast(network, forward, known.table), known.target, atol=0.05)
+
+
+def test_training_stops_when_the_tail_stops_improving_and_keeps_the_best_weights():
+    """The tail says the opposite of the rest, so every pass makes it worse: the untrained network is kept."""
+    torch = pytest.importorskip("torch")
+    passes = []
+
+    def build():
+        network = torch.nn.Linear(2, 1)
+        torch.nn.init.zeros_(network.weight)
+        torch.nn.init.zeros_(network.bias)
+        return network
+
+    def forward(network, table):
+        passes.append(len(table))
+        return network(table[:, -1])[:, 0]
+
+    contrary = samples(lambda x: x[:, 0] * np.where(np.arange(len(x)) < 160, 1, -1))
+    network = train(build, forward, contrary, training=PLAN, purge_bars=1, seed=0)
+
+    assert not network.weight.any()
+    assert passes.count(40) == 1 + PLAN.patience  # the tail is looked at once before training and once after each pass
+
+
+def test_one_wild_row_does_not_throw_the_network():
+    torch = pytest.importorskip("torch")
+    build, forward = linear(torch)
+    wild = samples(lambda x: np.where(np.arange(len(x)) == 7, 1e12, x[:, 0]))
+
+    network = train(build, forward, wild, training=PLAN, purge_bars=1, seed=0)
+
+    assert float(network.weight.detach().abs().max()) < 5
