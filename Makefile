@@ -51,7 +51,7 @@ lint: ## format, style, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 check: lint test ## what a change must pass
 
@@ -59,12 +59,12 @@ bench: ## measure, one table per script in bench/
 	$(SETUP) --dev
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
-lock: ## resolve pyproject.toml anew into requirements.lock
+lock: ## resolve pyproject.toml into requirements.lock; newest versions: make lock ARGS=--upgrade
 	$(SETUP) --dev
-	$(BIN)/uv pip compile --universal --python-version 3.11 --upgrade --no-header --no-annotate --no-emit-index-url \
-	  --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+	  --group dev pyproject.toml -o requirements.lock $(ARGS)
 
 clean: ## remove the environment, caches and the demo; not your logs, plots and data
 	@if [ -d .evolve/demo ]; then EVOLVE_HOME="$(CURDIR)/.evolve/demo" $(BIN)/evolve down >/dev/null 2>&1; fi; true
 	rm -rf .venv .evolve/demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist src/*.egg-info
-	find src tests services utils -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,4 +3,4 @@
 if __name__ == "__main__":
     from _checkout import run
 
-    run("evolve.quant_gpt_prompt")
+    run("evolve.quant_gpt")

@@ -179,3 +179,97 @@ class AnswerCard:
     missing: tuple[dict[str, str], ...] = ()
     plot: str | None = None
     created_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyRequest:
+    """A request that can be sent as it stands."""
+
+    service: str
+    type: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """intent: one of the eleven; target_agent: a service's name, or null; parser: what understood the sentence."""
+
+    intent: str
+    confidence: float
+    target_agent: str | None
+    request: ReadyRequest | None
+    arguments: dict[str, Any]
+    slots: dict[str, SlotCard]
+    reasons: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
+    question: str | None = None
+    parser: str = "grammar"
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedIntent:
+    intent: str
+    confidence: float
+    reasons: tuple[str, ...] = ()
+    parser: str = "grammar"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedArguments:
+    arguments: dict[str, Any]
+    slots: dict[str, SlotCard]
+    parser: str = "grammar"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedPrompt:
+    at: str
+    user_prompt: str
+    intent: str
+    target_agent: str | None
+    confidence: float = 0.0
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedIntent:
+    """intent: one of the four of the specification; detail: the finer one behind `general_query`. Unnamed slots are null."""
+
+    intent: str
+    symbol: str | None
+    symbols: tuple[str, ...]
+    timeframe: str | None
+    period: str | None
+    model_type: str | None
+    side: str | None
+    confidence: float
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueryResult:
+    """status "error": the question cannot be carried out; `error` and `suggestions` say what can. results.action names
+    what was done, results.answer is the answer's card."""
+
+    query: str
+    status: Literal["success", "error"]
+    timestamp: float
+    parsed_intent: ParsedIntent | None = None
+    results: dict[str, Any] = field(default_factory=dict)
+    gpt_commentary: str = ""
+    answer: AnswerCard | None = None
+    error: str | None = None
+    code: str | None = None
+    suggestions: tuple[str, ...] = ()
+    missing: tuple[dict[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PastQuery:
+    at: str
+    query: str
+    intent: str
+    symbol: str | None
+    status: str
+    answer_id: str | None
+    headline: str

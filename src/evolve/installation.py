@@ -369,7 +369,9 @@ class Runner:
         last = self.tail(1)
         # uv says "Installed" and then compiles in silence, which takes longer than everything before.
         return (
-            "byte-compiling, so that every later start is quick" if last.startswith("Installed ") else last or "working"
+            "byte-compiling, so that every later start is quick"
+            if last.startswith("Installed ")
+            else last[:100] or "working"
         )
 
     def close(self) -> None:

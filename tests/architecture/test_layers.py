@@ -14,6 +14,9 @@ HEAVY = ("numpy", "pandas", "numba", "torch", "sqlalchemy", "scipy", "matplotlib
 # Started often, or in many processes, or before the first answer: a front of a service, the client, a command's help.
 LIGHT = ("cli", "client", "contracts", "manager", "messaging", "services", "web", "mcp")
 
+# Loaded by the one command that needs them, when it is run; `evolve --help` must not load them.
+WORKING_COMMANDS = ("evolve.cli.data", "evolve.cli.history")
+
 # Imports them one by one in one process and stops at the first after which something heavy is loaded.
 PROBE = """
 import importlib, sys
@@ -31,7 +34,9 @@ def light_modules(part: str) -> list[str]:
     return [
         name
         for name in modules()
-        if (name == f"evolve.{part}" or name.startswith(f"evolve.{part}.")) and not name.endswith("__main__")
+        if (name == f"evolve.{part}" or name.startswith(f"evolve.{part}."))
+        and not name.endswith("__main__")
+        and name not in WORKING_COMMANDS
     ]
 
 

@@ -14,6 +14,7 @@ READS_ENVIRONMENT = {
     "evolve.settings": "the one place that reads what the user configured",
     "evolve.installation": "prepares pip's and uv's environment before pydantic is there",
     "evolve.compute.local": "sets one thread per worker in the process that it has just forked",
+    "evolve.manager.manager": "hands its own environment on to the supervisor it starts",
     "evolve.messaging.forkserver": "hands its own environment on to the process it starts",
 }
 
@@ -21,7 +22,7 @@ UNPICKLES = {
     "evolve.compute.local": "results from workers that it forked itself, over pipes that nobody else can open",
 }
 
-VAGUE = {"utils", "util", "helpers", "helper", "misc", "common", "core", "enhanced", "advanced"}
+VAGUE = {"utils", "util", "helpers", "helper", "misc", "enhanced", "advanced"}
 
 
 def test_only_settings_and_what_starts_processes_touch_the_environment():

@@ -117,7 +117,7 @@ class ModelBuilderAgent:
         if not order.rebuild:
             found = self._registry.find(recipe_hash(recipe), bars.fingerprint, code_version=code_version())
             if found is not None:
-                progress("train", 1, 1, f"found {found.model_id}: same recipe, same bars")
+                progress(f"train {recipe.model_type}", 1, 1, f"found {found.model_id}: same recipe, same bars")
                 return Built(found, found=True)
         return Built(self._train(recipe, bars, data, (*shortened, *without), request_id, progress), found=False)
 
@@ -127,7 +127,7 @@ class ModelBuilderAgent:
         total = recipe.folds + 1  # the walk-forward fits, and the one on all bars that forecasts tomorrow
 
         def per_fold(done: int, _: int, message: str) -> None:
-            progress("train", done, total, message)
+            progress(f"train {recipe.model_type}", done, total, message)
 
         forecasts = forecast_out_of_sample(bars, recipe, progress=per_fold, workers=self._workers)
         fitted = forecaster(recipe.model_type).fit(
@@ -137,7 +137,7 @@ class ModelBuilderAgent:
             horizon_bars=recipe.horizon_bars,
             seed=recipe.seed,
         )
-        progress("train", total, total, f"{recipe.model_type}: fitted on all {len(bars):,} bars")
+        progress(f"train {recipe.model_type}", total, total, f"{recipe.model_type}: fitted on all {len(bars):,} bars")
         model_id = model_id_of(recipe, data_fingerprint=bars.fingerprint, code_version=code_version())
         record = record_of_forecasts(recipe.model_type, forecasts, bars, default_costs(bars.symbol), model_id=model_id)
         card = ModelCard(

@@ -46,7 +46,7 @@ Progress = Callable[[str, int, int, str], None]
 BASELINE_NAMES = ("buy_and_hold", "flat", "naive", "drift")
 ROW_METRICS = (
     "sharpe", "total_return", "cagr", "volatility", "drawdown", "win_rate", "turnover_per_year", "exposure", "costs_paid",
-    "alpha", "skill_r2", "relative_mae", "dm_p_value", "direction", "band_coverage",
+    "alpha", "decision", "skill_r2", "relative_mae", "dm_p_value", "direction", "band_coverage",
 )  # fmt: skip
 PERIOD_METRICS = ("total_return", "sharpe", "drawdown")
 # The seed of intervals and resampling: figures are reproduced bit for bit, and no run gets to draw again.
@@ -115,6 +115,7 @@ class PerformanceCriticAgent:
         period: str,
         metrics: Sequence[str],
         simulate: bool,
+        refit: bool = False,
         request_id: str,
         progress: Progress,
     ) -> EvaluationCard:
@@ -124,7 +125,7 @@ class PerformanceCriticAgent:
         """
         card = self._registry.get(model_id)
         names = tuple(dict.fromkeys((*check_metrics(metrics), *ROW_METRICS)))
-        bench = self._bench([card], symbol, timeframe, simulate, progress, 0, request_id)
+        bench = self._bench([card], symbol, timeframe, simulate, progress, request_id, refit=refit)
         record, book = bench.models[0], EvidenceBook()
         found = figures(record, bench.bars, book, names=names, benchmark=bench.benchmark, seed=RESAMPLING_SEED)
         found |= _judged_figures(bench.judgement.candidates[0], bench, book)
@@ -169,7 +170,9 @@ class PerformanceCriticAgent:
         timeframe: str | None,
         period: str,
         simulate: bool,
-        ledger_position: int,
+        refit: bool = False,
+        ledger_position: int = 0,
+        trials: int = 0,
         request_id: str,
         progress: Progress,
     ) -> ComparisonCard:
@@ -180,7 +183,10 @@ class PerformanceCriticAgent:
         if len(set(model_ids)) < len(model_ids):
             raise InvalidRequest("compare_models needs different models; one is named twice")
         cards = [self._registry.get(model_id) for model_id in model_ids]
-        bench = self._bench(cards, symbol, timeframe, simulate, progress, ledger_position, request_id)
+        bench = self._bench(
+            cards, symbol, timeframe, simulate, progress, request_id,
+            refit=refit, ledger_position=ledger_position, trials=trials,
+        )  # fmt: skip
         book = EvidenceBook()
         rows = []
         everyone = (*bench.models, *bench.baselines)
@@ -241,8 +247,11 @@ class PerformanceCriticAgent:
         timeframe: str | None,
         simulate: bool,
         progress: Progress,
-        ledger_position: int,
         request_id: str,
+        *,
+        refit: bool = False,
+        ledger_position: int = 0,
+        trials: int = 0,
     ) -> _Bench:
         first = cards[0]
         simulate = simulate or self._simulate or (symbol in (None, first.recipe.symbol) and first.data.simulated)
@@ -252,7 +261,7 @@ class PerformanceCriticAgent:
         costs = default_costs(bars.symbol)
         records, recipes = [], []
         for done, card in enumerate(cards, start=1):
-            recipe, forecasts = self._forecasts(card, bars, progress)
+            recipe, forecasts = self._forecasts(card, bars, progress, refit)
             recipes.append(recipe)
             records.append(record_of_forecasts(_row_name(card, cards), forecasts, bars, costs, model_id=card.model_id))
             progress("backtest", done, len(cards), f"{records[-1].name} backtested with costs")
@@ -262,7 +271,7 @@ class PerformanceCriticAgent:
         records = [_from(record, start) for record in records]
         baselines = self._baselines(recipes[0], start, bars, costs)
         position = ledger_position or self._ledger.position()
-        trials = max(len(records), self._ledger.count(bars.symbol, as_of=position))
+        trials = max(len(records), trials or self._ledger.count(bars.symbol, as_of=position))
         progress("judge", 0, 1, f"testing {len(records)} candidates against luck, {trials} trials counted")
         judgement = judge(
             np.column_stack([record.returns for record in records]),
@@ -276,13 +285,15 @@ class PerformanceCriticAgent:
         progress("judge", 1, 1, f"verdict: {judgement.verdict}")
         return _Bench(bars, costs, tuple(records), baselines, tuple(recipes), judgement, position, notes)
 
-    def _forecasts(self, card: ModelCard, bars: Bars, progress: Progress) -> tuple[Recipe, OutOfSample]:
+    def _forecasts(self, card: ModelCard, bars: Bars, progress: Progress, refit: bool) -> tuple[Recipe, OutOfSample]:
         """The stored out-of-sample forecasts where the bars are the same; else the recipe walked forward on these bars."""
-        if card.data.fingerprint == bars.fingerprint:
+        if card.data.fingerprint == bars.fingerprint and not refit:
             return card.recipe, forecasts_from(self._registry.out_of_sample(card.model_id))
-        recipe = replace(
-            card.recipe, symbol=bars.symbol, timeframe=bars.timeframe, first_train_bars=first_train_bars(len(bars))
-        )
+        recipe = card.recipe
+        if card.data.fingerprint != bars.fingerprint:
+            recipe = replace(
+                recipe, symbol=bars.symbol, timeframe=bars.timeframe, first_train_bars=first_train_bars(len(bars))
+            )
 
         def per_fold(done: int, total: int, message: str) -> None:
             progress("walk forward", done, total, message)

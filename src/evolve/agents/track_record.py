@@ -42,6 +42,7 @@ INTERVAL_DRAWS = 1_000
 Kind = Literal["model", "baseline"]
 
 FORECAST_UNITS: dict[str, Unit] = {
+    "decision": "fraction",
     "skill_r2": "fraction",
     "relative_mae": "ratio",
     "dm_p_value": "probability",
@@ -49,6 +50,7 @@ FORECAST_UNITS: dict[str, Unit] = {
     "band_coverage": "fraction",
 }
 COMPUTED: dict[str, str] = {
+    "decision": "target position decided at the last close, as a fraction of equity",
     "sharpe": "mean / standard deviation of net returns, annualised; interval by stationary bootstrap",
     "skill_r2": "1 − squared error / squared error of forecasting no change",
     "relative_mae": "mean absolute error / that of forecasting no change; below 1 is better",
@@ -60,7 +62,10 @@ COMPUTED: dict[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class TrackRecord:
-    """One candidate over the tested stretch. returns: net, shape (tested bars,); forecasts: None for what forecasts nothing."""
+    """One candidate over the tested stretch. returns: net, shape (tested bars,); forecasts: None for what forecasts nothing.
+
+    decision: the target position decided at the last close, which no bar has filled yet.
+    """
 
     name: str
     kind: Kind
@@ -68,6 +73,7 @@ class TrackRecord:
     backtest: Backtest
     returns: Floats
     start: int
+    decision: float = 0.0
     forecasts: OutOfSample | None = None
 
 
@@ -149,7 +155,9 @@ def _record(
     target = np.concatenate([np.zeros(start), position])
     backtest = backtest_positions(bars.open, bars.close, target, costs, bars_per_year=bars.bars_per_year)
     # The first decision is made at the close of `start`, so the first bar it can earn on is the one after.
-    return TrackRecord(name, kind, model_id, backtest, backtest.returns[start + 1 :], start, forecasts)
+    return TrackRecord(
+        name, kind, model_id, backtest, backtest.returns[start + 1 :], start, float(position[-1]), forecasts
+    )
 
 
 def metric_names() -> tuple[str, ...]:
@@ -172,6 +180,7 @@ def figures(
     if len(stretch.returns):
         metrics |= _trading(stretch, bars, None if benchmark is None else benchmark[-len(stretch.returns) :], seed=seed)
     metrics |= _forecasting(record, bars, last_bars)
+    metrics["decision"] = Metric(record.decision, 1)
     made: dict[str, Evidence] = {}
     for name in names:
         metric = metrics.get(name) or Metric.undefined(

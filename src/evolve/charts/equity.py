@@ -18,10 +18,12 @@ from evolve.errors import InvalidRequest, Unavailable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 SIZE_INCHES = (9.6, 6.0)
 DOTS_PER_INCH = 125  # 1200 × 750: crisp on a page, and at a quarter of it the lines are still 1 pixel wide
 LEFT, RIGHT = 0.095, 0.975  # of the width: where axes, title, legend and source begin and end
+SMALLEST_POINTS = 5.0
 LEGEND_CHARACTERS = 96  # of 12 points beside each other in one row of the legend, columns' lines and gaps included
 LOG_SCALE_RATIO = (
     4.0  # highest ÷ lowest from which equal percentages must look equal: on a linear axis early years vanish
@@ -170,22 +172,13 @@ def _write_around(
     # Text is data here: a "$" in a title is a dollar, not the start of a formula.
     plain: dict[str, Any] = {"parse_math": False, "ha": "left"}
     size = 16 if len(title) <= 68 else 12
-    headline = figure.text(
-        LEFT,
-        0.948,
-        textwrap.fill(title, 80),
-        color=colours.text,
-        fontsize=size,
-        fontweight="bold",
-        va="center",
-        **plain,
+    lines = textwrap.fill(title, 80)
+    _fit(
+        figure.text(LEFT, 0.948, lines, color=colours.text, fontsize=size, fontweight="bold", va="center", **plain),
+        size,
     )
-    footer = figure.text(
-        LEFT, 0.045, textwrap.fill(f"Source: {source}", 130), color=colours.muted, fontsize=10, va="center", **plain
-    )
-    for text in (headline, footer):
-        width, room = text.get_window_extent().width, (RIGHT - LEFT) * figure.bbox.width
-        text.set_fontsize(text.get_fontsize() * min(1.0, room / width))
+    lines = textwrap.fill(f"Source: {source}", 115)
+    _fit(figure.text(LEFT, 0.045, lines, color=colours.muted, fontsize=10, va="center", **plain), 10)
     # Above the curves, never over them; filled row by row, in the order of the curves.
     handles = figure.axes[0].get_lines()
     order = [index for column in range(columns) for index in range(column, len(handles), columns)]
@@ -208,6 +201,15 @@ def _write_around(
         figure.text(
             0.53, 0.52, SIMULATED, color=colours.watermark, alpha=0.28, fontsize=88, fontweight="bold", rotation=24, ha="center", va="center", zorder=10
         )  # fmt: skip
+
+
+def _fit(text: Text, points: float) -> None:
+    """Make a text smaller until it ends before the right edge; in steps, since hinting makes widths jump."""
+    figure = text.get_figure()
+    assert figure is not None
+    while text.get_window_extent().x1 > RIGHT * figure.bbox.width and points > SMALLEST_POINTS:
+        points -= 0.5
+        text.set_fontsize(points)
 
 
 def _save_atomically(figure: Figure, path: Path) -> None:

@@ -12,9 +12,9 @@ from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from evolve.clock import SYSTEM_CLOCK
 from evolve.client.core import AsyncClient
 from evolve.client.generated import GeneratedMethods
+from evolve.clock import SYSTEM_CLOCK
 from evolve.errors import EvolveError
 from evolve.messaging.asker import ProgressCallback
 from evolve.messaging.envelope import error_response
@@ -106,7 +106,8 @@ class ServiceClient(GeneratedMethods):
         from evolve.services import SERVICES
 
         services = [service_name] if service_name else list(SERVICES)
-        return any([self._run(self._core.cancel(service, request_id)) for service in services])
+        withdrawn = [self._run(self._core.cancel(service, request_id)) for service in services]
+        return any(withdrawn)
 
     def close(self) -> None:
         """Let go of the connection. A closed client connects again when asked again."""

@@ -8,6 +8,8 @@ from pydantic_core import PydanticUndefined
 
 from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels
 from evolve.contracts.performance_critic import CompareModels, EvaluateModel, GetBestModels, GetEvaluationHistory
+from evolve.contracts.prompt_router import DetectIntent, GetRoutingHistory, ParseArguments, RoutePrompt
+from evolve.contracts.quant_gpt import GetAnswer, GetAvailableSymbols, GetQueryHistory, ProcessQuery
 from evolve.messaging.asker import ProgressCallback
 from evolve.messaging.messages import Request
 
@@ -117,6 +119,7 @@ class GeneratedMethods:
         *,
         metrics: Any = ("sharpe", "drawdown", "win_rate"),
         simulate: bool = False,
+        refit: bool = False,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> dict[str, Any]:
@@ -135,6 +138,7 @@ class GeneratedMethods:
                     "period": period,
                     "metrics": metrics,
                     "simulate": simulate,
+                    "refit": refit,
                 },
             ),
             timeout=timeout,
@@ -149,7 +153,9 @@ class GeneratedMethods:
         period: str = "30d",
         *,
         simulate: bool = False,
+        refit: bool = False,
         ledger_position: int = 0,
+        trials: int = 0,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> dict[str, Any]:
@@ -167,7 +173,9 @@ class GeneratedMethods:
                     "timeframe": timeframe,
                     "period": period,
                     "simulate": simulate,
+                    "refit": refit,
                     "ledger_position": ledger_position,
+                    "trials": trials,
                 },
             ),
             timeout=timeout,
@@ -212,6 +220,156 @@ class GeneratedMethods:
             _given(GetBestModels, {"symbol": symbol, "timeframe": timeframe, "limit": limit, "metric": metric}),
             timeout=timeout,
             on_progress=on_progress,
+        )
+
+    def route_prompt(
+        self,
+        user_prompt: str,
+        context: Any = None,
+        available_agents: Any = None,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """The service a sentence is for and the request to send. context: {"history": [earlier sentences, oldest first]}.
+
+        Sends `route_prompt` to prompt_router; answers `prompt_routed`.
+        """
+        return self._call(
+            RoutePrompt,
+            _given(RoutePrompt, {"user_prompt": user_prompt, "context": context, "available_agents": available_agents}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def detect_intent(
+        self,
+        user_prompt: str,
+        use_openai: bool = True,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """What a sentence wants. use_openai permits a language model to be asked, never requires it.
+
+        Sends `detect_intent` to prompt_router; answers `intent_detected`.
+        """
+        return self._call(
+            DetectIntent,
+            _given(DetectIntent, {"user_prompt": user_prompt, "use_openai": use_openai}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def parse_arguments(
+        self,
+        user_prompt: str,
+        intent: str,
+        use_openai: bool = True,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Symbol, timeframe, period, model and side in a sentence; what it does not name is null.
+
+        Sends `parse_arguments` to prompt_router; answers `arguments_parsed`.
+        """
+        return self._call(
+            ParseArguments,
+            _given(ParseArguments, {"user_prompt": user_prompt, "intent": intent, "use_openai": use_openai}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def get_routing_history(
+        self,
+        intent: Any = None,
+        limit: int = 10,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Sentences routed before, newest first.
+
+        Sends `get_routing_history` to prompt_router; answers `routing_history`.
+        """
+        return self._call(
+            GetRoutingHistory,
+            _given(GetRoutingHistory, {"intent": intent, "limit": limit}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def process_natural_language_query(
+        self,
+        query: str,
+        *,
+        session: Any = None,
+        simulate: bool = False,
+        reproduce: Any = None,
+        document: Any = None,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Answer a question in plain English.
+
+        Sends `process_query` to quant_gpt; answers `query_processed`.
+        """
+        return self._call(
+            ProcessQuery,
+            _given(
+                ProcessQuery,
+                {
+                    "query": query,
+                    "session": session,
+                    "simulate": simulate,
+                    "reproduce": reproduce,
+                    "document": document,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def get_query_history(
+        self,
+        limit: int = 10,
+        symbol: Any = None,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Questions asked before, newest first.
+
+        Sends `get_query_history` to quant_gpt; answers `query_history`.
+        """
+        return self._call(
+            GetQueryHistory,
+            _given(GetQueryHistory, {"limit": limit, "symbol": symbol}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def get_available_symbols(
+        self, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> dict[str, Any]:
+        """Symbols, timeframes, periods and models at hand.
+
+        Sends `get_available_symbols` to quant_gpt; answers `available_symbols`.
+        """
+        return self._call(
+            GetAvailableSymbols, _given(GetAvailableSymbols, {}), timeout=timeout, on_progress=on_progress
+        )
+
+    def get_answer(
+        self, answer_id: str, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> dict[str, Any]:
+        """A stored answer, whole.
+
+        Sends `get_answer` to quant_gpt; answers `answer_found`.
+        """
+        return self._call(
+            GetAnswer, _given(GetAnswer, {"answer_id": answer_id}), timeout=timeout, on_progress=on_progress
         )
 
 

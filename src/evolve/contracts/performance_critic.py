@@ -28,6 +28,7 @@ class EvaluateModel(
     """Score one model walk-forward with costs on a symbol's bars.
 
     symbol, timeframe: null means the model's own. period: the stretch shown and scored; evidence uses all history.
+    refit: walk the recipe forward again instead of using the forecasts stored when the model was built.
     """
 
     model_id: ModelId = Field(min_length=1, max_length=128)
@@ -36,6 +37,7 @@ class EvaluateModel(
     period: Period = "30d"
     metrics: tuple[str, ...] = DEFAULT_METRICS
     simulate: bool = False
+    refit: bool = False
 
 
 class ModelsCompared(Reply):
@@ -53,7 +55,8 @@ class CompareModels(
 ):
     """Rank models and baselines on the same bars and costs; name a winner only if it beats chance and buy-and-hold.
 
-    ledger_position: count trials as the ledger stood then (0 means now), so that an old answer can be reproduced.
+    refit: walk every recipe forward again instead of using stored forecasts. ledger_position: count trials as the ledger
+    stood then (0: now); trials: count this many (0: as the ledger says). All three are for reproducing an answer.
     """
 
     model_ids: tuple[ModelId, ...] = Field(min_length=2, max_length=64)
@@ -61,7 +64,9 @@ class CompareModels(
     timeframe: Timeframe | None = "1h"
     period: Period = "30d"
     simulate: bool = False
+    refit: bool = False
     ledger_position: int = Field(0, ge=0)
+    trials: int = Field(0, ge=0)
 
 
 class EvaluationHistory(Reply):

@@ -2,65 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import Field
 
-from evolve.cards import SlotCard
+from evolve.cards import DetectedIntent, ParsedArguments, RoutedPrompt, Routing
 from evolve.messaging.messages import Reply, Request
 
 MAX_PROMPT = 4_000
-
-
-@dataclass(frozen=True, slots=True)
-class ReadyRequest:
-    """A request that can be sent as it stands."""
-
-    service: str
-    type: str
-    data: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """intent: one of the eleven; target_agent: a service's name, or null; parser: what understood the sentence."""
-
-    intent: str
-    confidence: float
-    target_agent: str | None
-    request: ReadyRequest | None
-    arguments: dict[str, Any]
-    slots: dict[str, SlotCard]
-    reasons: tuple[str, ...] = ()
-    suggestions: tuple[str, ...] = ()
-    question: str | None = None
-    parser: str = "grammar"
-
-
-@dataclass(frozen=True, slots=True)
-class DetectedIntent:
-    intent: str
-    confidence: float
-    reasons: tuple[str, ...] = ()
-    parser: str = "grammar"
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedArguments:
-    arguments: dict[str, Any]
-    slots: dict[str, SlotCard]
-    parser: str = "grammar"
-
-
-@dataclass(frozen=True, slots=True)
-class RoutedPrompt:
-    at: str
-    user_prompt: str
-    intent: str
-    target_agent: str | None
-    confidence: float = 0.0
-    arguments: dict[str, Any] = field(default_factory=dict)
 
 
 class PromptRouted(Reply):

@@ -33,6 +33,7 @@ class Trees:
 
 class Boosting(LearnedForecaster):
     family: ClassVar[str] = "xgboost"
+    blocks = 8  # trees vary much from member to member, and a member costs 20 ms
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
         Hyperparameter("max_depth", "int", 2, "questions asked along one branch of a tree", low=1, high=8),
         Hyperparameter("n_estimators", "int", 50, "trees per member of the committee", low=10, high=2000, scale="log"),

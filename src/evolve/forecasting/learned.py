@@ -188,6 +188,7 @@ class LearnedForecaster(Forecaster):
                 number, _, name = key.removeprefix("member").partition(".")
                 of_member.setdefault(int(number), {})[name] = values
         settings = self.settings(header.hyperparameters)
+        feature_set.resolve(header.features)  # a model of a later version may use features that this one lacks
         members = [
             self.restore_member(of_member[number], inputs=len(header.features), settings=settings)
             for number in sorted(of_member)

@@ -22,7 +22,24 @@ FIAT = frozenset(
 )
 STABLECOINS = frozenset({"usdt", "usdc", "busd", "fdusd", "tusd", "dai"})
 # Longest first, so that BTCFDUSD is not read as BTCFD in dollars.
-COIN_QUOTES = ("fdusd", "usdt", "usdc", "busd", "tusd", "usd", "eur", "gbp", "jpy", "try", "brl", "krw", "aud", "btc", "eth", "bnb")
+COIN_QUOTES = (
+    "fdusd",
+    "usdt",
+    "usdc",
+    "busd",
+    "tusd",
+    "usd",
+    "eur",
+    "gbp",
+    "jpy",
+    "try",
+    "brl",
+    "krw",
+    "aud",
+    "btc",
+    "eth",
+    "bnb",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +132,15 @@ def gazetteer() -> Gazetteer:
 @cache
 def spelling() -> FuzzyVocabulary:
     """Words that a mistyped one may have been meant as: names, models, and the words of intents."""
-    known = gazetteer()
-    return FuzzyVocabulary((*known.aliases.words(), *model_names().words(), *lexicon().words()))
+    return FuzzyVocabulary(_own_words())
+
+
+@cache
+def _own_words() -> frozenset[str]:
+    return frozenset(gazetteer().aliases.words() | model_names().words() | lexicon().words())
 
 
 @cache
 def correct_words() -> frozenset[str]:
     """Words that look like a slip of one of ours but are words themselves: apply (apple), being (boeing), weather (ether)."""
-    ours = {*gazetteer().aliases.words(), *model_names().words(), *lexicon().words()}
-    listed = dict(table("not_typos.tsv"))
-    return frozenset(ours | set(listed["word"]))
+    return _own_words().union(dict(table("not_typos.tsv"))["word"])

@@ -42,7 +42,8 @@ _UNITS = _by_word(
         _DAY: "day days d dia dias tag tage tagen jour jours giorno giorni dag dagen session sessions",
         7 * _DAY: "week weeks wk wks w semana semanas woche wochen semaine semaines settimana settimane weken",
         14 * _DAY: "fortnight fortnights",
-        30 * _DAY: "month months mo mos mth mths mon mes meses monat monate monaten monats mois mese mesi maand maanden",
+        30
+        * _DAY: "month months mo mos mth mths mon mes meses monat monate monaten monats mois mese mesi maand maanden",
         90 * _DAY: "quarter quarters qtr qtrs trimestre trimestres quartal quartale quartalen",
         365 * _DAY: "year years yr yrs y ano anos jahr jahre jahren jahres an ans annee annees anno anni jaar",
         3650 * _DAY: "decade decades decada decadas jahrzehnt jahrzehnte jahrzehnten decennie decennies",
@@ -122,7 +123,9 @@ _LENGTH_OF = frozenset(
     breakout breakouts donchian bollinger vwap macd 均 均线""".split()
 )
 _ADVERBS: dict[str, Timeframe] = {
-    **dict.fromkeys("hourly horario horaria horarias horarios stundlich stundliche stundlichen horaire horaires".split(), "1h"),
+    **dict.fromkeys(
+        "hourly horario horaria horarias horarios stundlich stundliche stundlichen horaire horaires".split(), "1h"
+    ),
     **dict.fromkeys("stundenkerzen stundenchart stundenbasis stundendaten".split(), "1h"),
     **dict.fromkeys(
         """daily diario diaria diarias diarios taglich tagliche taglichen quotidien quotidienne quotidiennes quotidiens journalier
@@ -130,7 +133,9 @@ _ADVERBS: dict[str, Timeframe] = {
         "1d",
     ),
     **dict.fromkeys("tageskerzen tageschart tagesbasis tagesdaten".split(), "1d"),
-    **dict.fromkeys("weekly semanal semanales wochentlich wochentliche wochentlichen hebdomadaire hebdomadaires".split(), "1w"),
+    **dict.fromkeys(
+        "weekly semanal semanales wochentlich wochentliche wochentlichen hebdomadaire hebdomadaires".split(), "1w"
+    ),
     **dict.fromkeys("wochenkerzen wochenchart wochenbasis wochendaten".split(), "1w"),
 }
 _ALWAYS_BARS = frozenset(
@@ -162,6 +167,7 @@ _MONTHS = {
     )
     for name in names.split()
 }
+_FRENCH = frozenset("le la les l du des a t est il elle pourquoi comment quel quelle chute avec et sur depuis".split())
 _RANGE = frozenset("to until till through thru and - bis und hasta a y au jusqu et 到 至 ~".split())
 _SUFFIXED = re.compile(r"(\d+(?:[.,]\d+)?)([a-z]+)")
 
@@ -209,7 +215,12 @@ def _phrases() -> PhraseIndex[int]:
 
 
 def read_time(
-    tokens: Sequence[Token], words: Sequence[str], marks: Sequence[Mark], *, symbol_ends: frozenset[int], taken: frozenset[int]
+    tokens: Sequence[Token],
+    words: Sequence[str],
+    marks: Sequence[Mark],
+    *,
+    symbol_ends: frozenset[int],
+    taken: frozenset[int],
 ) -> TimeReading:
     """Bar sizes and periods of the query.
 
@@ -241,7 +252,9 @@ class _Grammar:
             if at in self.taken:
                 at += 1
                 continue
-            end = self._date_range(at) or self._phrase(at) or self._relative(at) or self._quantity(at) or self._adverb(at)
+            end = (
+                self._date_range(at) or self._phrase(at) or self._relative(at) or self._quantity(at) or self._adverb(at)
+            )
             at = end or at + 1
         return TimeReading(tuple(self.timeframes), tuple(self.periods))
 
@@ -256,6 +269,9 @@ class _Grammar:
     # -- relative words ------------------------------------------------------------------------------------------------
 
     def _phrase(self, at: int) -> int | None:
+        if self.words[at] == "hier" and not _FRENCH.isdisjoint(self.words):  # here in German, yesterday in French
+            self._add_period(1, at, at + 1, future=False)
+            return at + 1
         length, values = _phrases().longest(self.words, at)
         if not length or self.tokens[at].is_clitic:
             return None
@@ -299,12 +315,16 @@ class _Grammar:
             return None
         amount, unit, name, end = found
         if name == "m":
-            unit = 1 if amount in (1, 5, 15, 30, 45, 60, 240) and not (amount == 1 and self._is_period_cue(at)) else 30 * _DAY
+            unit = (
+                1
+                if amount in (1, 5, 15, 30, 45, 60, 240) and not (amount == 1 and self._is_period_cue(at))
+                else 30 * _DAY
+            )
             if unit == 1 and self._word(at - 1) in _PAST | _FUTURE and amount in (1,):
                 unit = 30 * _DAY
             if self.tokens[at].text.endswith("M") and not self._beside_bars(at, end) and amount != 15:
                 unit = 30 * _DAY
-        if self._word(at - 1) in _FREQUENCY or self._word(at - 2) in _FREQUENCY and self._word(at - 1) in ("other",):
+        if self._word(at - 1) in _FREQUENCY or (self._word(at - 2) in _FREQUENCY and self._word(at - 1) in ("other",)):
             return end
         if self._is_indicator_length(at, end):
             return end
@@ -351,7 +371,11 @@ class _Grammar:
             return None
         if len(name) == 1 and self.tokens[at].kind != "number":
             return None
-        if name in ("an", "y", "d", "mon", "w") and self.tokens[at].kind != "number" and self.words[at] not in ("un", "deux"):
+        if (
+            name in ("an", "y", "d", "mon", "w")
+            and self.tokens[at].kind != "number"
+            and self.words[at] not in ("un", "deux")
+        ):
             return None
         end += 1
         # "two years and a half", "año y medio", "a year and a half"
@@ -379,8 +403,17 @@ class _Grammar:
                 return (2.0 if self._word(at + 1) == "couple" else 12.0), at + 2
             # "over a year", "a month of data", "a fortnight": one; "once a week", "a day trade": nothing
             unit = self._word(at + 1)
-            counted = self._word(at - 1) in _OVER or self._word(at + 2) in ("of", "and", "ahead") or unit in ("fortnight", "decade")
-            if counted and len(unit) > 1 and unit in _UNITS and self._word(at + 2) not in ("trade", "trader", "trading"):
+            counted = (
+                self._word(at - 1) in _OVER
+                or self._word(at + 2) in ("of", "and", "ahead")
+                or unit in ("fortnight", "decade")
+            )
+            if (
+                counted
+                and len(unit) > 1
+                and unit in _UNITS
+                and self._word(at + 2) not in ("trade", "trader", "trading")
+            ):
                 return 1.0, at + 1
             return None
         if word not in _NUMBERS:
@@ -439,7 +472,9 @@ class _Grammar:
     def _is_period_cue(self, at: int) -> bool:
         before = self._word(at - 1)
         return (
-            before in _PAST or before in _FUTURE or before in ("over", "ago", "during", "pendant", "durante", "近", "来", "去")
+            before in _PAST
+            or before in _FUTURE
+            or before in ("over", "ago", "during", "pendant", "durante", "近", "来", "去")
         )
 
     def _is_future(self, at: int, end: int) -> bool:
@@ -447,10 +482,11 @@ class _Grammar:
         after = self._word(end)
         return (
             bool(before & _FUTURE)
-            or after in ("ahead", "out", "forward", "forecast", "horizon", "prediction", "predictions", "forecasts", "later")
-            or self._word(at - 1) == "in"
+            or after
+            in ("ahead", "out", "forward", "forecast", "horizon", "prediction", "predictions", "forecasts", "later")
+            or (self._word(at - 1) == "in"
             and self._word(at - 2) not in ("data", "back")
-            and after not in ("of", "data", "history")
+            and after not in ("of", "data", "history"))
             or self._word(at - 1) in ("来", "horizon")
             or self._word(at + 1) in _FUTURE
             or tuple(self.words[max(0, at - 3) : at]) in (("接", "下", "来"),)
@@ -488,7 +524,9 @@ class _Grammar:
             or (self._word(at - 1) == "in" and plural and not glued)
         )
         han = self.tokens[end - 1].kind == "ideograph"
-        if timeframe and (bars or (not cued and (glued or han or not plural or self._word(at - 1) in ("on", "at", "en", "auf")))):
+        if timeframe and (
+            bars or (not cued and (glued or han or not plural or self._word(at - 1) in ("on", "at", "en", "auf")))
+        ):
             self.timeframes.append(TimeframeReading(timeframe, at, end))
         elif not bars and (cued or minutes > 240 or plural):
             self._add_period(math.ceil(minutes / _DAY), at, end, future=self._is_future(at, end))
@@ -523,21 +561,35 @@ class _Grammar:
             return None
         end = at + (1 if word in _ADVERBS else self._han_length)
         before, after = self._word(at - 1), self._word(end)
+        if after in ("line", "price", "candle", "trading") and self._word(end + 1) in _BARS:
+            after = self._word(end + 1)
         if word in _ALWAYS_BARS or word not in _ADVERBS:
             fits = True
         elif after in _NOT_A_BAR_SIZE or before in _FREQUENCY:
             fits = False
         elif after in _BARS or before in _BARS_BEFORE:
             fits = True
-        elif self.retrains and timeframe and after not in _BARS:
+        elif self.retrains and not self._model_follows(end):
             fits = False
-        elif timeframe == "1h":
-            fits = True
-        elif at in self.symbol_ends:
-            fits = True
-        elif before in ("the", "on", "a", "en", "auf", "im", "am", "el", "le", "sur", "at", "using", "with", "for") and (
-            after in ("", "?", ".", ",", "!", ")", ";", "time", "and", "or", "y", "und", "et") or self._word(end) in ("for",)
-        ):
+        elif self.retrains or timeframe == "1h" or at in self.symbol_ends or (before in (
+            "the",
+            "on",
+            "a",
+            "en",
+            "auf",
+            "im",
+            "am",
+            "el",
+            "le",
+            "sur",
+            "at",
+            "using",
+            "with",
+            "for",
+        ) and (
+            after in ("", "?", ".", ",", "!", ")", ";", "time", "and", "or", "y", "und", "et")
+            or self._word(end) in ("for",)
+        )):
             fits = True
         else:
             following = self.concepts.get(end, frozenset())
@@ -545,6 +597,11 @@ class _Grammar:
         if fits:
             self.timeframes.append(TimeframeReading(timeframe, at, end))
         return end
+
+    def _model_follows(self, at: int) -> bool:
+        return any(
+            "MODEL" in self.concepts.get(index, frozenset()) or self._is_model(index) for index in range(at, at + 3)
+        )
 
     def _is_model(self, at: int) -> bool:
         from evolve.language.lexicon import model_names
@@ -558,7 +615,14 @@ class _Grammar:
         if self.tokens[at].kind != "ideograph":
             return None
         text = "".join(self.words[at : at + 4])
-        lines: tuple[tuple[str, Timeframe], ...] = (("小时线", "1h"), ("小时k", "1h"), ("日线", "1d"), ("日k", "1d"), ("周线", "1w"), ("周k", "1w"))
+        lines: tuple[tuple[str, Timeframe], ...] = (
+            ("小时线", "1h"),
+            ("小时k", "1h"),
+            ("日线", "1d"),
+            ("日k", "1d"),
+            ("周线", "1w"),
+            ("周k", "1w"),
+        )
         for name, timeframe in lines:
             if text.startswith(name) and not (at and self.words[at - 1][-1].isdecimal()):
                 self._han_length = len(name)

@@ -59,10 +59,17 @@ class FuzzyVocabulary:
     """Known words, ready to be asked for the one most like a mistyped one."""
 
     def __init__(self, words: Iterable[str]) -> None:
-        self._by_length: dict[int, list[tuple[str, int]]] = {}
+        self._by_length: dict[int, list[str]] = {}
+        self._masked: dict[int, list[tuple[str, int]]] = {}
         for word in sorted(set(words)):
             if len(word) >= SHORTEST_FUZZY and word.isalpha():
-                self._by_length.setdefault(len(word), []).append((word, _letters(word)))
+                self._by_length.setdefault(len(word), []).append(word)
+
+    def _of_length(self, length: int) -> list[tuple[str, int]]:
+        # Masks are made at the first question for a length: most queries have no typo at all.
+        if length not in self._masked:
+            self._masked[length] = [(word, _letters(word)) for word in self._by_length.get(length, ())]
+        return self._masked[length]
 
     def nearest(self, word: str) -> tuple[str, float] | None:
         """The most similar word of at least `LEAST_SIMILARITY` and its similarity; the same first letter wins a tie."""
@@ -74,7 +81,7 @@ class FuzzyVocabulary:
         for length in range(len(word) - slack, len(word) + slack + 1):
             longer = max(length, len(word))
             limit = int(longer * (1 - LEAST_SIMILARITY) + 1e-9)
-            for candidate, candidate_mask in self._by_length.get(length, ()):
+            for candidate, candidate_mask in self._of_length(length):
                 # Each edit changes at most two letters of the set.
                 if (mask ^ candidate_mask).bit_count() > 2 * limit:
                     continue

@@ -33,7 +33,7 @@ _SLOT_BEFORE = frozenset(
     plot chart draw graph visualize visualise backtest evaluate assess validate retrain train tune predict forecast compare like
     against at from
     para de en con sobre por comprar vender analiza entrena reentrena compara
-    fur auf bei von mit uber zu kaufen verkaufen analysiere trainiere
+    fur auf bei von mit uber zu um gegen kaufen verkaufen analysiere trainiere
     pour sur avec acheter vendre analyse entraine""".split()
 )
 _SHARE_AFTER = frozenset(
@@ -61,13 +61,16 @@ _PREPOSITIONS_SKIPPED = _ARTICLES_SKIPPED | frozenset("on for about in fur bei p
 
 
 class _Finder:
-    def __init__(self, tokens: Sequence[Token], words: Sequence[str], marks: Sequence[Mark], mended: frozenset[int]) -> None:
+    def __init__(
+        self, tokens: Sequence[Token], words: Sequence[str], marks: Sequence[Mark], mended: frozenset[int]
+    ) -> None:
         self.tokens = tokens
         self.words = words
         self.mended = mended
         self.known: Gazetteer = gazetteer()
         self.shouting = is_shouting(
-            tuple(tokens), self.known.acronyms | (self.known.tickers.keys() - self.known.ticker_words) | self.known.coins
+            tuple(tokens),
+            self.known.acronyms | (self.known.tickers.keys() - self.known.ticker_words) | self.known.coins,
         )
         self.mark_at: dict[int, Mark] = {at: mark for mark in marks for at in range(mark.start, mark.end)}
         self.marks = marks
@@ -89,9 +92,18 @@ class _Finder:
         token = self.tokens[at]
         if token.kind == "cashtag":
             return self._cashtag(at)
-        if token.kind == "mark" or token.is_clitic:
+        if token.kind in ("mark", "identifier") or token.is_clitic or self._is_file_name(at):
             return None
         return self._pair(at) or self._name(at) or self._ticker(at, previous)
+
+    def _is_file_name(self, at: int) -> bool:
+        """eurusd.jpg names a picture."""
+        return (
+            at + 2 < len(self.words)
+            and self.words[at + 1] == "."
+            and self.tokens[at + 2].before == ""
+            and self.words[at + 2] in ("png", "jpg", "jpeg", "webp", "gif", "csv", "parquet", "pdf")
+        )
 
     def _cashtag(self, at: int) -> Mention | None:
         code = self.words[at][1:]
@@ -167,7 +179,11 @@ class _Finder:
     def _reads_as_instrument(self, alias: Alias, at: int, end: int, *, fuzzy: bool) -> bool:
         mark = self.mark_at.get(at)
         inside_phrase = mark is not None and (mark.start < at or mark.end > end)
-        if inside_phrase and mark is not None and mark.concepts & {"OOS", "META_WORD", "MASK", "INJECT", "ILLEGAL", "STATE"}:
+        if (
+            inside_phrase
+            and mark is not None
+            and mark.concepts & {"OOS", "META_WORD", "MASK", "INJECT", "ILLEGAL", "STATE"}
+        ):
             return False
         if model_names().longest(self.words, at)[0] > end - at:
             return False  # Facebook Prophet is a model
@@ -225,21 +241,36 @@ class _Finder:
         after = self.words[at + 1] if at + 1 < len(self.words) else ""
         last = at + 1 >= len(self.tokens)
         can_end = last or self.tokens[at + 1].kind in ("mark", "number") or after in _FOLLOWS or after in _STOCK_WORDS
-        slot_before = before in _SLOT_BEFORE or (
-            previous is not None and before in _JOINERS and previous.end >= at - 2
+        slot_before = before in _SLOT_BEFORE or (previous is not None and before in _JOINERS and previous.end >= at - 2)
+        followed_by_share = after in _SHARE_AFTER and after not in (
+            "calls",
+            "puts",
+            "earnings",
+            "equity",
+            "action",
+            "actions",
         )
-        followed_by_share = after in _SHARE_AFTER and after not in ("calls", "puts", "earnings", "equity", "action", "actions")
         tied_to_next = not last and self.tokens[at + 1].before == "-"
         mark = self.mark_at.get(at)
-        if mark is not None and mark.end - mark.start > 1 and mark.concepts & {"MASK", "OOS", "META_WORD", "INJECT", "ORDER"}:
+        if (
+            mark is not None
+            and mark.end - mark.start > 1
+            and mark.concepts & {"MASK", "OOS", "META_WORD", "INJECT", "ORDER"}
+        ):
             return None
         if model_names().longest(self.words, at)[0]:
             return None
         doubtful = word in self.known.ticker_words or word in self.known.acronyms or len(word) == 1
         if symbol is None:
-            return self._unknown(at, capital=capital, doubtful=doubtful, slot_before=slot_before, followed=followed_by_share)
+            return self._unknown(
+                at, capital=capital, doubtful=doubtful, slot_before=slot_before, followed=followed_by_share
+            )
         if doubtful:
-            if followed_by_share and before not in ("which", "what", "any", "these", "those") and (capital or self._names_share(at)):
+            if (
+                followed_by_share
+                and before not in ("which", "what", "any", "these", "those")
+                and (capital or self._names_share(at))
+            ):
                 return Mention(symbol, at, at + 1, ambiguous=True)
             starts = at == 0 and after in ("vs", "versus")
             if capital and can_end and not tied_to_next and (slot_before or starts) and before not in _ARTICLES:

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-MAX_CHARACTERS = 1000  # A question is shorter; what follows is not read, so that the time of a parse has a bound.
-MAX_TOKENS = 400
+MAX_CHARACTERS = 600  # A question is shorter; what follows is not read, so that the time of a parse has a bound.
+MAX_TOKENS = 150
 
-TokenKind = Literal["word", "number", "cashtag", "ideograph", "mark"]
+TokenKind = Literal["word", "number", "cashtag", "identifier", "ideograph", "mark"]
 
 _IDEOGRAPHS = "\u2e80-\u2fdf\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(
-    r"(?P<cashtag>\$[a-z]{1,10}(?:[.\-][a-z](?![a-z]))?)"
+    # A registered model: ridge-AAPL-1d-3f9c2a7b
+    r"(?P<identifier>(?<![\w-])[a-z][a-z_]*-[a-z0-9][a-z0-9.]*(?:-[a-z])?-(?:1m|5m|15m|30m|1h|4h|1d|1w)-[0-9a-f]{4,64}(?![\w-]))"
+    r"|(?P<cashtag>\$[a-z]{1,10}(?:[.\-][a-z](?![a-z]))?)"
     r"|(?P<number>\d+(?:[.,]\d+)*[a-z]*)"
     # Ideographs have no spaces between words: each is a token of its own.
     rf"|(?P<ideograph>[{_IDEOGRAPHS}])"

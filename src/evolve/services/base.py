@@ -34,6 +34,10 @@ class BaseService(Service):
         symbol = getattr(request, "symbol", None)
         return Facts(symbols=(symbol,) if symbol else (), seed=getattr(request, "seed", None))
 
+    def outcome_of(self, reply: Reply) -> dict[str, Any]:
+        """What the log keeps of a reply; a service whose replies are stored elsewhere keeps less."""
+        return reply.model_dump(mode="json")
+
     def record(self, request: Request[Any], job: Job, outcome: Reply | EvolveError, started: float) -> None:
         if not type(request).records:
             return
@@ -47,9 +51,7 @@ class BaseService(Service):
                 request_id=job.request_id,
                 request_type=request.wire_type,
                 inputs=request.model_dump(mode="json"),
-                outcome={"error": outcome.message}
-                if isinstance(outcome, EvolveError)
-                else outcome.model_dump(mode="json"),
+                outcome={"error": outcome.message} if isinstance(outcome, EvolveError) else self.outcome_of(outcome),
                 status="error" if failed else "success",
                 code_version=code_version(),
                 started_at=started,

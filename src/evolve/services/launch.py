@@ -15,7 +15,9 @@ from evolve.settings import Settings
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 after a drained stop, 1 for a typed error, 2 for wrong usage."""
-    parser = argparse.ArgumentParser(description="Run one service in the foreground until SIGTERM, Ctrl-C or a stop message.")
+    parser = argparse.ArgumentParser(
+        description="Run one service in the foreground until SIGTERM, Ctrl-C or a stop message."
+    )
     parser.add_argument("service")
     parser.add_argument("--redis-host")
     parser.add_argument("--redis-port", type=int)
@@ -23,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         cls = load_service(service_path(options.service))
-        settings = Settings.load(redis_host=options.redis_host, redis_port=options.redis_port, redis_db=options.redis_db)
+        settings = Settings.load(
+            redis_host=options.redis_host, redis_port=options.redis_port, redis_db=options.redis_db
+        )
     except EvolveError as error:
         print(error.message, file=sys.stderr)
         return 1

@@ -33,7 +33,7 @@ class PerformanceCriticService(BaseService):
     def evaluate_model(self, request: EvaluateModel, job: Job) -> ModelEvaluated:
         evaluation = self.agent.evaluate(
             request.model_id, symbol=request.symbol, timeframe=request.timeframe, period=request.period,
-            metrics=request.metrics, simulate=request.simulate, request_id=job.request_id, progress=job.progress,
+            metrics=request.metrics, simulate=request.simulate, refit=request.refit, request_id=job.request_id, progress=job.progress,
         )  # fmt: skip
         return ModelEvaluated(evaluation=evaluation)
 
@@ -41,7 +41,7 @@ class PerformanceCriticService(BaseService):
     def compare_models(self, request: CompareModels, job: Job) -> ModelsCompared:
         comparison = self.agent.compare(
             request.model_ids, symbol=request.symbol, timeframe=request.timeframe, period=request.period,
-            simulate=request.simulate, ledger_position=request.ledger_position, request_id=job.request_id,
+            simulate=request.simulate, refit=request.refit, ledger_position=request.ledger_position, trials=request.trials, request_id=job.request_id,
             progress=job.progress,
         )  # fmt: skip
         return ModelsCompared(comparison=comparison)

@@ -32,6 +32,7 @@ class World:
 
         What `r2` over the true R² estimates, without the noise of the returns, which is fifty times the signal.
         """
+        assert self.knowable.any(), "in a world of noise nothing can be found; use r2"
         knowable = self.knowable[start : start + len(forecast)]
         return float(1 - ((knowable - forecast) ** 2).sum() / (knowable**2).sum())
 

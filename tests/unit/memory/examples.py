@@ -84,6 +84,7 @@ def evaluation(model_id: str, request_id: str, *, score: float | None = 0.5, sym
         folds=5,
         out_of_sample_bars=2700,
         trials=3,
+        ledger_position=3,
         baselines=("flat", "buy-and-hold"),
     )
     return Evaluation(

@@ -1,0 +1,145 @@
+"""Which service is a sentence for, and with which request? Understands and prepares; runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from evolve.cards import DetectedIntent, ParsedArguments, ReadyRequest, RoutedPrompt, Routing, SlotCard
+from evolve.clock import iso
+from evolve.errors import InvalidRequest, nearest
+from evolve.language.intents import INTENTS
+from evolve.language.parse import Frame, parse
+from evolve.memory.database import Database
+from evolve.memory.decisions import DecisionLog
+from evolve.settings import Settings
+
+ASK_QUANT_GPT = ("model_recommendation", "trading_signal", "market_analysis", "general_query")
+SLOTS = ("symbols", "timeframe", "period_days", "model", "side")
+
+
+class PromptRouterAgent:
+    def __init__(self, log: DecisionLog) -> None:
+        self._log = log
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> PromptRouterAgent:
+        return cls(DecisionLog(Database.open(settings)))
+
+    def route(self, prompt: str, *, history: Sequence[str] = (), available: Sequence[str] = ()) -> Routing:
+        """The service and a request ready to send. available: services to choose from; empty means all.
+
+        For what nobody can do the target is None, and `suggestions` say what can be asked.
+        """
+        frame = parse(prompt, history)
+        request = ready_request(frame, prompt)
+        reasons = tuple(frame.reasons)
+        if request is not None and available and request.service not in available:
+            reasons += (f"it is for {request.service}, which is not among the available agents",)
+            request = None
+        return Routing(
+            intent=frame.intent,
+            confidence=frame.confidence,
+            target_agent=request.service if request else None,
+            request=request,
+            arguments=arguments_of(frame),
+            slots=slots_of(frame),
+            reasons=reasons,
+            suggestions=tuple(frame.suggestions),
+            question=frame.question,
+        )
+
+    def detect(self, prompt: str) -> DetectedIntent:
+        frame = parse(prompt)
+        return DetectedIntent(frame.intent, frame.confidence, tuple(frame.reasons))
+
+    def arguments(self, prompt: str, intent: str) -> ParsedArguments:
+        """What the sentence names. Raises InvalidRequest for an intent there is not."""
+        if intent not in INTENTS:
+            close = nearest(intent, INTENTS) or INTENTS
+            raise InvalidRequest(f"there is no intent {intent!r}; nearest: {', '.join(close)}", known=sorted(INTENTS))
+        frame = parse(prompt)
+        arguments = arguments_of(frame)
+        if intent != "trading_signal":
+            arguments["side"] = None  # only a question about an action has one
+        return ParsedArguments(arguments, slots_of(frame))
+
+    def history(self, intent: str | None, limit: int) -> tuple[RoutedPrompt, ...]:
+        """Sentences routed before, newest first."""
+        found = []
+        for decision in self._log.history(limit=1000, service="prompt_router"):
+            if decision.request_type != "route_prompt" or decision.status != "success":
+                continue
+            result = cast("dict[str, Any]", decision.outcome.get("result") or {})
+            if intent is not None and result.get("intent") != intent:
+                continue
+            found.append(
+                RoutedPrompt(
+                    at=iso(decision.finished_at),
+                    user_prompt=str(decision.inputs.get("user_prompt", "")),
+                    intent=str(result.get("intent")),
+                    target_agent=result.get("target_agent"),
+                    confidence=float(result.get("confidence") or 0.0),
+                    arguments=dict(result.get("arguments") or {}),
+                )
+            )
+        return tuple(found[:limit])
+
+
+def arguments_of(frame: Frame) -> dict[str, Any]:
+    """What the sentence names; what it does not name is None."""
+    return {
+        "symbol": frame.symbols[0] if frame.symbols else None,
+        "symbols": list(frame.symbols),
+        "timeframe": frame.timeframe,
+        "period": f"{frame.period_days}d" if frame.period_days else None,
+        "model_type": frame.model,
+        "side": frame.side,
+    }
+
+
+def slots_of(frame: Frame) -> dict[str, SlotCard]:
+    cards: dict[str, SlotCard] = {}
+    for name, slot in frame.slots.items():
+        value = ", ".join(slot.value) if isinstance(slot.value, tuple | list) else slot.value
+        cards[name] = SlotCard(value, slot.origin, slot.text)
+    return cards
+
+
+def ready_request(frame: Frame, prompt: str) -> ReadyRequest | None:
+    """The request that carries the sentence out, or None for what is out of scope."""
+    if frame.intent == "unsupported":
+        return None
+    symbol = {"symbol": frame.symbols[0]} if frame.symbols else {}
+    timeframe = {"timeframe": frame.timeframe} if frame.timeframe else {}
+    period = {"period": f"{frame.period_days}d"} if frame.period_days else {}
+    model = frame.model
+    is_id = model is not None and any(mark in model for mark in "_-") and any(ch.isdigit() for ch in model)
+    if frame.intent == "model_build":
+        chosen = {"model_type": model} if model and not is_id else {}
+        return ReadyRequest("model_builder", "build_model", {**chosen, **symbol, **timeframe, **period})
+    if frame.intent == "model_evaluate" and is_id:
+        return ReadyRequest(
+            "performance_critic", "evaluate_model", {"model_id": model, **symbol, **timeframe, **period}
+        )
+    if frame.intent == "model_retrain" and is_id:
+        return ReadyRequest("updater", "retrain_model", {"model_id": model})
+    if frame.intent == "hyperparameter_tune" and model and not is_id:
+        return ReadyRequest("meta_tuner", "tune_hyperparameters", {"model_type": model, **symbol, **timeframe})
+    if frame.intent == "research_search":
+        wire = "search_github" if _about_code(prompt) else "search_arxiv"
+        return ReadyRequest("research", wire, {"query": prompt})
+    if frame.intent == "plot_request":
+        return ReadyRequest(
+            "multimodal", "generate_plot", {"plot_type": "equity_curve", "data_source": model or frame_source(frame)}
+        )
+    # Everything else needs more than one service, or a model that only QuantGPT can find: it coordinates.
+    return ReadyRequest("quant_gpt", "process_query", {"query": prompt})
+
+
+def frame_source(frame: Frame) -> str:
+    return frame.symbols[0] if frame.symbols else "backtest_results"
+
+
+def _about_code(prompt: str) -> bool:
+    return any(word in prompt.lower() for word in ("github", "repo", "code", "library", "package", "implementation"))

@@ -1,0 +1,438 @@
+"""The commands. Each imports what it needs when it runs, so that help and completion stay quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from evolve.client.client import ServiceClient
+
+app = typer.Typer(
+    name="evolve",
+    help="Is there a model worth trusting for this symbol? Evidence, not opinion.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="Bars: what there is, and your own.", no_args_is_help=True, rich_markup_mode=None)
+bus_app = typer.Typer(
+    help="The message bus, for machines without redis-cli.", no_args_is_help=True, rich_markup_mode=None
+)
+config_app = typer.Typer(help="Settings kept in this home.", no_args_is_help=True, rich_markup_mode=None)
+setup_app = typer.Typer(help="Optional parts.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data")
+app.add_typer(bus_app, name="bus")
+app.add_typer(config_app, name="config")
+app.add_typer(setup_app, name="setup")
+
+AsJson = Annotated[bool, typer.Option("--json", help="The whole reply as JSON.")]
+Simulate = Annotated[bool, typer.Option("--simulate", help="Use SIMULATED bars.")]
+Timeout = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for the reply.")]
+SymbolOption = Annotated[str | None, typer.Option("--symbol", help="Default: the model's own.")]
+TimeframeOption = Annotated[
+    str | None, typer.Option("--timeframe", help="1m 5m 15m 30m 1h 4h 1d 1w; default: the finest with real bars.")
+]
+
+
+# --- questions ---
+
+
+@app.command()
+def ask(question: str, as_json: AsJson = False, simulate: Simulate = False, timeout: Timeout = None) -> None:
+    """Answer a question in plain English, with evidence."""
+    from evolve.contracts.quant_gpt import ProcessQuery
+
+    _ask(ProcessQuery, {"query": question, "simulate": simulate}, as_json, timeout)
+
+
+@app.command()
+def reproduce(answer: str, as_json: AsJson = False, timeout: Timeout = None) -> None:
+    """Answer an earlier question again and compare every figure: by the answer's ID, or a FILE made with `ask --json`."""
+    import json
+
+    from evolve.contracts.quant_gpt import ProcessQuery
+    from evolve.errors import InvalidRequest
+
+    fields: dict[str, Any] = {"query": "", "reproduce": answer}
+    path = Path(answer)
+    if path.is_file():
+        try:
+            document = json.loads(path.read_text())
+            fields = {"query": "", "document": document.get("answer") or document}
+        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
+            raise InvalidRequest(f"{path} is not an answer: make one with `evolve ask … --json > {path}`") from None
+    _ask(ProcessQuery, fields, as_json, timeout)
+
+
+@app.command()
+def chat() -> None:
+    """Ask one question after the other; follow-ups lean on the ones before."""
+    from evolve.quant_gpt import converse
+
+    raise typer.Exit(converse())
+
+
+@app.command()
+def parse(
+    question: Annotated[str | None, typer.Argument()] = None,
+    as_json: AsJson = False,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Read {id, query, context[]} lines from standard input.")
+    ] = False,
+    score: Annotated[
+        Path | None, typer.Option("--score", metavar="FILE", help="Score against labelled queries.")
+    ] = None,
+) -> None:
+    """What a question is understood as; runs nothing."""
+    from evolve.cli.parse import run
+
+    run(question, as_json=as_json, jsonl=jsonl, score=score)
+
+
+@app.command()
+def history(limit: int = 20, symbol: str | None = None, as_json: AsJson = False) -> None:
+    """What the services decided, newest first."""
+    from evolve.cli.history import run
+
+    run(limit, symbol, as_json=as_json)
+
+
+# --- models ---
+
+
+@app.command()
+def build(
+    model_type: str,
+    symbol: str,
+    timeframe: TimeframeOption = None,
+    feature: Annotated[
+        list[str] | None, typer.Option("--feature", help="May be repeated; default: the usual set.")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A hyperparameter; may be repeated.")
+    ] = None,
+    horizon: Annotated[int, typer.Option("--horizon", help="Bars ahead.")] = 1,
+    seed: int = 0,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Train even if it is registered.")] = False,
+    simulate: Simulate = False,
+    as_json: AsJson = False,
+    timeout: Timeout = None,
+) -> None:
+    """Train a model, test it walk-forward, register it."""
+    from evolve.cli.show import print_json, show_model
+    from evolve.contracts.model_builder import BuildModel
+
+    fields = {
+        "model_type": model_type, "symbol": symbol, "timeframe": timeframe, "features": tuple(feature or ()),
+        "hyperparameters": _parameters(param or []), "horizon_bars": horizon, "seed": seed, "rebuild": rebuild,
+        "simulate": simulate,
+    }  # fmt: skip
+    reply = _send(BuildModel, fields, timeout)
+    print_json(reply) if as_json else show_model(reply.model_info, found=reply.found)
+
+
+@app.command()
+def evaluate(
+    model_id: str,
+    symbol: SymbolOption = None,
+    timeframe: TimeframeOption = None,
+    period: str = "90d",
+    metric: Annotated[list[str] | None, typer.Option("--metric", help="May be repeated.")] = None,
+    simulate: Simulate = False,
+    as_json: AsJson = False,
+    timeout: Timeout = None,
+) -> None:
+    """Score a model out of sample, net of costs, and test it against luck."""
+    from evolve.cli.show import print_json, show_evaluation
+    from evolve.contracts.performance_critic import DEFAULT_METRICS, EvaluateModel
+
+    fields = {
+        "model_id": model_id, "symbol": symbol, "timeframe": timeframe, "period": period,
+        "metrics": tuple(metric or DEFAULT_METRICS), "simulate": simulate,
+    }  # fmt: skip
+    reply = _send(EvaluateModel, fields, timeout)
+    print_json(reply) if as_json else show_evaluation(reply.evaluation)
+
+
+@app.command()
+def compare(
+    model_ids: list[str],
+    symbol: SymbolOption = None,
+    timeframe: TimeframeOption = None,
+    period: str = "90d",
+    simulate: Simulate = False,
+    as_json: AsJson = False,
+    timeout: Timeout = None,
+) -> None:
+    """Rank models and baselines; name a winner only if one earned it."""
+    from evolve.cli.show import print_json, show_comparison
+    from evolve.contracts.performance_critic import CompareModels
+
+    fields = {
+        "model_ids": tuple(model_ids),
+        "symbol": symbol,
+        "timeframe": timeframe,
+        "period": period,
+        "simulate": simulate,
+    }
+    reply = _send(CompareModels, fields, timeout)
+    found = reply.comparison
+    print_json(reply) if as_json else show_comparison(found.rows, found.trust, found.curves, found.period)
+
+
+@app.command()
+def models(symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False) -> None:
+    """The registered models, newest first."""
+    from evolve.cli.show import console, print_json
+    from evolve.contracts.model_builder import ListModels
+
+    reply = _send(ListModels, {"symbol": symbol, "timeframe": timeframe}, None)
+    if as_json:
+        return print_json(reply)
+    output = console()
+    for card in reply.models:
+        output.print(
+            f"{card.model_id:<36} {card.created_at}  data to {card.data.last}{'  SIMULATED' if card.data.simulated else ''}"
+        )
+    if not reply.models:
+        output.print("no models yet: evolve build ridge AAPL")
+    return None
+
+
+# --- services ---
+
+
+@app.command()
+def up(
+    redis_port: Annotated[
+        int, typer.Option("--redis-port", help="Open the embedded server on TCP (localhost) too.")
+    ] = 0,
+    replicas: int = 1,
+) -> None:
+    """Start everything: server, supervisor, services."""
+    from evolve.manager.manager import ServiceManager
+
+    with ServiceManager() as manager:
+        _print_status(manager.up(redis_port=redis_port, replicas=replicas))
+        typer.echo(f"server: {manager.get_manager_stats()['server']}")
+
+
+@app.command()
+def down() -> None:
+    """Stop everything of this home: services, supervisor, embedded server."""
+    from evolve.manager.manager import ServiceManager
+
+    with ServiceManager() as manager:
+        stopped = manager.down()
+    typer.echo(f"stopped: {', '.join(stopped['stopped']) or 'no service was running'}")
+    if stopped["embedded_server_stopped"]:
+        typer.echo("stopped: embedded server")
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """What runs, where it logs, and how to reach the server."""
+    import json
+
+    from evolve.manager.manager import ServiceManager
+
+    with ServiceManager() as manager:
+        stats = manager.get_manager_stats()
+    if as_json:
+        typer.echo(json.dumps(stats, indent=2))
+        return
+    _print_status(stats["services"])
+    typer.echo(f"server: {stats['server']}")
+    typer.echo(f"home:   {stats['home']}")
+
+
+@app.command()
+def ping(service: str) -> None:
+    """Whether a service answers; exit code 1 if not."""
+    _answered(lambda client: client.ping_service(service))
+
+
+@app.command()
+def reply(service: str, request_id: str) -> None:
+    """The late reply to a request that timed out."""
+    import json
+
+    with _client() as client:
+        found = client.get_reply(request_id, service)
+    if found is None:
+        typer.echo(f"{service} has no reply to {request_id} yet (or no longer)", err=True)
+        raise typer.Exit(1)
+    typer.echo(json.dumps(found, indent=2))
+
+
+@app.command()
+def cancel(service: str, request_id: str) -> None:
+    """Withdraw a request, queued or running."""
+    with _client() as client:
+        withdrawn = client.cancel(request_id, service)
+    typer.echo("cancelled" if withdrawn else "it was done already")
+
+
+# --- data ---
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """Symbols at hand, and where their bars come from."""
+    from evolve.cli.data import list_symbols
+
+    list_symbols()
+
+
+@data_app.command("show")
+def data_show(symbol: str, timeframe: TimeframeOption = None, simulate: Simulate = False) -> None:
+    """Range, source, notes and last bars of a symbol."""
+    from evolve.cli.data import show
+
+    show(symbol, timeframe, simulate=simulate)
+
+
+@data_app.command("import")
+def data_import(
+    file: Path,
+    symbol: Annotated[str, typer.Option("--symbol", help="What to call it.")],
+    timeframe: Annotated[str | None, typer.Option("--timeframe", help="Default: found from the stamps.")] = None,
+    currency: str = "USD",
+) -> None:
+    """Add your own bars from a CSV or Parquet file."""
+    from evolve.cli.data import import_bars
+
+    import_bars(file, symbol, timeframe, currency)
+
+
+# --- bus ---
+
+
+@bus_app.command()
+def publish(channel: str, message: str) -> None:
+    """PUBLISH a message; prints how many heard it."""
+    from evolve.cli.bus import publish as run
+
+    run(channel, message)
+
+
+@bus_app.command()
+def subscribe(
+    channels: list[str],
+    count: Annotated[int, typer.Option(help="Stop after so many messages; 0: until Ctrl-C.")] = 0,
+    seconds: Annotated[float, typer.Option(help="Stop after so long; 0: until Ctrl-C.")] = 0,
+) -> None:
+    """Print messages of channels as they come."""
+    from evolve.cli.bus import subscribe as run
+
+    run(channels, count, seconds)
+
+
+@bus_app.command()
+def monitor(
+    count: Annotated[int, typer.Option(help="Stop after so many messages; 0: until Ctrl-C.")] = 0,
+    seconds: Annotated[float, typer.Option(help="Stop after so long; 0: until Ctrl-C.")] = 0,
+) -> None:
+    """Print all messages of all services as they come."""
+    from evolve.cli.bus import monitor as run
+
+    run(count, seconds)
+
+
+# --- configuration ---
+
+
+@config_app.command("redis")
+def config_redis(
+    url: Annotated[
+        str | None, typer.Argument(help="redis://host:port/db; none: show; 'embedded': back to ours.")
+    ] = None,
+) -> None:
+    """Which server the default settings mean."""
+    from evolve.cli.config import redis
+
+    redis(url)
+
+
+@setup_app.command("torch")
+def setup_torch(
+    cpu: Annotated[bool, typer.Option("--cpu", help="The CPU build, even where there is a GPU.")] = False,
+) -> None:
+    """Install torch for the neural models: the CPU build where there is no GPU."""
+    from evolve.cli.setup_torch import run
+
+    run(cpu=cpu)
+
+
+# --- what several of them need ---
+
+
+def _client() -> ServiceClient:
+    from evolve.client.client import ServiceClient
+
+    return ServiceClient()
+
+
+def _ask(request: Any, fields: dict[str, Any], as_json: bool, timeout: float | None) -> None:
+    from evolve.cli.show import print_json, show_query_result
+
+    result = _send(request, fields, timeout).result
+    if as_json:
+        print_json(result)
+    else:
+        show_query_result(result)
+    if result.status == "error":
+        raise typer.Exit(1)
+
+
+def _send(request: Any, fields: dict[str, Any], timeout: float | None) -> Any:
+    """The typed reply; starts what is missing first, shows progress, and cancels the job on Ctrl-C."""
+    from evolve.cli.show import watch
+    from evolve.messaging.messages import validated
+    from evolve.quant_gpt import start_missing
+    from evolve.settings import Settings
+
+    typed = validated(request, fields)
+    for line in start_missing(Settings.load(), idle_stop=True):
+        typer.echo(line, err=True)
+    with _client() as client, watch() as on_progress:
+        return client.ask(typed, timeout=timeout, on_progress=on_progress)
+
+
+def _answered(call: Any) -> None:
+    import json
+
+    with _client() as client:
+        found = call(client)
+    typer.echo(json.dumps(found, indent=2))
+    if found["status"] != "success":
+        raise typer.Exit(1)
+
+
+def _parameters(words: list[str]) -> dict[str, Any]:
+    import json
+
+    from evolve.errors import InvalidRequest
+
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise InvalidRequest(f"--param takes NAME=VALUE, such as --param max_depth=2, not {word!r}")
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
+
+
+def _print_status(services: dict[str, Any]) -> None:
+    for name, entry in services.items():
+        pids = ", ".join(map(str, entry["pids"]))
+        typer.echo(
+            f"{name:<20} {entry['status']:<9} {('pid ' + pids) if pids else '':<18} restarts {entry['restarts']}  {entry['log']}"
+        )

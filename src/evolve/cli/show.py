@@ -1,0 +1,249 @@
+"""How does an answer look in a terminal? Progress while it is made, then table, verdict, words, chart, and how to reproduce it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from evolve.cards import AnswerCard, Curve, EvaluationCard, ModelCard, QueryResult, RankedRow, TrustCard
+from evolve.evidence import Evidence, render_interval
+
+PIPED_WIDTH = 120  # a file has no width; what is cut there is lost
+CHART_ROWS = 12
+VERDICT_STYLE = {"edge": "bold green", "no_edge": "bold yellow", "insufficient_data": "bold yellow"}
+VERDICT_WORDS = {"edge": "EDGE", "no_edge": "NO EDGE", "insufficient_data": "INSUFFICIENT DATA"}
+
+# column title → figure; the interval is shown beside the figures that have one
+MODEL_COLUMNS = (
+    ("Sharpe, net", "sharpe"),
+    ("return", "total_return"),
+    ("max drawdown", "drawdown"),
+    ("alpha/year", "alpha"),
+    ("p (alpha)", "alpha_p_value"),
+    ("in market", "exposure"),
+    ("costs", "costs_paid"),
+    ("R² vs naive", "skill_r2"),
+)
+MARKET_COLUMNS = (
+    ("last close", "last_close"),
+    ("period", "period_return"),
+    ("year", "year_return"),
+    ("volatility", "volatility"),
+    ("from high", "from_high"),
+    ("fall in period", "period_drawdown"),
+    ("RSI", "rsi_14"),
+)
+
+
+def console(*, stderr: bool = False) -> Console:
+    found = Console(stderr=stderr, highlight=False)
+    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=PIPED_WIDTH)
+
+
+@contextlib.contextmanager
+def watch() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show progress events on stderr while the block runs: bars on a terminal, lines in a file."""
+    output = console(stderr=True)
+    if not output.is_terminal:
+        shown: set[str] = set()
+
+        def line(event: dict[str, Any]) -> None:
+            text = f"{event['stage']}: {event['message']}"
+            if event["done"] >= event["total"] and text not in shown:
+                shown.add(text)
+                print(text, file=sys.stderr, flush=True)
+
+        yield line
+        return
+    columns = (TextColumn("{task.description:<34}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[message]}"))  # fmt: skip
+    with Progress(*columns, console=output, transient=True) as progress:
+        tasks: dict[str, Any] = {}
+
+        def bar(event: dict[str, Any]) -> None:
+            stage, total = str(event["stage"]), int(event["total"])
+            message = escape(str(event["message"]))[:60]
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total, message=message)
+            progress.update(tasks[stage], completed=int(event["done"]), total=total, message=message)
+
+        yield bar
+
+
+def show_query_result(result: QueryResult | Mapping[str, Any]) -> None:
+    """An answer, or why there is none and what can be asked."""
+    found = result if isinstance(result, QueryResult) else TypeAdapter(QueryResult).validate_python(result)
+    output = console()
+    if found.answer is None:
+        print(f"error: {found.error}", file=sys.stderr)
+        for suggestion in found.suggestions:
+            print(f'  try: evolve ask "{suggestion}"', file=sys.stderr)
+        return
+    show_answer(found.answer, output)
+    reproduction = found.results.get("reproduction")
+    if reproduction:
+        show_reproduction(reproduction, output)
+
+
+def show_answer(answer: AnswerCard, output: Console) -> None:
+    output.print(Text(answer.query, style="bold"))
+    output.print(_understood(answer), style="dim")
+    output.print()
+    if answer.rows:
+        output.print(_table(answer.rows, _period(answer)))
+    if answer.verdict is not None:
+        style = VERDICT_STYLE[answer.verdict]
+        output.print(Text(f"Verdict: {VERDICT_WORDS[answer.verdict]}", style=style), Text(f"  {answer.headline}"))
+    else:
+        output.print(Text(answer.headline, style="bold"))
+    for sentence in answer.commentary:
+        output.print(f"• {escape(sentence)}")
+    for gap in answer.missing:
+        named = gap.get("model_type") or gap["service"]
+        output.print(f"• missing: {escape(named)}: {escape(gap['why'])}", style="yellow")
+    if answer.trust is not None:
+        _show_trust(answer.trust, output)
+    if answer.curves:
+        output.print()
+        output.print(Text.from_ansi(_chart(answer.curves, output)))
+    output.print()
+    if answer.plot:
+        output.print(f"chart      {escape(answer.plot)}", soft_wrap=True)
+    output.print(f"answer     {answer.answer_id}", Text(f" · data {answer.data_status}" if answer.data_status else ""))
+    output.print(f"reproduce  {escape(answer.reproduce)}")
+    output.print(Text(answer.disclaimer, style="dim"))
+
+
+def show_reproduction(found: Mapping[str, Any], output: Console) -> None:
+    output.print()
+    if found["identical"]:
+        output.print(f"Reproduced: all {found['figures']} figures are the same, bit for bit.", style="bold green")
+        return
+    output.print(
+        f"Not the same: {len(found['differing'])} of {found['figures']} figures differ, by at most "
+        f"{found['largest_relative_difference']:.3g} (relative).",
+        style="bold yellow",
+    )
+    for circumstance in found["circumstances"]:
+        output.print(f"• {escape(circumstance)}")
+    for each in found["differing"][:10]:
+        output.print(f"• {escape(each['figure'])}: {each['before']} then, {each['now']} now")
+
+
+def show_model(card: ModelCard, *, found: bool = False) -> None:
+    output = console()
+    output.print(Text(card.model_id, style="bold"), "(built before: same recipe, same bars)" if found else "")
+    figures = {item.name: item for item in card.metrics}
+    row = RankedRow(1, card.recipe.model_type, "model", card.model_id, figures)
+    output.print(_table((row,), None))
+    output.print(
+        f"{card.data.bars:,} bars of {card.data.symbol} at {card.data.timeframe}, {card.data.first} to {card.data.last}, "
+        f"{card.data.source}; seed {card.recipe.seed}; {card.recipe.folds} refits"
+    )
+    for note in dict.fromkeys((*card.notes, *card.data.notes)):
+        output.print(f"• {escape(note)}", style="dim")
+    output.print(f"next: evolve evaluate {card.model_id}")
+
+
+def show_evaluation(card: EvaluationCard) -> None:
+    output = console()
+    output.print(Text(f"{card.model_id} on {card.symbol} {card.timeframe}", style="bold"))
+    figures = {**card.metrics, **{f"period_{name}": item for name, item in card.in_period.items()}}
+    output.print(_table((RankedRow(1, card.model_id, "model", card.model_id, figures),), card.period))
+    score = "n/a" if card.overall_score is None else f"{card.overall_score:.2f}"
+    output.print(f"overall score {score} (0 … 1, see docs/evaluation.md)")
+    output.print(
+        Text(f"Verdict: {VERDICT_WORDS[card.trust.verdict]}", style=VERDICT_STYLE[card.trust.verdict]),
+        Text(f"  {card.trust.reason}"),
+    )
+    _show_trust(card.trust, output)
+    if card.curves:
+        output.print(Text.from_ansi(_chart(card.curves, output)))
+    output.print(f"reproduce  {escape(card.trust.reproduce)}")
+
+
+def show_comparison(rows: Sequence[RankedRow], trust: TrustCard, curves: Sequence[Curve], period: str) -> None:
+    output = console()
+    output.print(_table(rows, period))
+    output.print(
+        Text(f"Verdict: {VERDICT_WORDS[trust.verdict]}", style=VERDICT_STYLE[trust.verdict]), Text(f"  {trust.reason}")
+    )
+    _show_trust(trust, output)
+    if curves:
+        output.print(Text.from_ansi(_chart(curves, output)))
+    output.print(f"reproduce  {escape(trust.reproduce)}")
+
+
+def print_json(value: object) -> None:
+    """Any card or reply as JSON on stdout."""
+    print(json.dumps(TypeAdapter(type(value)).dump_python(value, mode="json"), indent=2, ensure_ascii=False))
+
+
+def _show_trust(trust: TrustCard, output: Console) -> None:
+    output.print(
+        f"tested on {trust.out_of_sample_bars:,} bars out of sample, {trust.folds} refits, "
+        f"costs {trust.costs.fee_bps:g} + {trust.costs.slippage_bps:g} bp a leg, {trust.trials} trials counted, "
+        f"data {trust.data.fingerprint[:12]}",
+        style="dim",
+    )
+    for caveat in trust.caveats:
+        output.print(f"• {escape(caveat)}", style="bold red" if caveat.startswith("SIMULATED") else "dim")
+
+
+def _understood(answer: AnswerCard) -> str:
+    slots = [
+        f"{name.replace('period_days', 'period')} {slot.value}{' days' if name == 'period_days' else ''} ({slot.origin})"
+        for name, slot in answer.slots.items()
+    ]
+    return escape(" · ".join([f"understood as {answer.intent}", *slots]))
+
+
+def _period(answer: AnswerCard) -> str | None:
+    slot = answer.slots.get("period") or answer.slots.get("period_days")
+    if slot is None:
+        return None
+    return f"{slot.value}d" if isinstance(slot.value, int) else str(slot.value)
+
+
+def _table(rows: Sequence[RankedRow], period: str | None) -> Table:
+    known = {name for row in rows for name in row.figures}
+    columns = list(MODEL_COLUMNS if "sharpe" in known else MARKET_COLUMNS)
+    if "period_total_return" in known and period:
+        columns.append((f"last {period}", "period_total_return"))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("#", justify="right")
+    table.add_column("name", no_wrap=True)
+    for title, _ in columns:
+        table.add_column(title, justify="right")
+    for row in rows:
+        style = "dim" if row.kind == "baseline" and "sharpe" in known else ""
+        table.add_row(str(row.rank), row.name, *(_cell(row.figures.get(name)) for _, name in columns), style=style)
+    return table
+
+
+def _cell(item: Evidence | None) -> str:
+    if item is None or item.value is None:
+        return "–"
+    interval = render_interval(item) if item.name == "sharpe" else ""
+    return f"{item} [dim]({interval})[/dim]" if interval else str(item)
+
+
+def _chart(curves: Sequence[Curve], output: Console) -> str:
+    from evolve.charts.terminal import equity_chart
+
+    return equity_chart(
+        curves,
+        min(output.width - 2, 110),
+        CHART_ROWS,
+        encoding=output.encoding,
+        colour=output.is_terminal and not output.no_color,
+    )

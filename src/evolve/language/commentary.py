@@ -1,0 +1,164 @@
+"""What does an answer say in words? Sentences whose figures are rendered from evidence; none is typed in.
+
+What matters first comes first: the verdict, why, what it is compared with, what the stretch shown did, what it all rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evolve.cards import ComparisonCard, DataCard, EvaluationCard, RankedRow, Verdict
+from evolve.evidence import Evidence, render, render_interval
+
+DISCLAIMER = "Research, not investment advice: past results, real or simulated, do not foretell future ones."
+
+_HEADLINES: dict[Verdict, str] = {
+    "edge": "{winner} has earned trust on {symbol}: its edge is more than luck would explain.",
+    "no_edge": "No edge found: on this evidence no model for {symbol} is worth trusting with money.",
+    "insufficient_data": "Too little data on {symbol} to tell skill from luck.",
+}
+
+
+def headline(comparison: ComparisonCard) -> str:
+    winner = comparison.winner.model_id if comparison.winner else ""
+    return _HEADLINES[comparison.verdict].format(winner=winner, symbol=comparison.symbol)
+
+
+def on_comparison(comparison: ComparisonCard) -> list[str]:
+    """Sentences about models and baselines side by side."""
+    models = [row for row in comparison.rows if row.kind == "model"]
+    hold = next((row for row in comparison.rows if row.name == "buy_and_hold"), None)
+    said = [comparison.reason]
+    if models and hold is not None:
+        said.append(
+            f"Ranked first among the models: {_with(models[0])}. Buying and holding: {_with(hold)}. "
+            "All after costs, on bars the models had not seen."
+        )
+    best = _best_forecaster(models)
+    if best is not None:
+        said.append(_on_forecasts(best))
+    if models:
+        said.append(_on_period(comparison.period, models[0], hold))
+    costs = comparison.trust.costs
+    trials = _figure(comparison.trust.evidence, "trials")
+    said.append(
+        f"Each trade paid a fee of {costs.fee_bps:g} bp and slippage of {costs.slippage_bps:g} bp per leg, filled at the next open; "
+        f"trials counted on {comparison.symbol} so far: {render(trials) if trials else 'n/a'}."
+    )
+    return said
+
+
+def on_evaluation(evaluation: EvaluationCard) -> list[str]:
+    """Sentences about one model."""
+    metrics = evaluation.metrics
+    said = [evaluation.trust.reason]
+    said.append(
+        f"Net of costs and out of sample: Sharpe ratio {_bracketed(metrics['sharpe'])}, total return {metrics['total_return']}, "
+        f"maximum drawdown {metrics['drawdown']}, in the market {metrics['exposure']} of the time."
+    )
+    if metrics["skill_r2"].value is not None:
+        said.append(
+            f"As a forecast: R² {metrics['skill_r2']} against no change (p = {metrics['dm_p_value']}), "
+            f"its 90 % band held {metrics['band_coverage']} of the outcomes."
+        )
+    return said
+
+
+def on_signal(signal: str | None, comparison: ComparisonCard, data: DataCard) -> list[str]:
+    """Why this side, or none."""
+    if data.status == "stale":
+        return [
+            f"No side is taken: the bars of {data.symbol} end on {data.last}, so nothing here speaks of today. "
+            f"Import newer bars (`evolve data import FILE --symbol {data.symbol}`) and ask again."
+        ]
+    said = []
+    if data.simulated:
+        said.append(f"SIMULATED bars: this signal is no view on {data.symbol}.")
+    if signal == "HOLD":
+        why = (
+            "no model showed skill"
+            if comparison.verdict != "edge"
+            else "the model with an edge stays out at the last close"
+        )
+        said.append(
+            f"HOLD: {why}. A side would be taken if a model passed the gate and its forecast exceeded the cost of a round trip."
+        )
+    elif signal is not None:
+        said.append(f"{signal}: the model with an edge holds this side at the close of {data.last}.")
+    return said
+
+
+def on_market(symbol: str, found: dict[str, Evidence], trend: str, volatility: str) -> list[str]:
+    """Sentences about what a symbol is doing."""
+    direction = {
+        "up": "rising",
+        "down": "falling",
+        "sideways": "without a clear trend",
+        "unknown": "too young to have a trend",
+    }[trend]
+    said = [
+        f"{symbol} is {direction}: last close {found['last_close']}, {_signed(found['period_return'])} over the period shown, "
+        f"{_signed(found['above_average_50'])} from its 50-bar mean and {_signed(found['above_average_200'])} from its 200-bar mean."
+    ]
+    if volatility != "unknown":
+        said.append(
+            f"Volatility is {volatility}: {found['volatility']} a year, no lower than {found['volatility_rank']} of all past readings."
+        )
+    said.append(
+        f"It stands {_signed(found['from_high'])} from its highest close of a year; within the period it fell at most {found['period_drawdown']}."
+    )
+    if found["rsi_14"].value is not None:
+        said.append(f"RSI(14) is {found['rsi_14']}; an indicator describes, it does not foretell.")
+    if found["volume_ratio"].value is not None:
+        said.append(f"Volume of the last month is {found['volume_ratio']} times its yearly mean.")
+    return said
+
+
+def on_data(data: DataCard) -> list[str]:
+    """What the reader must know about the bars."""
+    said = [
+        f"Data: {data.bars:,} bars of {data.symbol} at {data.timeframe}, {data.first} to {data.last}, from {data.source}."
+    ]
+    if data.status == "stale":
+        said.append(f"As of {data.last}: nothing here speaks of today.")
+    return said
+
+
+def _with(row: RankedRow) -> str:
+    found = row.figures
+    return f"{row.name} with a Sharpe ratio of {_bracketed(found['sharpe'])}, return {found['total_return']}, maximum drawdown {found['drawdown']}"
+
+
+def _bracketed(item: Evidence) -> str:
+    interval = render_interval(item)
+    return f"{item} ({round(100 * (item.level or 0))} % interval {interval})" if interval else str(item)
+
+
+def _signed(item: Evidence) -> str:
+    return f"+{item}" if isinstance(item.value, float) and item.value > 0 else str(item)
+
+
+def _best_forecaster(models: Sequence[RankedRow]) -> RankedRow | None:
+    skilled = [row for row in models if isinstance(row.figures["skill_r2"].value, float)]
+    return max(skilled, key=lambda row: float(row.figures["skill_r2"].value or 0.0), default=None)
+
+
+def _on_forecasts(row: RankedRow) -> str:
+    found = row.figures
+    return (
+        f"Best forecaster: {row.name}, R² {found['skill_r2']} against forecasting no change "
+        f"(p = {found['dm_p_value']}), right about the direction {found['direction']} of the time; "
+        f"its 90 % band held {found['band_coverage']} of the outcomes."
+    )
+
+
+def _on_period(period: str, first: RankedRow, hold: RankedRow | None) -> str:
+    held = f", buying and holding {hold.figures['period_total_return']}" if hold else ""
+    return (
+        f"In the last {period} of the data {first.name} returned {first.figures['period_total_return']}{held}. "
+        f"So short a stretch proves nothing: the Sharpe ratio in it is {_bracketed(first.figures['period_sharpe'])}."
+    )
+
+
+def _figure(evidence: Sequence[Evidence], name: str) -> Evidence | None:
+    return next((item for item in evidence if item.name == name), None)

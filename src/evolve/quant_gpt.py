@@ -1,0 +1,148 @@
+"""QuantGPT for programs and for people at a terminal: a question in, an answer out."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from evolve.client.client import ServiceClient
+from evolve.clock import SYSTEM_CLOCK
+from evolve.contracts.quant_gpt import ProcessQuery
+from evolve.errors import EvolveError
+from evolve.manager.manager import ServiceManager
+from evolve.messaging.asker import ProgressCallback
+from evolve.messaging.messages import validated
+from evolve.services import SERVICES
+from evolve.settings import Settings
+
+EXAMPLES = (
+    "Give me the best model for NVDA over 90 days",
+    "Should I buy AAPL now?",
+    "Analyze BTCUSDT market conditions",
+)
+
+
+class QuantGPT:
+    """Asks the QuantGPT service; starts the services that are missing, says so on stderr, and leaves them running.
+
+    openai_api_key: permits a language model to be asked where one helps; nothing needs it.
+    """
+
+    def __init__(
+        self,
+        openai_api_key: str | None = None,
+        redis_host: str = "localhost",
+        redis_port: int = 6379,
+        redis_db: int = 0,
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        self._client = ServiceClient(redis_host, redis_port, redis_db, settings=settings)
+        self.settings = self._client.settings
+        if openai_api_key is not None:
+            self.settings = self.settings.model_copy(update={"openai_api_key": openai_api_key})
+        self._checked = False
+
+    def process_query(
+        self,
+        query: str,
+        *,
+        session: str | None = None,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """`query, parsed_intent, results, gpt_commentary, status, timestamp`; for a failure `query, error, suggestions, status`.
+
+        Never raises for a question that cannot be answered, nor for services that are down.
+        """
+        try:
+            if not self._checked:
+                for line in start_missing(self.settings):
+                    print(line, file=sys.stderr)
+                self._checked = True
+            request = validated(ProcessQuery, {"query": query, "session": session})
+            reply = self._client.ask(request, timeout=timeout, on_progress=on_progress)
+        except EvolveError as error:
+            return {
+                "query": query,
+                "error": error.message,
+                "code": error.code,
+                "suggestions": list(EXAMPLES),
+                "status": "error",
+                "timestamp": SYSTEM_CLOCK.now(),
+            }
+        shown: dict[str, Any] = reply.model_dump(mode="json")["result"]
+        return shown
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> QuantGPT:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(EvolveError):
+            self.close()
+
+
+def start_missing(settings: Settings, *, idle_stop: bool = False) -> list[str]:
+    """Start the services that do not run; returns a line for each thing that was done. Raises Unavailable."""
+    with ServiceManager(settings=settings) as manager:
+        status = manager.get_service_status()
+        missing = [name for name, entry in status.items() if entry["status"] != "running"]
+        if not missing:
+            return []
+        if len(missing) == len(SERVICES):
+            manager.start_all_services(idle_stop=idle_stop)
+        else:
+            for name in missing:
+                manager.start_service(name, idle_stop=idle_stop)
+    return [f"started {', '.join(missing)}; they go on running (`evolve down` stops them)"]
+
+
+PROMPT = "💬 Query: "
+LEAVE = ("quit", "exit", "q")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The interactive prompt on a terminal; without one, or with --service, the service in the foreground."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--service" in words or not sys.stdin.isatty():
+        from evolve.services.launch import main as launch
+
+        return launch(["quant_gpt", *(word for word in words if word != "--service")])
+    return converse()
+
+
+def converse() -> int:
+    """Read questions until `quit`, `exit`, `q` or the end of input; questions of one run inherit from each other."""
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - line editing and history in input()
+    from evolve.cli.show import show_query_result, watch
+
+    session = uuid.uuid4().hex
+    try:
+        gpt = QuantGPT()
+    except EvolveError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    with gpt:
+        while True:
+            try:
+                query = input(PROMPT).strip()
+            except (EOFError, KeyboardInterrupt):
+                print()
+                return 0
+            if query.lower() in LEAVE:
+                return 0
+            if not query:
+                continue
+            try:
+                with watch() as on_progress:
+                    result = gpt.process_query(query, session=session, on_progress=on_progress)
+                show_query_result(result)
+            except KeyboardInterrupt:
+                print("cancelled", file=sys.stderr)
