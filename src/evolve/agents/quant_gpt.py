@@ -220,6 +220,8 @@ class QuantGptAgent:
         trend, volatility = regime(found)
         data = data_card(bars, self._clock.now())
         said = [*commentary.on_market(bars.symbol, found, trend, volatility), *commentary.on_data(data)]
+        if bars.simulated:
+            said[0] = f"SIMULATED, no view on the real {bars.symbol}: {said[0]}"
         row = RankedRow(1, bars.symbol, "baseline", None, found)
         return self._card(
             question,
@@ -267,7 +269,9 @@ class QuantGptAgent:
         """Every symbol with real bars, by return over the period."""
         listings = [listing for listing in self._catalog.listings() if listing.origin != "simulated"]
         book = EvidenceBook()
-        everything = [self._catalog.load(listing.symbol) for listing in listings]
+        # GOOGL is served from GOOG's series: ranking both would show one stock twice.
+        distinct = {bars.close.tobytes(): bars for bars in (self._catalog.load(each.symbol) for each in listings[::-1])}
+        everything = list(distinct.values())
         if not everything:
             raise InvalidRequest("there are no real bars here; import some: evolve data import FILE --symbol X")
         ranked = rank_symbols(everything, period_days(question.period), book)
@@ -678,8 +682,10 @@ def _worst(data: Sequence[DataCard]) -> Any:
 
 
 def _in_short(routing: Routing) -> str:
-    named = [str(slot.value) for slot in routing.slots.values() if slot.value not in (None, "")]
-    return ", ".join(named) or "no symbol named"
+    named = {name: str(slot.value) for name, slot in routing.slots.items() if slot.value not in (None, "")}
+    if "period_days" in named:
+        named["period_days"] += " days"
+    return ", ".join(named.values()) or "no symbol named"
 
 
 def _plain(value: object) -> Any:

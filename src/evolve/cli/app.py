@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evolve.cli import CANCELLED
+
 if TYPE_CHECKING:
     from evolve.client.client import ServiceClient
 
@@ -399,8 +401,13 @@ def _send(request: Any, fields: dict[str, Any], timeout: float | None) -> Any:
     typed = validated(request, fields)
     for line in start_missing(Settings.load(), idle_stop=True):
         typer.echo(line, err=True)
-    with _client() as client, watch() as on_progress:
-        return client.ask(typed, timeout=timeout, on_progress=on_progress)
+    try:
+        with _client() as client, watch() as on_progress:
+            return client.ask(typed, timeout=timeout, on_progress=on_progress)
+    except KeyboardInterrupt:
+        # By now the client has withdrawn the request, so the job behind it is gone too.
+        typer.echo("cancelled; the job was stopped too", err=True)
+        raise typer.Exit(CANCELLED) from None
 
 
 def _answered(call: Any) -> None:

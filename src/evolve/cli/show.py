@@ -25,14 +25,14 @@ VERDICT_WORDS = {"edge": "EDGE", "no_edge": "NO EDGE", "insufficient_data": "INS
 
 # column title → figure; the interval is shown beside the figures that have one
 MODEL_COLUMNS = (
-    ("Sharpe, net", "sharpe"),
+    ("Sharpe (95 %)", "sharpe"),
     ("return", "total_return"),
-    ("max drawdown", "drawdown"),
+    ("drawdown", "drawdown"),
     ("alpha/year", "alpha"),
-    ("p (alpha)", "alpha_p_value"),
+    ("p", "alpha_p_value"),
     ("in market", "exposure"),
     ("costs", "costs_paid"),
-    ("R² vs naive", "skill_r2"),
+    ("R²", "skill_r2"),
 )
 MARKET_COLUMNS = (
     ("last close", "last_close"),
@@ -97,6 +97,8 @@ def show_query_result(result: QueryResult | Mapping[str, Any]) -> None:
 def show_answer(answer: AnswerCard, output: Console) -> None:
     output.print(Text(answer.query, style="bold"))
     output.print(_understood(answer), style="dim")
+    if answer.data_status == "simulated":
+        output.print(Text("SIMULATED DATA: invented prices; nothing below is a view on the stock", style="bold white on red"))
     output.print()
     if answer.rows:
         output.print(_table(answer.rows, _period(answer)))
@@ -223,7 +225,7 @@ def _table(rows: Sequence[RankedRow], period: str | None) -> Table:
     table.add_column("#", justify="right")
     table.add_column("name", no_wrap=True)
     for title, _ in columns:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         style = "dim" if row.kind == "baseline" and "sharpe" in known else ""
         table.add_row(str(row.rank), row.name, *(_cell(row.figures.get(name)) for _, name in columns), style=style)
@@ -233,7 +235,7 @@ def _table(rows: Sequence[RankedRow], period: str | None) -> Table:
 def _cell(item: Evidence | None) -> str:
     if item is None or item.value is None:
         return "–"
-    interval = render_interval(item) if item.name == "sharpe" else ""
+    interval = render_interval(item).replace(" … ", "…") if item.name == "sharpe" else ""
     return f"{item} [dim]({interval})[/dim]" if interval else str(item)
 
 

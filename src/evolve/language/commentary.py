@@ -29,16 +29,22 @@ def on_comparison(comparison: ComparisonCard) -> list[str]:
     models = [row for row in comparison.rows if row.kind == "model"]
     hold = next((row for row in comparison.rows if row.name == "buy_and_hold"), None)
     said = [comparison.reason]
-    if models and hold is not None:
+    traded = [row for row in models if row.figures["sharpe"].value is not None]
+    if models and not traded:
         said.append(
-            f"Ranked first among the models: {_with(models[0])}. Buying and holding: {_with(hold)}. "
+            "No model's forecast was ever strong enough to pay for a round trip, so none took a position"
+            + (f"; against them {_with(hold)}." if hold is not None else ".")
+        )
+    elif models and hold is not None:
+        said.append(
+            f"Ranked first among the models: {_with(traded[0])}. Against it {_with(hold)}. "
             "All after costs, on bars the models had not seen."
         )
     best = _best_forecaster(models)
     if best is not None:
         said.append(_on_forecasts(best))
-    if models:
-        said.append(_on_period(comparison.period, models[0], hold))
+    if traded:
+        said.append(_on_period(comparison.period, traded[0], hold))
     costs = comparison.trust.costs
     trials = _figure(comparison.trust.evidence, "trials")
     said.append(
@@ -126,7 +132,7 @@ def on_data(data: DataCard) -> list[str]:
 
 def _with(row: RankedRow) -> str:
     found = row.figures
-    return f"{row.name} with a Sharpe ratio of {_bracketed(found['sharpe'])}, return {found['total_return']}, maximum drawdown {found['drawdown']}"
+    return f"{row.name.replace('_', '-')} with a Sharpe ratio of {_bracketed(found['sharpe'])}, return {found['total_return']}, maximum drawdown {found['drawdown']}"
 
 
 def _bracketed(item: Evidence) -> str:
@@ -139,7 +145,8 @@ def _signed(item: Evidence) -> str:
 
 
 def _best_forecaster(models: Sequence[RankedRow]) -> RankedRow | None:
-    skilled = [row for row in models if isinstance(row.figures["skill_r2"].value, float)]
+    # Without a p-value the forecast never differed from "no change", and there is nothing to say of it.
+    skilled = [row for row in models if isinstance(row.figures["dm_p_value"].value, float)]
     return max(skilled, key=lambda row: float(row.figures["skill_r2"].value or 0.0), default=None)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from evolve.language.frame import Frame, Intent, Slot
+from evolve.language.frame import Frame, Intent, Origin, Slot
 from evolve.language.intents import Decision
 from evolve.language.reading import Reading
 
@@ -137,6 +137,9 @@ def inherit(frame: Frame, reading: Reading, decision: Decision, previous: Frame)
     )
 
 
+_CLAIMS: tuple[Origin, ...] = ("stated", "inferred", "inherited", "default")  # strongest first
+
+
 def symbols_slot(parts: tuple[Slot, ...]) -> Slot:
     """All symbols as one slot: the origin is the strongest claim among its parts, the span reaches from first to last."""
     stated = [slot for slot in parts if slot.span is not None]
@@ -144,7 +147,7 @@ def symbols_slot(parts: tuple[Slot, ...]) -> Slot:
     spans = [slot.span for slot in stated if slot.span is not None]
     return Slot(
         value=tuple(str(slot.value) for slot in parts),
-        origin=next(origin for origin in ("stated", "inferred", "inherited", "default") if origin in origins),  # type: ignore[arg-type]
+        origin=min(origins, key=_CLAIMS.index),
         span=(spans[0][0], spans[-1][1]) if spans else None,
         text=", ".join(slot.text for slot in stated),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 from evolve.language.frame import INTENTS, Frame, Intent, Side
@@ -379,9 +380,9 @@ def _concepts_and_help(c: _Clause) -> Iterator[_Trigger]:
     if whatis is not None and not about:
         mark = next(c.marks("WHATIS"))
         topic = c.soon(mark.end, 3, "INDICATOR", "PERF", "EVAL", "STRATEGY", "BUY", "SELL", "LONG", "SHORT", "SIGNAL", "TRADED", "TUNE",
-                       "PARAM", "MODEL") or any(mark.end <= m.start <= mark.end + 2 for m in c.reading.models)  # fmt: skip
+                       "PARAM", "MODEL", "CHART") or any(mark.end <= m.start <= mark.end + 2 for m in c.reading.models)  # fmt: skip
         if (topic or c.has("MEAN")) and not c.has(
-            "BEST", "MARKET", "LATEST", "SHOULD", "RESEARCH", "USE", "CROSS", "PLOT", "CHART"
+            "BEST", "MARKET", "LATEST", "SHOULD", "RESEARCH", "USE", "CROSS", "PLOT"
         ):
             yield _Trigger(whatis, "general_query", "what is …", 3)
         if c.has("STATE") and c.has("MEAN"):
@@ -452,7 +453,9 @@ def _concepts_and_help(c: _Clause) -> Iterator[_Trigger]:
             yield _Trigger(0, "general_query", "history", 3)
             break
     listed = c.at("LIST")
-    if (listed is not None and c.has("MODEL", "STOCKS", "INDICATOR") and not about and not c.has("PARAM", "RESEARCH")) or (listed is not None and c.has("MODEL") and c.has("MINE") and not c.has("EVAL", "RETRAIN", "TUNE")):
+    if (
+        listed is not None and c.has("MODEL", "STOCKS", "INDICATOR") and not about and not c.has("PARAM", "RESEARCH")
+    ) or (listed is not None and c.has("MODEL") and c.has("MINE") and not c.has("EVAL", "RETRAIN", "TUNE")):
         yield _Trigger(listed, "general_query", "list", 3)
     if (
         c.has("MODEL")
@@ -462,10 +465,11 @@ def _concepts_and_help(c: _Clause) -> Iterator[_Trigger]:
         and not c.has("STRATEGY", "EVAL", "COMPARE", "BEST", "WHICH")
     ):
         yield _Trigger(0, "general_query", "performance of the models at large", 2)
-    if c.has("PARAM") and c.has("WHICH", "WHATIS", "LIST") and not c.has("BEST", "SHOULD", "USE", "TUNE", "WANT"):
-        if {"have", "has", "exist", "exists", "available", "take", "takes", "accept", "there", "tiene", "tienen", "hat", "gibt", "a", "does",
-            "有", "are"} & set(c.words):  # fmt: skip
-            yield _Trigger(0, "general_query", "which hyperparameters exist", 3)
+    exists = {"have", "has", "exist", "exists", "available", "take", "takes", "accept", "there", "tiene", "tienen", "hat", "gibt", "a",
+              "does", "有", "are"} & set(c.words)  # fmt: skip
+    asked = c.has("WHICH", "WHATIS", "LIST") and not c.has("BEST", "SHOULD", "USE", "TUNE", "WANT")
+    if c.has("PARAM") and asked and exists:
+        yield _Trigger(0, "general_query", "which hyperparameters exist", 3)
 
 
 def _across_the_market(c: _Clause) -> Iterator[_Trigger]:
@@ -503,14 +507,8 @@ def _retrain(c: _Clause) -> Iterator[_Trigger]:
         charted = c.soon(mark.end, 3, "CHART", "PLOT", "IMAGE")
         if c.has_model and not charted and c.words[mark.start - 1 : mark.start] not in (("an",), ("any",), ("latest",)):
             yield _Trigger(mark.start, "model_retrain", "update an existing model", 3)
-    if any(w in c.words for w in ("neu", "nochmal", "erneut", "again")) and c.has("BUILD") and c.has_model:
-        if (
-            {"trainiere", "trainier", "trainieren", "train"} & set(c.words)
-            and "neues" not in c.words
-            and "neu" in c.words
-        ):
-            at = c.at("BUILD")
-            yield _Trigger(at or 0, "model_retrain", "train again", 3)
+    if c.has("BUILD") and c.has_model and "neu" in c.words and {"trainiere", "trainier", "trainieren"} & set(c.words):
+        yield _Trigger(c.at("BUILD") or 0, "model_retrain", "train again", 3)
 
 
 def _build(c: _Clause) -> Iterator[_Trigger]:
@@ -599,13 +597,18 @@ def _evaluate(c: _Clause) -> Iterator[_Trigger]:
             yield _Trigger(compare, "model_evaluate", "compare models", 2)
         elif not c.reading.unknown_words:
             yield _Trigger(compare, "market_analysis", "compare", 1)
-    if len(named) >= 2 and {"vs", "versus", "against", "gegen", "contre", "contra"} & set(c.words):
-        if not c.has("BEST", "SHOULD", "WHICH", "RECOMMEND"):
-            yield _Trigger(c.reading.named_models[0].start, "model_evaluate", "model against model", 2)
+    against = {"vs", "versus", "against", "gegen", "contre", "contra"} & set(c.words)
+    if len(named) >= 2 and against and not c.has("BEST", "SHOULD", "WHICH", "RECOMMEND"):
+        yield _Trigger(c.reading.named_models[0].start, "model_evaluate", "model against model", 2)
     concrete = c.has_model and (c.definite_model or c.has_family or c.has_symbol or c.has("MINE"))
     strategic = c.has("STRATEGY") and (c.has_symbol or c.has("MINE"))
     asks_which = c.has("WHICH") and c.has("MODEL") and not c.has_id
-    if (concrete or strategic) and not (c.has("BEST") and not c.has_id and not c.definite_model) and not asks_which:
+    if (
+        (concrete or strategic)
+        and not c.has("SUIT")
+        and not (c.has("BEST") and not c.has_id and not c.definite_model)
+        and not asks_which
+    ):
         perf = c.at("PERF")
         if perf is not None and (c.has_family or c.has_symbol or c.has("MINE") or strategic):
             yield _Trigger(
@@ -742,6 +745,8 @@ def _recommend(c: _Clause) -> Iterator[_Trigger]:
         at = c.reading.named_models[0].start
         if best is not None and not c.definite_model:
             yield _Trigger(min(best, at), "model_recommendation", "is this model better", 3)
+        elif c.has("SUIT"):
+            yield _Trigger(at, "model_recommendation", "is this model suitable", 3)
         elif c.has("SHOULD") and (c.has("USE") or len(families) >= 2):
             yield _Trigger(min(c.at("SHOULD") or 0, at), "model_recommendation", "should this model be used", 3)
         elif len(families) >= 2 and c.has("OR") and not c.has("PERF", "COMPARE"):
@@ -754,30 +759,17 @@ def _recommend(c: _Clause) -> Iterator[_Trigger]:
             yield _Trigger(at, "model_recommendation", "is this model suitable", 2)
         elif c.has("USE") and (c.has("WHICH") or "?" in c.words) and best is None and "OR" in c.reading.concepts:
             yield _Trigger(at, "model_recommendation", "which to use", 2)
-    if (
-        model is None
-        and not families
-        and best is not None
-        and c.has_symbol
-        and not c.has("STRATEGY", "CROSS", "STOCKS", "PARAM")
-    ):
-        if c.has("DOING", "USE", "WHICH", "WHATIS") and c.words[best] in (
-            "best",
-            "mejor",
-            "beste",
-            "besten",
-            "mieux",
-            "optimal",
+    if model is None and not families and c.has_symbol and not c.has("STRATEGY", "PARAM"):
+        superlative = best is not None and c.words[best] in ("best", "mejor", "beste", "besten", "mieux", "optimal")
+        if (
+            best is not None
+            and superlative
+            and c.has("DOING", "USE", "WHICH", "WHATIS")
+            and not c.has("CROSS", "STOCKS")
         ):
             yield _Trigger(best, "model_recommendation", "what works best", 1)
-    if (
-        c.has("USE")
-        and which is not None
-        and c.has_symbol
-        and model is None
-        and not c.has("PARAM", "STRATEGY", "INDICATOR", "SIGNAL", "CHART")
-    ):
-        yield _Trigger(which, "model_recommendation", "what to use", 1)
+        if c.has("USE") and which is not None and not c.has("INDICATOR", "SIGNAL", "CHART"):
+            yield _Trigger(which, "model_recommendation", "what to use", 1)
 
 
 _WEAK_ACTS = frozenset(
@@ -919,10 +911,9 @@ def side_of(reading: Reading) -> tuple[Side, int, int] | None:
     kinds = {side for side, _, _ in found}
     if len(kinds) == 1:
         return found[0]
-    for left, right in zip(found, found[1:], strict=False):
+    for left, right in pairwise(found):
         between = reading.words[left[2] : right[1]]
         if left[0] != right[0] and (not between or _EITHER & set(between)):
             return None
     # "exit my long": the action counts, the position it ends does not
-    first = found[0]
-    return first
+    return found[0]

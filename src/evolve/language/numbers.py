@@ -16,7 +16,7 @@ from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING
 
-from evolve.language.lexicon import Mark, PhraseIndex, table, words_of
+from evolve.language.lexicon import Mark, PhraseIndex, model_names, table, words_of
 from evolve.language.text import Token
 
 if TYPE_CHECKING:  # the market's types import pydantic, which would triple the load time of a parse
@@ -202,7 +202,7 @@ class TimeReading:
     def period(self) -> PeriodReading | None:
         """The window where one is named, else the horizon."""
         windows = [reading for reading in self.periods if not reading.future]
-        return (windows or list(self.periods) or [None])[0]
+        return next(iter(windows or self.periods), None)
 
 
 @cache
@@ -484,29 +484,31 @@ class _Grammar:
             bool(before & _FUTURE)
             or after
             in ("ahead", "out", "forward", "forecast", "horizon", "prediction", "predictions", "forecasts", "later")
-            or (self._word(at - 1) == "in"
-            and self._word(at - 2) not in ("data", "back")
-            and after not in ("of", "data", "history"))
+            or (
+                self._word(at - 1) == "in"
+                and self._word(at - 2) not in ("data", "back")
+                and after not in ("of", "data", "history")
+            )
             or self._word(at - 1) in ("来", "horizon")
             or self._word(at + 1) in _FUTURE
             or tuple(self.words[max(0, at - 3) : at]) in (("接", "下", "来"),)
         )
 
     def _is_indicator_length(self, at: int, end: int) -> bool:
+        """The 200 days of a 200-day average: a property of the indicator, not a window."""
+        if self._short_unit(at):
+            return False
         after = self._word(end)
         if after in _LENGTH_OF or self._word(end + 1) in ("average", "averages", "均"):
             return True
         if after in ("moving", "simple", "exponential", "rolling"):
             return self._word(end + 1) in ("average", "averages", "mean", "ma", "moving")
-        if self.concepts.get(end, frozenset()) & {"INDICATOR"}:
-            return self.words[end - 1] not in ("h", "hour") and not self._short_unit(at)
+        if "INDICATOR" in self.concepts.get(end, frozenset()):
+            return True
         before = self._word(at - 1)
         if before in ("of", "de", "a", "von", "(", "with"):
-            return bool(self.concepts.get(at - 2, frozenset()) & {"INDICATOR"}) and not self._short_unit(at)
-        return bool(self.concepts.get(at - 1, frozenset()) & {"INDICATOR"}) and not self._short_unit(at) and (
-            self._word(end) in ("", ")", "above", "below", "cross")
-            and self.words[at - 1] in ("ma", "sma", "ema", "wma", "average")
-        )  # fmt: skip
+            return "INDICATOR" in self.concepts.get(at - 2, frozenset())
+        return before in ("ma", "sma", "ema", "wma", "average")
 
     def _short_unit(self, at: int) -> bool:
         found = self._amount(at)
@@ -571,25 +573,34 @@ class _Grammar:
             fits = True
         elif self.retrains and not self._model_follows(end):
             fits = False
-        elif self.retrains or timeframe == "1h" or at in self.symbol_ends or (before in (
-            "the",
-            "on",
-            "a",
-            "en",
-            "auf",
-            "im",
-            "am",
-            "el",
-            "le",
-            "sur",
-            "at",
-            "using",
-            "with",
-            "for",
-        ) and (
-            after in ("", "?", ".", ",", "!", ")", ";", "time", "and", "or", "y", "und", "et")
-            or self._word(end) in ("for",)
-        )):
+        elif (
+            self.retrains
+            or timeframe == "1h"
+            or at in self.symbol_ends
+            or (
+                before
+                in (
+                    "the",
+                    "on",
+                    "a",
+                    "en",
+                    "auf",
+                    "im",
+                    "am",
+                    "el",
+                    "le",
+                    "sur",
+                    "at",
+                    "using",
+                    "with",
+                    "for",
+                )
+                and (
+                    after in ("", "?", ".", ",", "!", ")", ";", "time", "and", "or", "y", "und", "et")
+                    or self._word(end) in ("for",)
+                )
+            )
+        ):
             fits = True
         else:
             following = self.concepts.get(end, frozenset())
@@ -604,8 +615,6 @@ class _Grammar:
         )
 
     def _is_model(self, at: int) -> bool:
-        from evolve.language.lexicon import model_names
-
         return at < len(self.words) and model_names().longest(self.words, at)[0] > 0
 
     _han_length = 0

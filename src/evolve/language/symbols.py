@@ -92,6 +92,8 @@ class _Finder:
         token = self.tokens[at]
         if token.kind == "cashtag":
             return self._cashtag(at)
+        if token.text.lower() == "über":  # German for over; folded, it would be a company
+            return None
         if token.kind in ("mark", "identifier") or token.is_clitic or self._is_file_name(at):
             return None
         return self._pair(at) or self._name(at) or self._ticker(at, previous)
@@ -116,9 +118,9 @@ class _Finder:
     def _pair(self, at: int) -> Mention | None:
         word, token = self.words[at], self.tokens[at]
         if "_" in word:
-            base, _, quote = word.partition("_")
-            if self._is_base(base) and self._is_quote(quote):
-                return Mention((base + quote).upper(), at, at + 1)
+            left, _, right = word.partition("_")
+            if self._is_base(left) and self._is_quote(right):
+                return Mention((left + right).upper(), at, at + 1)
             return None
         pair = self.known.pair(word)
         if pair is not None:
@@ -188,8 +190,6 @@ class _Finder:
         if model_names().longest(self.words, at)[0] > end - at:
             return False  # Facebook Prophet is a model
         token = self.tokens[at]
-        if token.text.lower() == "über":
-            return False
         before = self.words[at - 1] if at else ""
         after = self.words[end] if end < len(self.words) else ""
         ambiguity = alias.ambiguity
@@ -242,6 +242,8 @@ class _Finder:
         last = at + 1 >= len(self.tokens)
         can_end = last or self.tokens[at + 1].kind in ("mark", "number") or after in _FOLLOWS or after in _STOCK_WORDS
         slot_before = before in _SLOT_BEFORE or (previous is not None and before in _JOINERS and previous.end >= at - 2)
+        if before == "s" and at >= 2 and self.words[at - 2] in ("how", "what", "where", "why", "who"):
+            slot_before = True
         followed_by_share = after in _SHARE_AFTER and after not in (
             "calls",
             "puts",

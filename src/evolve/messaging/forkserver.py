@@ -228,11 +228,14 @@ class _Server:
         self.selector.register(connection, selectors.EVENT_READ, "peer")
 
     def serve(self, preload: list[str]) -> int:
-        pending = list(preload)
+        # All imports before the first child: forked earlier, each would repeat them and share none of their memory.
+        for module in preload:
+            self.load(module)
+        gc.collect()
+        gc.freeze()  # else the first collection in a child copies every page it looks at
         parent = os.getppid()
         while True:
-            # Import between requests, so that an early child starts with what is there already.
-            events = self.selector.select(0 if pending else 5.0)
+            events = self.selector.select(5.0)
             for key, _ in events:
                 if key.data == "wake":
                     with contextlib.suppress(BlockingIOError):
@@ -246,11 +249,6 @@ class _Server:
                 return 0
             if os.getppid() != parent:
                 return 0  # our owner died; a shared server has no other sign of that
-            if pending and not events:
-                self.load(pending.pop(0))
-                if not pending:
-                    gc.collect()
-                    gc.freeze()  # else the first collection in a child copies every page it looks at
 
     def load(self, module: str) -> None:
         try:
