@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import psutil
 
@@ -36,11 +35,8 @@ def timed(command: list[str], environment: dict[str, str]) -> tuple[float, float
 
 
 def processes_of(home: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter(["environ", "cmdline"]):
-        if (process.info["environ"] or {}).get("EVOLVE_HOME") == home:
-            found.append(process)
-    return found
+    running = psutil.process_iter(["environ", "cmdline"])
+    return [process for process in running if (process.info["environ"] or {}).get("EVOLVE_HOME") == home]
 
 
 def one_run() -> dict[str, float]:
@@ -51,8 +47,10 @@ def one_run() -> dict[str, float]:
     found: dict[str, float] = {}
     try:
         found["help, CPU s"] = timed([*EVOLVE, "--help"], environment)[1]
-        wall, cpu = timed([*EVOLVE, "up"], environment)
-        status = json.loads(subprocess.run([*EVOLVE, "status", "--json"], env=environment, capture_output=True, check=True).stdout)
+        wall = timed([*EVOLVE, "up"], environment)[0]
+        status = json.loads(
+            subprocess.run([*EVOLVE, "status", "--json"], env=environment, capture_output=True, check=True).stdout
+        )
         fronts = [psutil.Process(pid) for entry in status["services"].values() for pid in entry["pids"]]
         everyone = [process for process in processes_of(home) if process.pid not in {front.pid for front in fronts}]
         # What forked the fronts did their imports: its CPU and memory belong to them.
@@ -73,7 +71,9 @@ def one_run() -> dict[str, float]:
 def main() -> int:
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     measured = [one_run() for _ in range(runs)]
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {code_version()}, {runs} runs, medians")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {code_version()}, {runs} runs, medians"
+    )
     print()
     print("| what | median | lowest | highest |")
     print("|---|---|---|---|")

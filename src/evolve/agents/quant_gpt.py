@@ -182,7 +182,7 @@ class QuantGptAgent:
 
     def _recommend(self, question: _Question, desk: Desk, earlier: _Earlier | None) -> AnswerCard:
         comparison, recipes, missing = self._compare(question, desk, earlier)
-        said = [*commentary.on_comparison(comparison), *commentary.on_data(comparison.trust.data)]
+        said = [*commentary.on_comparison(comparison), *commentary.on_data(comparison.trust.data)[:1]]
         return self._card(
             question, commentary.headline(comparison), said, comparison=comparison, recipes=recipes, missing=missing
         )
@@ -196,7 +196,7 @@ class QuantGptAgent:
         said = [
             *commentary.on_signal(signal, comparison, data),
             *commentary.on_comparison(comparison),
-            *commentary.on_data(data),
+            *commentary.on_data(data)[:1],  # what else there is to know stands among the caveats
         ]
         first = f"{data.symbol}: {signal or 'no side'}"
         why = {"stale": f"the data end on {data.last}", "simulated": "SIMULATED data, no view on the stock"}.get(

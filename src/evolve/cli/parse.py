@@ -64,11 +64,12 @@ def _predicted(query: dict[str, Any]) -> dict[str, Any]:
 
 
 def _score(path: Path) -> None:
-    from evolve.language.scoring import score
+    from evolve.language.scoring import score_file
 
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        metrics, mistakes = score_file(path)
     except OSError as error:
         raise InvalidRequest(f"cannot read {path}: {error.strerror}") from None
-    labelled = [_query(line) for line in lines if line.strip()]
-    print(json.dumps(score([_predicted(query) for query in labelled], labelled), indent=1))
+    print(json.dumps(metrics, indent=1))
+    for mistake in mistakes:
+        print(mistake, file=sys.stderr)

@@ -98,7 +98,9 @@ def show_answer(answer: AnswerCard, output: Console) -> None:
     output.print(Text(answer.query, style="bold"))
     output.print(_understood(answer), style="dim")
     if answer.data_status == "simulated":
-        output.print(Text("SIMULATED DATA: invented prices; nothing below is a view on the stock", style="bold white on red"))
+        output.print(
+            Text("SIMULATED DATA: invented prices; nothing below is a view on the stock", style="bold white on red")
+        )
     output.print()
     if answer.rows:
         output.print(_table(answer.rows, _period(answer)))

@@ -28,7 +28,9 @@ def on_comparison(comparison: ComparisonCard) -> list[str]:
     """Sentences about models and baselines side by side."""
     models = [row for row in comparison.rows if row.kind == "model"]
     hold = next((row for row in comparison.rows if row.name == "buy_and_hold"), None)
-    said = [comparison.reason]
+    # The headline has said "no edge" already.
+    reason = comparison.reason.removeprefix("No edge: ")
+    said = [reason[:1].upper() + reason[1:]]
     traded = [row for row in models if row.figures["sharpe"].value is not None]
     if models and not traded:
         said.append(

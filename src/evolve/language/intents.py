@@ -423,7 +423,7 @@ def _concepts_and_help(c: _Clause) -> Iterator[_Trigger]:
             yield _Trigger(0, "general_query", "capability", 3)
         elif not c.reading.unknown_words:
             yield _Trigger(capability, "general_query", "capability", 1)
-    part = c.at("SYSTEM", "META_WORD")
+    part = c.at("SYSTEM")
     if (
         part is not None
         and not about
@@ -589,7 +589,7 @@ def _evaluate(c: _Clause) -> Iterator[_Trigger]:
     compare = c.at("COMPARE")
     named = {model.name for model in c.reading.named_models}
     if compare is not None:
-        if len(named) >= 2 or ((c.has_model or c.has("STRATEGY")) and len(c.reading.symbols) < 2):
+        if len(named) >= 2 or c.has("MODEL", "STRATEGY") or (c.has_family and len(c.reading.symbols) < 2):
             yield _Trigger(compare, "model_evaluate", "compare models", 3)
         elif c.has_symbol:
             yield _Trigger(compare, "market_analysis", "compare symbols", 3)
@@ -809,6 +809,8 @@ def _signal(c: _Clause) -> Iterator[_Trigger]:
         yield _Trigger(wait if lead is None else lead, "trading_signal", "hold or wait", 3)
     elif wait is not None and c.has_symbol and wait <= 2 and not c.has_model:
         yield _Trigger(wait, "trading_signal", "hold", 1)
+    if lead is not None and (c.has_symbol or c.has("MARKET", "STOCKS")) and not c.has_model:
+        yield _Trigger(lead, "trading_signal", "whether to act", 1)
     if (
         lead is not None
         and c.has_symbol
@@ -839,6 +841,8 @@ def _is_declined(c: _Clause, act: Mark) -> bool:
 def _analyse(c: _Clause) -> Iterator[_Trigger]:
     market = c.has("MARKET") or (c.has("STOCKS") and not c.has("CROSS"))
     topic = c.has_symbol or market
+    if len(c.reading.symbols) >= 2 and {"vs", "versus", "or", "oder", "ou", "o"} & set(c.words) and not c.has_model:
+        yield _Trigger(_LAST, "market_analysis", "one symbol against another", 2)
     why = c.at("WHY")
     if why is not None and (topic or c.has("STATE")) and not c.has_model:
         yield _Trigger(why, "market_analysis", "why", 3)

@@ -219,6 +219,8 @@ class _Finder:
             if starts:
                 return after in ("vs", "versus", "or", "and", "s") or (at > 0 and can_end and before in _JOINERS)
             return slot_before and can_end and before not in _ARTICLES
+        if before == "is" and after == "a" and {"buy", "sell", "hold", "short"} & set(self.words[end + 1 : end + 3]):
+            return True
         acted_on = self.mark_at.get(at - 1)
         return (
             acted_on is not None
@@ -268,6 +270,8 @@ class _Finder:
                 at, capital=capital, doubtful=doubtful, slot_before=slot_before, followed=followed_by_share
             )
         if doubtful:
+            if after == "stocks":  # "IT stocks" are a sector's, "IT stock" is Gartner's
+                return None
             if (
                 followed_by_share
                 and before not in ("which", "what", "any", "these", "those")

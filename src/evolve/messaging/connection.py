@@ -80,7 +80,8 @@ def client_for(settings: Settings, *, server: Server | None = None) -> Redis:
     if settings.redis_ca_certs and server.url.startswith("rediss://"):
         options["ssl_ca_certs"] = settings.redis_ca_certs
     try:
-        client = Redis(connection_pool=ConnectionPool.from_url(server.url, **options))
+        # `from_pool` owns the pool: closing the client closes its connections too.
+        client = Redis.from_pool(ConnectionPool.from_url(server.url, **options))
     except ValueError as error:
         raise InvalidRequest(
             f"REDIS_URL is not valid: {error}; use redis://host:port/db, rediss://… or unix:///path"

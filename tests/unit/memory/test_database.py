@@ -226,12 +226,12 @@ def test_a_path_that_cannot_be_opened_is_a_sentence(tmp_path):
         Database.open(Settings.load(home=tmp_path))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_directory_is_a_sentence(tmp_path):
-    (tmp_path / "home").mkdir(mode=0o500)
+def test_a_home_that_cannot_be_made_is_a_sentence(tmp_path):
+    """Below a file, where not even root can make a directory."""
+    (tmp_path / "home").write_text("a file")
 
     with pytest.raises(Unavailable, match="set EVOLVE_HOME to a directory that you can write"):
-        Database.open(Settings.load(home=tmp_path / "home"))
+        Database.open(Settings.load(home=tmp_path / "home" / "evolve"))
 
 
 def test_a_full_disk_is_a_sentence_and_changes_nothing(database):

@@ -1,0 +1,120 @@
+"""What every test may ask for: a home of its own, settings in it, a bus, running services.
+
+Tests never touch a server they did not start: what the user's shell configures is removed before the first import, and
+every server listens on a Unix socket in a fresh directory. `async def` tests run in an event loop of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from homes import cleaned, fresh_home
+
+from evolve.manager.manager import ServiceManager
+from evolve.messaging import embedded
+from evolve.messaging.connection import bus_for
+from evolve.messaging.redis_bus import RedisBus
+from evolve.settings import Settings
+
+ASYNC_TEST_S = 90.0  # less than pytest's own timeout, so that the loop ends in order and says where it hung
+
+_names = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    kept = cleaned(os.environ)
+    os.environ.clear()
+    os.environ.update(kept)
+    # Whoever forgets to ask for `home` writes here, and never into the user's own data.
+    stray = tempfile.mkdtemp(prefix="ev-stray-")
+    os.environ["EVOLVE_HOME"], os.environ["EVOLVE_LOG_DIR"] = f"{stray}/home", f"{stray}/logs"
+    config.add_cleanup(lambda: shutil.rmtree(stray, ignore_errors=True))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    running = asyncio.wait_for(pyfuncitem.obj(**arguments), ASYNC_TEST_S)
+    if "loop" in pyfuncitem.funcargs:
+        pyfuncitem.funcargs["loop"].run(running)
+    else:
+        with asyncio.Runner() as runner:
+            runner.run(running)
+    return True
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.Runner]:
+    """The event loop of an `async def` test, for fixtures that must open and close something in it."""
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home that does not exist yet, set in the environment. What was started in it is ended; a process left is a failure."""
+    with fresh_home() as path:
+        monkeypatch.setenv("EVOLVE_HOME", str(path))
+        monkeypatch.setenv("EVOLVE_LOG_DIR", str(path / "logs"))
+        yield path
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    """Settings of the fresh home: no server configured, so the embedded one is meant."""
+    return Settings.load()
+
+
+@pytest.fixture
+def services(settings: Settings) -> Iterator[ServiceManager]:
+    """All services of a fresh home, running."""
+    with ServiceManager(settings=settings) as manager:
+        manager.start_all_services()
+        yield manager
+        manager.down()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Settings]:
+    """A real server for all tests of this process: use names of your own (`unique_name`). Its settings."""
+    with fresh_home() as path:
+        embedded.ensure(path)
+        url = f"unix://{embedded.socket_path(path)}?db=0"
+        yield Settings.load(home=path, log_dir=path / "logs", redis_url=url)
+
+
+@pytest.fixture
+def unique_name() -> str:
+    """A service name that no other test of this process uses."""
+    return f"echo{next(_names)}"
+
+
+@pytest.fixture
+def redis_bus(server: Settings, loop: asyncio.Runner) -> Iterator[RedisBus]:
+    """A bus on the shared server, in the loop of the test."""
+
+    async def made() -> RedisBus:
+        return bus_for(server)
+
+    bus = loop.run(made())
+    yield bus
+    loop.run(bus.close())
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port on localhost that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
