@@ -1,23 +1,29 @@
 """What does one question cost, from a cold start to the answer?
 
 Prints CPU seconds and memory of the services before any job, then the wall time of the demo question (first and second
-time) and of `evolve --help`, medians over several runs, each in a fresh home. Run: `python bench/ask.py [RUNS]`.
+time) and of `evolve --help`, medians over several runs, each in a fresh home.
+
+    python bench/ask.py [RUNS] [--write docs/performance.md]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import psutil
+from report.page import load, provenance, write_section
 
+from evolve.client.client import ServiceClient
+from evolve.settings import Settings
 from evolve.version import code_version
 
 QUESTION = "Give me the best model for AAPL over 90 days"
@@ -37,6 +43,25 @@ def timed(command: list[str], environment: dict[str, str]) -> tuple[float, float
 def processes_of(home: str) -> list[psutil.Process]:
     running = psutil.process_iter(["environ", "cmdline"])
     return [process for process in running if (process.info["environ"] or {}).get("EVOLVE_HOME") == home]
+
+
+def pings_during_a_build(environment: dict[str, str]) -> dict[str, float]:
+    """Milliseconds until `pong` while an lstm is being trained by the same service."""
+    settings = Settings.load(home=environment["EVOLVE_HOME"])
+    build = subprocess.Popen(
+        [*EVOLVE, "build", "lstm", "MSFT"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    waits = []
+    with ServiceClient(settings=settings) as client:
+        client.ping_service("model_builder")
+        while build.poll() is None:
+            started = time.perf_counter()
+            answer = client.ping_service("model_builder")
+            if answer["status"] != "success":
+                raise RuntimeError(f"no pong: {answer['error']}")
+            waits.append(1000 * (time.perf_counter() - started))
+            time.sleep(0.02)
+    return {"ping during a build, p50 ms": statistics.median(waits), "ping during a build, worst ms": max(waits)}
 
 
 def one_run() -> dict[str, float]:
@@ -60,6 +85,7 @@ def one_run() -> dict[str, float]:
         found["four services ready, CPU s"] = sum(sum(process.cpu_times()[:2]) for process in services)
         found["largest service, PSS MB"] = max(process.memory_full_info().pss for process in fronts) / 2**20
         found["four services and their fork parent, PSS MB"] = sum(p.memory_full_info().pss for p in services) / 2**20
+        found |= pings_during_a_build(environment)
         found["first question, wall s"] = timed([*EVOLVE, "ask", QUESTION], environment)[0]
         found["same question again, wall s"] = timed([*EVOLVE, "ask", QUESTION], environment)[0]
     finally:
@@ -69,17 +95,25 @@ def one_run() -> dict[str, float]:
 
 
 def main() -> int:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    measured = [one_run() for _ in range(runs)]
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {code_version()}, {runs} runs, medians"
-    )
-    print()
-    print("| what | median | lowest | highest |")
-    print("|---|---|---|---|")
+    parser = argparse.ArgumentParser(description="What one question costs, from a cold start to the answer.")
+    parser.add_argument("runs", nargs="?", type=int, default=3, help="how often (3)")
+    parser.add_argument("--write", type=Path, help="the page whose section `ask` gets the table")
+    options = parser.parse_args()
+    before = load()
+    measured = [one_run() for _ in range(options.runs)]
+    lines = [
+        f"{provenance()}, {code_version()}; load {before} before, {load()} after; {options.runs} runs, medians.",
+        "",
+        "| what | median | lowest | highest |",
+        "|---|---|---|---|",
+    ]
     for name in measured[0]:
         values = [run[name] for run in measured]
-        print(f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} | {max(values):.2f} |")
+        lines.append(f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} | {max(values):.2f} |")
+    text = "\n".join(lines)
+    print(text)
+    if options.write:
+        write_section(options.write, "ask", text)
     return 0
 
 

@@ -10,16 +10,23 @@ HINT = "Evolve is not installed for this Python; run `make setup` in {root}, or 
 
 
 def run(module, *leading):
-    """Run `module.main()` on the command line's words and exit; one sentence, no traceback, where Evolve is not installed."""
-    ensure_evolve()
+    """Run `module.main()` on the command line's words and exit."""
+    own = ROOT / ".venv" / "bin" / "python"
+    if not installed() and own.exists() and Path(sys.prefix) != ROOT / ".venv":
+        os.execv(own, [str(own), *sys.argv])
+    require_evolve()
     sys.exit(importlib.import_module(module).main([*leading, *sys.argv[1:]]))
 
 
-def ensure_evolve():
-    try:
-        importlib.import_module("evolve.errors")
-    except ImportError:
-        own = ROOT / ".venv" / "bin" / "python"
-        if own.exists() and Path(sys.prefix) != ROOT / ".venv":
-            os.execv(own, [str(own), *sys.argv])
+def require_evolve():
+    """End with one sentence, no traceback, where Evolve is not installed."""
+    if not installed():
         sys.exit(HINT.format(root=ROOT, python=sys.executable))
+
+
+def installed():
+    try:
+        importlib.import_module("evolve.settings")
+    except ImportError:
+        return False
+    return True

@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from homes import cleaned, fresh_home
 
 from evolve.manager.manager import ServiceManager
 from evolve.messaging import embedded
 from evolve.messaging.connection import bus_for
 from evolve.messaging.redis_bus import RedisBus
 from evolve.settings import Settings
+from homes import cleaned, fresh_home
 
 ASYNC_TEST_S = 90.0  # less than pytest's own timeout, so that the loop ends in order and says where it hung
 
@@ -35,9 +35,14 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.clear()
     os.environ.update(kept)
     # Whoever forgets to ask for `home` writes here, and never into the user's own data.
-    stray = tempfile.mkdtemp(prefix="ev-stray-")
-    os.environ["EVOLVE_HOME"], os.environ["EVOLVE_LOG_DIR"] = f"{stray}/home", f"{stray}/logs"
+    stray = Path(tempfile.gettempdir()) / f"ev-stray-{os.getpid()}"
+    os.environ["EVOLVE_HOME"], os.environ["EVOLVE_LOG_DIR"] = str(stray / "home"), str(stray / "logs")
     config.add_cleanup(lambda: shutil.rmtree(stray, ignore_errors=True))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+        item.fixturenames.insert(0, "loop")  # first, so that whatever is opened in it closes before it does
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -45,12 +50,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
-    running = asyncio.wait_for(pyfuncitem.obj(**arguments), ASYNC_TEST_S)
-    if "loop" in pyfuncitem.funcargs:
-        pyfuncitem.funcargs["loop"].run(running)
-    else:
-        with asyncio.Runner() as runner:
-            runner.run(running)
+    pyfuncitem.funcargs["loop"].run(asyncio.wait_for(pyfuncitem.obj(**arguments), ASYNC_TEST_S))
     return True
 
 

@@ -88,7 +88,9 @@ def processes_of(home: Path) -> list[psutil.Process]:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            if process.environ().get("EVOLVE_HOME") == str(home) or any(str(home) in word for word in process.cmdline()):
+            if process.environ().get("EVOLVE_HOME") == str(home) or any(
+                str(home) in word for word in process.cmdline()
+            ):
                 found.append(process)
     return found
 

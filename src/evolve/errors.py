@@ -36,7 +36,7 @@ class EvolveError(Exception):
 
     code: ClassVar[str] = "internal"
 
-    def __init__(self, message: str, **details: Any) -> None:
+    def __init__(self, message: str, /, **details: Any) -> None:
         super().__init__(message)
         self.message = message
         self.details = details

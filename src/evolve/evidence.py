@@ -7,7 +7,7 @@ so that no prose can hold a number that was not computed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -46,6 +46,7 @@ def render(evidence: Evidence) -> str:
 
 
 def render_value(value: float | int | str | None, unit: Unit) -> str:
+    # `z`: what rounds to zero is shown without a sign.
     if value is None:
         return "n/a"
     if isinstance(value, str):
@@ -53,11 +54,11 @@ def render_value(value: float | int | str | None, unit: Unit) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "n/a"
     if unit == "fraction":
-        return f"{100 * value:.1f} %"
+        return f"{100 * value:z.1f} %"
     if unit in ("count", "bars", "days"):
         return f"{round(value):,}"
     if unit == "price":
-        return f"{value:,.2f}"
+        return f"{value:z,.2f}"
     if unit == "probability":
         return f"{value:.3f}" if value >= 0.001 else "< 0.001"
     if unit == "bps":
@@ -66,7 +67,7 @@ def render_value(value: float | int | str | None, unit: Unit) -> str:
         return f"{value:.1f} years"
     if unit == "seconds":
         return f"{value:.1f} s"
-    return f"{value:.2f}"
+    return f"{value:z.2f}"
 
 
 def render_interval(evidence: Evidence) -> str:
@@ -79,8 +80,8 @@ def render_interval(evidence: Evidence) -> str:
 class EvidenceBook:
     """The figures of one answer, numbered in the order they were added."""
 
-    def __init__(self, items: Iterable[Evidence] = ()) -> None:
-        self._items: dict[str, Evidence] = {item.id: item for item in items}
+    def __init__(self) -> None:
+        self._items: dict[str, Evidence] = {}
 
     def add(
         self,
@@ -97,9 +98,11 @@ class EvidenceBook:
         level: float | None = None,
         note: str = "",
     ) -> Evidence:
-        """Add a figure. A non-finite value is unknown: pass None and a `note`."""
+        """Add a figure. A value that is not finite is unknown: None with a `note`; so is an interval with such a bound."""
         if isinstance(value, float) and not math.isfinite(value):
             value, note = None, note or "undefined for these data"
+        if not all(bound is None or math.isfinite(bound) for bound in (low, high)):
+            low = high = level = None
         item = Evidence(
             f"e{len(self._items) + 1}", name, of, value, unit, as_of, source, computed, low, high, level, note
         )
@@ -121,7 +124,3 @@ class EvidenceBook:
 
     def __len__(self) -> int:
         return len(self._items)
-
-    def find(self, name: str, of: str) -> Evidence | None:
-        """The figure `name` of `of`, or None when this answer has none."""
-        return next((item for item in self if item.name == name and item.of == of), None)

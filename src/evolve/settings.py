@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from evolve.errors import InvalidRequest
@@ -20,27 +20,32 @@ DEFAULT_HOST, DEFAULT_PORT, DEFAULT_DB = "localhost", 6379, 0
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
 class Settings(BaseSettings):
     """One frozen value. Times are seconds, sizes bytes unless the name says otherwise."""
 
     model_config = SettingsConfigDict(
-        frozen=True, populate_by_name=True, env_prefix="EVOLVE_", extra="ignore", str_strip_whitespace=True
-    )
+        frozen=True, populate_by_name=True, env_prefix="EVOLVE_", extra="ignore", str_strip_whitespace=True,
+        env_ignore_empty=True,  # compose files and units pass `X=` for what was left out
+    )  # fmt: skip
 
     redis_host: str = Field(DEFAULT_HOST, validation_alias="REDIS_HOST")
     redis_port: int = Field(DEFAULT_PORT, ge=1, le=65_535, validation_alias="REDIS_PORT")
     redis_db: int = Field(DEFAULT_DB, ge=0, validation_alias="REDIS_DB")
-    redis_url: str | None = Field(None, validation_alias="REDIS_URL")
+    redis_url: str | None = Field(None, repr=False, validation_alias="REDIS_URL")
     redis_username: str | None = Field(None, validation_alias="REDIS_USERNAME")
     redis_password: str | None = Field(None, repr=False, validation_alias="REDIS_PASSWORD")
     redis_tls: bool = Field(False, validation_alias="REDIS_TLS")
     redis_ca_certs: str | None = Field(None, validation_alias="REDIS_CA_CERTS")
-    log_level: LogLevel = Field("INFO", validation_alias="LOG_LEVEL")
+    log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field("INFO", validation_alias="LOG_LEVEL")
     openai_api_key: str | None = Field(None, repr=False, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
 
-    home: Path = Field(default_factory=lambda: user_data_path("evolve"))
-    log_dir: Path | None = Field(None)
+    home: Annotated[Path, AfterValidator(Path.expanduser)] = Field(default_factory=lambda: user_data_path("evolve"))
+    log_dir: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(None)
     database_url: str | None = Field(None)
     response_timeout_s: float = Field(30.0, gt=0, validation_alias="EVOLVE_RESPONSE_TIMEOUT")
     lease_s: float = Field(10.0, gt=0.2)
@@ -59,8 +64,16 @@ class Settings(BaseSettings):
             return cls(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
         except ValidationError as error:
             first = error.errors()[0]
-            name = str(first["loc"][0]).upper() if first["loc"] else "settings"
-            raise InvalidRequest(f"{name} is not valid: {first['msg']} (got {first.get('input')!r})") from None
+            raise InvalidRequest(f"{_variable(first['loc'])} is not valid: {first['msg']} (got {first.get('input')!r})") from None
+
+    @classmethod
+    def for_server(cls, host: str, port: int, db: int) -> Settings:
+        """Settings for the server that a constructor's arguments name; one that equals its default means "as configured"."""
+        named = {"redis_host": (host, DEFAULT_HOST), "redis_port": (port, DEFAULT_PORT), "redis_db": (db, DEFAULT_DB)}
+        given = {name: value for name, (value, default) in named.items() if value != default}
+        settings = cls.load(**given)
+        # An argument wins over the environment, whose REDIS_URL would name another server.
+        return settings.model_copy(update={"redis_url": None}) if given else settings
 
     @property
     def redis_is_default(self) -> bool:
@@ -88,9 +101,18 @@ class Settings(BaseSettings):
         text = os.environ.get(variable)
         if text is None:
             return default
-        if not text.strip().isdigit():
+        if not text.strip().isdecimal():
             raise InvalidRequest(f"{variable} must be a whole number, not {text!r}")
         return int(text)
+
+
+def _variable(where: tuple[int | str, ...]) -> str:
+    """The environment variable of a setting, as the user writes it."""
+    name = str(where[0]) if where else "settings"
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return name  # an alias, which is the variable itself
+    return str(field.validation_alias or f"EVOLVE_{name}").upper()
 
 
 def checkout() -> Path | None:

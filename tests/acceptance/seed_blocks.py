@@ -79,3 +79,47 @@ def without_later_services(python: str) -> str:
             kept.append(statement)
             left_out = False
     return ast.unparse(ast.Module(kept, []))
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What seed.md says in one place: a heading (level > 0), a sentence or bullet, or one step of a code block, on one line."""
+
+    text: str
+    level: int = 0
+
+
+SHOWN_CODE = 80  # characters of a code step that docs/specification.md repeats
+
+
+@cache
+def statements() -> tuple[Statement, ...]:
+    """Everything that seed.md says, in order; code is told apart at its comments."""
+    found: list[Statement] = []
+    code: list[str] | None = None
+    quoted = False
+    for line in SEED.read_text(encoding="utf-8").splitlines():
+        fence = re.match(r" *```\w*$", line)
+        if fence and code is None:
+            code, quoted = [], False
+        elif fence and code is not None:
+            found += _step(code)
+            code = None
+        elif code is not None:
+            if line.lstrip().startswith("# ") and not quoted and not line.startswith("    "):
+                found += _step(code)
+                code = []
+            quoted ^= line.count("'''") % 2 == 1
+            code.append(line.strip())
+        elif line.startswith("#"):
+            marks, _, text = line.partition(" ")
+            found.append(Statement(text, len(marks)))
+        elif line.strip():
+            found.append(Statement(re.sub(r"^(- |\d+\. )", "", line.strip())))
+    return tuple(found)
+
+
+def _step(lines: list[str]) -> list[Statement]:
+    text = " ".join(" ".join(lines).split())
+    shown = text if len(text) <= SHOWN_CODE else text[:SHOWN_CODE].rstrip() + " …"
+    return [Statement(f"`` {shown} ``")] if text else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -12,15 +11,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import SERVICES, System, eventually, new_system
+import redis
 from seed_blocks import ROOT, block
+from seed_system import SERVICES, System, eventually, new_system
 
 from evolve.client.client import ServiceClient
 from evolve.manager.manager import ServiceManager
+from evolve.messaging import embedded
 from evolve.services import SERVICES as NAMES
 from evolve.settings import Settings
-
-pytestmark = pytest.mark.xdist_group("acceptance, own homes")
 
 MANAGER = "python service_manager.py --action"
 
@@ -173,6 +172,7 @@ def test_a_service_that_was_killed_is_started_again(fresh):
             return now if now["status"] == "running" and now["pids"] != [first] and first not in now["pids"] else None
 
         assert eventually(replaced)["restarts"] == 1
+    assert "replica crashed" in (fresh.home / "logs" / "supervisor_service.log").read_text()
 
 
 def test_restart_replaces_the_process(fresh):
@@ -182,7 +182,7 @@ def test_restart_replaces_the_process(fresh):
 
 
 def test_what_was_sent_while_a_service_was_down_is_answered_when_it_comes_back(fresh):
-    """By a client, and by hand on the channel: the supervisor bridges stopped services too."""
+    """By a client, and by hand on the channel (the supervisor bridges stopped services too); the server restarts meanwhile."""
     fresh.json(f"{MANAGER} start --service prompt_router")
     fresh.json(f"{MANAGER} stop --service prompt_router")
     by_hand = {"type": "detect_intent", "data": {"user_prompt": "Should I buy AAPL now?"}, "request_id": "by-hand-1"}
@@ -193,9 +193,11 @@ def test_what_was_sent_while_a_service_was_down_is_answered_when_it_comes_back(f
         heard = fresh.shell(f"evolve bus publish prompt_router_input '{json.dumps(by_hand)}'").stdout
         assert int(heard) >= 1
         eventually(lambda: client.get_service_status("prompt_router")["queued"] == 2)
+    assert fresh.shell("evolve down").returncode == 0  # the server too: what is queued is on disk
 
-        fresh.json(f"{MANAGER} start --service prompt_router")
+    fresh.json(f"{MANAGER} start --service prompt_router")
 
+    with ServiceClient(settings=fresh.settings) as client:
         for request_id, intent in ((asked["request_id"], "market_analysis"), ("by-hand-1", "trading_signal")):
             reply = eventually(lambda request_id=request_id: client.get_reply(request_id, "prompt_router"))
             assert reply["result"]["intent"] == intent
@@ -293,5 +295,12 @@ def test_no_server_needs_to_be_installed_or_started_first(fresh):
     fresh.json(f"{MANAGER} start --service prompt_router")
     server = fresh.json("evolve status --json")["server"]
     assert server == f"redis-cli -s {fresh.home}/redis/valkey.sock"
-    with contextlib.suppress(FileNotFoundError):
-        assert "6379" not in (fresh.home / "redis" / "valkey.log").read_text()
+
+
+def test_the_embedded_server_is_private_to_its_user_and_writes_every_change_to_disk(fresh):
+    fresh.shell("evolve bus publish prompt_router_input '{}'")
+    assert (fresh.home / "redis").stat().st_mode & 0o777 == 0o700
+    with redis.Redis(unix_socket_path=str(embedded.socket_path(fresh.home))) as connection:
+        assert connection.config_get("port") == {"port": "0"}  # nobody else's machine, nor another user of this one
+        assert connection.config_get("appendonly") == {"appendonly": "yes"}
+        assert connection.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}

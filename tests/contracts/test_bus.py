@@ -114,6 +114,21 @@ async def test_a_lapsed_lease_is_taken_over_as_the_next_attempt(ground: Ground) 
     assert (third.entry, third.attempt) == (second.entry, 3)
 
 
+async def test_a_lapsed_lease_is_found_behind_many_that_are_well(ground: Ground) -> None:
+    """Redis looks at ten times COUNT entries in one call."""
+    await ground.bus.open(ground.service)
+    for number in range(31):
+        await ground.send(f"r{number}")
+    well = await ground.bus.receive(ground.service, "light", "a", 30, block_s=1)
+    await ground.take("b")
+    await ground.pass_time(LEASE_S)
+    await ground.bus.extend(ground.service, well, "a")
+
+    [taken] = await ground.bus.reclaim(ground.service, "light", "c", idle_s=LEASE_S, count=1)
+
+    assert taken.request_id == "r30"
+
+
 async def test_extending_does_not_count_an_attempt(ground: Ground) -> None:
     await ground.bus.open(ground.service)
     delivery = await ground.begun("r1", "a")
@@ -577,11 +592,12 @@ async def test_only_the_holder_of_the_lease_rejects_messages(ground: Ground) -> 
 
 async def test_a_successor_learns_what_was_entered_or_rejected_since_it_listens(ground: Ground) -> None:
     bus, service = ground.bus, ground.service
+    await bus.open(service)
     await bus.hold_bridge(service, "one", lease_s=2.0)
     await bus.enter(service, "light", "one", b"1", request_id="r1", named=False, mark="before")
-    await eventually(lambda: _later(ground, await_of=0.002))
+    await _until_later(ground)
     joined = await bus.now()
-    await eventually(lambda: _later(ground, await_of=0.002))
+    await _until_later(ground)
     await bus.enter(service, "light", "one", b"2", request_id="r2", named=False, mark="after")
     await bus.reject(service, "one", b"3", b"error", reason="malformed", mark="rejected")
 
@@ -589,12 +605,15 @@ async def test_a_successor_learns_what_was_entered_or_rejected_since_it_listens(
     assert await bus.entered_since(service, 0.0) == ["before", "after", "rejected"]
 
 
-async def _later(ground: Ground, *, await_of: float) -> bool:
+async def _until_later(ground: Ground) -> None:
     """Let the bus's clock move on: the server's by itself, the memory bus's by hand."""
     before = await ground.bus.now()
-    await ground.pass_time(await_of)
-    await asyncio.sleep(await_of)
-    return await ground.bus.now() > before
+
+    async def moved() -> bool:
+        await ground.pass_time(0.001)
+        return await ground.bus.now() > before
+
+    await eventually(moved)
 
 
 # --- a server that was emptied (Redis only: memory ends with its process) ---

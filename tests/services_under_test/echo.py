@@ -44,6 +44,30 @@ class Fail(Request[Echoed]):
     how: str = "typed"
 
 
+class Spin(Request[Echoed], slot="heavy"):
+    """Use a whole core until `marker` is there."""
+
+    marker: str
+
+
+class Sleep(Request[Echoed]):
+    """A light handler that nothing can stop."""
+
+    seconds: float
+
+
+class Run(Request[Echoed], slot="heavy"):
+    """Note the run in `journal`, wait until `marker` is there, then echo: how often it ran can be counted."""
+
+    text: str
+    journal: str
+    marker: str
+
+
+class AskToRun(Run, slot="heavy"):
+    """Ask `Run`, and answer with its answer."""
+
+
 class EchoService(Service):
     name = "echo"
 
@@ -73,6 +97,31 @@ class EchoService(Service):
         os.kill(os.getpid(), request.signal_number)
         time.sleep(10)
         raise AssertionError("unreachable")
+
+    @handles
+    def spin(self, request: Spin, job: Job) -> Echoed:
+        job.progress("spinning", 0, 1)
+        while not os.path.exists(request.marker):
+            sum(range(20_000))
+        return Echoed(text="spun", pid=os.getpid())
+
+    @handles
+    def sleep(self, request: Sleep, job: Job) -> Echoed:
+        job.progress("sleeping", 0, 1)
+        time.sleep(request.seconds)
+        return Echoed(text="slept", pid=os.getpid())
+
+    @handles
+    def run(self, request: Run, job: Job) -> Echoed:
+        with open(request.journal, "a") as journal:
+            journal.write(f"{os.getpid()}\n")
+        while not os.path.exists(request.marker):
+            time.sleep(0.01)
+        return Echoed(text=request.text, pid=os.getpid())
+
+    @handles
+    def ask_to_run(self, request: AskToRun, job: Job) -> Echoed:
+        return job.ask(Run(text=request.text, journal=request.journal, marker=request.marker))
 
     @handles
     def fail(self, request: Fail, job: Job) -> Echoed:

@@ -8,11 +8,13 @@ import numpy as np
 
 from evolve.evidence import Evidence, EvidenceBook, Unit
 from evolve.market import indicators
-from evolve.market.bars import Bars
+from evolve.market.bars import Bars, Floats
 
-# Windows in bars, as chart readers use them: about a month, a quarter and a year of days.
-SHORT_BARS, MIDDLE_BARS, LONG_BARS = 21, 63, 252
+# Windows in bars, as chart readers use them; a month and a year are as many bars as the venue trades in one.
+VOLATILITY_BARS = 21
+RSI_BARS = 14
 TREND_BARS, SLOW_TREND_BARS = 50, 200
+MIN_READINGS = 63  # of volatility, before one can be called high or low
 NORMAL_LOW, NORMAL_HIGH = 0.25, 0.75  # percentiles between which volatility counts as ordinary
 
 
@@ -20,71 +22,61 @@ def describe(bars: Bars, period_days: int, book: EvidenceBook) -> dict[str, Evid
     """Figures of one symbol over the last `period_days` of its bars; what too few bars cannot give has a note instead."""
     found: dict[str, Evidence] = {}
 
-    def add(name: str, value: float | None, unit: Unit, computed: str, note: str = "") -> None:
+    def add(name: str, value: float | None, unit: Unit, computed: str, *, needs: int, note: str = "") -> None:
+        note = "" if value is not None else note or f"needs {needs} bars, there are {len(bars)}"
         found[name] = book.add(
             name, bars.symbol, value, unit, as_of=bars.date(-1), source=bars.source, computed=computed, note=note
         )
 
-    window = max(2, min(bars.bars_within(period_days) + 1, len(bars)))
-    stretch = bars.close[-window:]
-    add("last_close", float(bars.close[-1]), "price", "close of the last bar")
+    month, year = round(bars.bars_per_year / 12), round(bars.bars_per_year)
+    stretch = bars.close[-(bars.bars_within(period_days) + 1) :]
+    add("last_close", float(bars.close[-1]), "price", "close of the last bar", needs=1)
+    over = min(bars.bars_within(period_days), len(bars) - 1)
     add(
         "period_return",
-        float(stretch[-1] / stretch[0] - 1),
+        _return_over(bars.close, over),
         "fraction",
-        f"close to close over the last {window - 1} bars",
+        f"close to close over the last {over} bars",
+        needs=2,
     )
-    for name, span in (("month_return", SHORT_BARS), ("year_return", LONG_BARS)):
-        enough = len(bars) > span
-        value = float(bars.close[-1] / bars.close[-1 - span] - 1) if enough else None
-        add(name, value, "fraction", f"close to close over {span} bars", "" if enough else f"needs {span + 1} bars")
+    for name, span in (("month_return", month), ("year_return", year)):
+        add(name, _return_over(bars.close, span), "fraction", f"close to close over {span} bars", needs=span + 1)
     for span in (TREND_BARS, SLOW_TREND_BARS):
-        average = indicators.sma(bars.close, window=span)
-        known = bool(np.isfinite(average[-1]))
-        value = float(bars.close[-1] / average[-1] - 1) if known else None
-        add(f"above_average_{span}", value, "fraction", f"last close over its {span}-bar mean, less one", "" if known else f"needs {span} bars")  # fmt: skip
+        average = _known(indicators.sma(bars.close, window=span)[-1])
+        above = None if average is None else float(bars.close[-1]) / average - 1
+        add(f"above_average_{span}", above, "fraction", f"last close over its {span}-bar mean, less one", needs=span)
     volatility = indicators.realised_volatility(
-        indicators.log_returns(bars.close), window=SHORT_BARS, bars_per_year=bars.bars_per_year
+        indicators.log_returns(bars.close), window=VOLATILITY_BARS, bars_per_year=bars.bars_per_year
     )
-    known_volatility = volatility[np.isfinite(volatility)]
-    if known_volatility.size:
-        add("volatility", float(known_volatility[-1]), "fraction", f"realised over {SHORT_BARS} bars, annualised")
-        rank = float((known_volatility <= known_volatility[-1]).mean())
-        add("volatility_rank", rank, "fraction", "share of all past readings that were no higher")
-    else:
-        add("volatility", None, "fraction", "realised", f"needs {SHORT_BARS + 1} bars")
-        add("volatility_rank", None, "fraction", "rank", f"needs {SHORT_BARS + 1} bars")
-    peak = float(bars.close[-LONG_BARS:].max())
+    readings = volatility[np.isfinite(volatility)]
+    last, needs = _known(volatility[-1]), VOLATILITY_BARS + 1
+    add("volatility", last, "fraction", f"realised over {VOLATILITY_BARS} bars, annualised", needs=needs)
+    rank = float((readings <= readings[-1]).mean()) if readings.size >= MIN_READINGS else None
+    add("volatility_rank", rank, "fraction", "share of all readings so far that were no higher", needs=needs + MIN_READINGS - 1)  # fmt: skip
+    from_high = float(bars.close[-1] / bars.close[-year:].max() - 1) if len(bars) >= year else None
+    add("from_high", from_high, "fraction", f"last close below the highest of {year} bars", needs=year)
+    fall = float((stretch / np.maximum.accumulate(stretch) - 1).min()) if len(stretch) > 1 else None
+    add("period_drawdown", fall, "fraction", "deepest fall from a peak within the period", needs=2)
+    strength = _known(indicators.rsi(bars.close, window=RSI_BARS)[-1])
+    add("rsi_14", strength, "ratio", f"Wilder's RSI over {RSI_BARS} bars", needs=RSI_BARS + 1)
+    computed = f"mean volume of {month} bars over that of {year}"
     add(
-        "from_high",
-        float(bars.close[-1] / peak - 1),
-        "fraction",
-        f"last close below the highest of {min(LONG_BARS, len(bars))} bars",
+        "volume_ratio", _volume_ratio(bars, month, year), "ratio", computed, needs=year, note="too few bars with volume"
     )
-    running = np.maximum.accumulate(stretch)
-    add(
-        "period_drawdown",
-        float((stretch / running - 1).min()),
-        "fraction",
-        "deepest fall from a peak within the period",
-    )
-    strength = indicators.rsi(bars.close)
-    known = bool(np.isfinite(strength[-1]))
-    add(
-        "rsi_14",
-        float(strength[-1]) if known else None,
-        "ratio",
-        "Wilder's RSI over 14 bars",
-        "" if known else "needs 15 bars",
-    )
-    volume = _volume_ratio(bars)
-    add("volume_ratio", volume, "ratio", f"mean volume of {SHORT_BARS} bars over that of {LONG_BARS}", "" if volume is not None else "too few bars with volume")  # fmt: skip
     return found
 
 
-def _volume_ratio(bars: Bars) -> float | None:
-    recent, past = bars.volume[-SHORT_BARS:], bars.volume[-LONG_BARS:]
-    if len(past) < LONG_BARS or np.isnan(past).any() or past.mean() <= 0:
+def _return_over(close: Floats, span: int) -> float | None:
+    return float(close[-1] / close[-1 - span] - 1) if 0 < span < len(close) else None
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _volume_ratio(bars: Bars, month: int, year: int) -> float | None:
+    recent, past = bars.volume[-month:], bars.volume[-year:]
+    if len(past) < year or np.isnan(past).any() or past.mean() <= 0:
         return None
     return float(recent.mean() / past.mean())
 
@@ -107,6 +99,10 @@ def regime(found: dict[str, Evidence]) -> tuple[str, str]:
 
 
 def rank_symbols(everything: Sequence[Bars], period_days: int, book: EvidenceBook) -> list[dict[str, Evidence]]:
-    """Return, volatility and drawdown of each symbol over the period, best return first."""
-    described = [describe(bars, period_days, book) for bars in everything]
-    return sorted(described, key=lambda found: -float(found["period_return"].value or 0.0))
+    """Return, volatility and drawdown of each symbol over the period, best return first; without one, last."""
+
+    def worst_last(found: dict[str, Evidence]) -> float:
+        value = found["period_return"].value
+        return -value if isinstance(value, float) else np.inf
+
+    return sorted((describe(bars, period_days, book) for bars in everything), key=worst_last)

@@ -19,7 +19,7 @@ from evolve.agents.track_record import (
 from evolve.cards import DataCard, ModelCard, Recipe
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.evidence import EvidenceBook
-from evolve.forecasting.base import BASELINES, HyperValue, forecaster
+from evolve.forecasting.base import BASELINES, HyperValue, check_horizon, forecaster
 from evolve.forecasting.features import resolve, usable
 from evolve.market.bars import Bars
 from evolve.market.calendar import default_costs
@@ -95,6 +95,7 @@ class ModelBuilderAgent:
         family = forecaster(order.model_type)
         hyperparameters = family.settings(cast("Mapping[str, HyperValue] | None", order.hyperparameters))
         resolve(order.features)
+        check_horizon(order.horizon_bars)
         progress("data", 0, 1, f"loading bars of {order.symbol}")
         bars, shortened = usable_history(
             self._catalog.load(order.symbol, order.timeframe, simulate=order.simulate or self._simulate)
@@ -111,7 +112,7 @@ class ModelBuilderAgent:
             seed=order.seed,
             folds=FOLDS,
             embargo_bars=order.horizon_bars - 1,
-            first_train_bars=first_train_bars(len(bars)),
+            first_train_bars=first_train_bars(len(bars), horizon_bars=order.horizon_bars),
         )
         data = data_card(bars, self._clock.now())
         if not order.rebuild:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from evolve.agents.track_record import (
+    JUDGED_METRICS,
     TrackRecord,
     check_metrics,
     curve,
@@ -19,7 +20,7 @@ from evolve.agents.track_record import (
     record_of_forecasts,
     usable_history,
 )
-from evolve.backtest.gate import CandidateVerdict, Judgement, judge
+from evolve.backtest.gate import MIN_BARS, CandidateVerdict, Judgement, judge
 from evolve.cards import ComparisonCard, Costs, EvaluationCard, ModelCard, RankedRow, Recipe, TrustCard, Winner
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.errors import InvalidRequest
@@ -46,9 +47,13 @@ Progress = Callable[[str, int, int, str], None]
 BASELINE_NAMES = ("buy_and_hold", "flat", "naive", "drift")
 ROW_METRICS = (
     "sharpe", "total_return", "cagr", "volatility", "drawdown", "win_rate", "turnover_per_year", "exposure", "costs_paid",
-    "alpha", "decision", "skill_r2", "relative_mae", "dm_p_value", "direction", "band_coverage",
+    "decision", "skill_r2", "relative_mae", "dm_p_value", "direction", "band_coverage",
 )  # fmt: skip
 PERIOD_METRICS = ("total_return", "sharpe", "drawdown")
+# Errors, costs, risks and p-values; every other metric is better when it is higher.
+SMALLER_IS_BETTER = frozenset(
+    ("volatility", "drawdown_bars", "turnover_per_year", "costs_paid", "relative_mae", "dm_p_value", "alpha_p_value")
+)
 # The seed of intervals and resampling: figures are reproduced bit for bit, and no run gets to draw again.
 RESAMPLING_SEED = 20_130_301
 # overall_score = these weights of: probability that alpha is positive after all trials; probability that the forecast
@@ -124,25 +129,24 @@ class PerformanceCriticAgent:
         Raises UnknownModel, InvalidRequest (metrics), UnknownSymbol, DataUnavailable.
         """
         card = self._registry.get(model_id)
-        names = tuple(dict.fromkeys((*check_metrics(metrics), *ROW_METRICS)))
+        names = [name for name in dict.fromkeys((*check_metrics(metrics), *ROW_METRICS)) if name not in JUDGED_METRICS]
         bench = self._bench([card], symbol, timeframe, simulate, progress, request_id, refit=refit)
         record, book = bench.models[0], EvidenceBook()
         found = figures(record, bench.bars, book, names=names, benchmark=bench.benchmark, seed=RESAMPLING_SEED)
         found |= _judged_figures(bench.judgement.candidates[0], bench, book)
         stretch = self._in_period(record, bench, period, book)
-        reproduce = f"evolve evaluate {model_id} --symbol {bench.bars.symbol} --timeframe {bench.bars.timeframe} --period {period}"
         evaluation = EvaluationCard(
-            evaluation_id=sha256_of([model_id, bench.bars.fingerprint, period, bench.ledger_position, code_version()])[
-                :12
-            ],
+            evaluation_id=_evaluation_id(
+                model_id, bench.bars.fingerprint, period_days(period), bench.ledger_position, code_version()
+            ),
             model_id=model_id,
             symbol=bench.bars.symbol,
             timeframe=bench.bars.timeframe,
             period=canonical_period(period),
-            overall_score=overall_score(found),
+            overall_score=overall_score(found) if bench.judgement.bars >= MIN_BARS else None,
             metrics=found,
             in_period=stretch,
-            trust=self._trust(bench, book, reproduce),
+            trust=self._trust(bench, book, _again("evaluate", [model_id], bench.bars, period)),
             created_at=iso(self._clock.now()),
             curves=tuple(curve(each, bench.bars) for each in (record, *bench.baselines[:2])),
         )
@@ -191,8 +195,7 @@ class PerformanceCriticAgent:
         rows = []
         everyone = (*bench.models, *bench.baselines)
         for done, record in enumerate(everyone, start=1):
-            benchmark = None if record.name == "buy_and_hold" else bench.benchmark
-            found = figures(record, bench.bars, book, names=ROW_METRICS, benchmark=benchmark, seed=RESAMPLING_SEED)
+            found = figures(record, bench.bars, book, names=ROW_METRICS, seed=RESAMPLING_SEED)
             if record.kind == "model":
                 found |= _judged_figures(bench.judgement.candidates[bench.models.index(record)], bench, book)
             found |= {f"period_{name}": item for name, item in self._in_period(record, bench, period, book).items()}
@@ -203,7 +206,6 @@ class PerformanceCriticAgent:
         winner = None
         if judgement.winner is not None:
             winner = Winner(bench.models[judgement.winner].model_id or "", judgement.reason)
-        reproduce = f"evolve compare {' '.join(model_ids)} --symbol {bench.bars.symbol} --timeframe {bench.bars.timeframe} --period {period}"
         return ComparisonCard(
             symbol=bench.bars.symbol,
             timeframe=bench.bars.timeframe,
@@ -215,7 +217,7 @@ class PerformanceCriticAgent:
                 RankedRow(rank, record.name, record.kind, record.model_id, found)
                 for rank, (record, found) in enumerate(rows, start=1)
             ),
-            trust=self._trust(bench, book, reproduce),
+            trust=self._trust(bench, book, _again("compare", model_ids, bench.bars, period)),
             curves=tuple(curve(record, bench.bars) for record in everyone if record.name not in ("flat", "naive")),
         )
 
@@ -227,14 +229,22 @@ class PerformanceCriticAgent:
         return tuple(_card_of(each) for each in past)
 
     def best(self, symbol: str, timeframe: str, limit: int, metric: str) -> tuple[EvaluationCard, ...]:
-        """The latest evaluation of each model of a symbol, best first by a metric or by overall_score."""
+        """The latest evaluation of each model of a symbol, best first by a metric or by overall_score; what is unknown comes last.
+
+        Raises InvalidRequest for an unknown metric, or one that none of the evaluations holds.
+        """
         cards = [_card_of(each) for each in self._evaluations.latest(symbol, timeframe)]
         if metric != "overall_score":
             metric = check_metrics([metric])[0]
+            if cards and not any(metric in card.metrics for card in cards):
+                raise InvalidRequest(
+                    f"no evaluation of {symbol} at {timeframe} holds {metric!r}: evaluate the models with metrics=[{metric!r}] first"
+                )
+        sign = -1.0 if metric in SMALLER_IS_BETTER else 1.0
 
         def value(card: EvaluationCard) -> float:
             found = card.overall_score if metric == "overall_score" else _number(card.metrics.get(metric))
-            return -np.inf if found is None else float(found)
+            return -np.inf if found is None else sign * float(found)
 
         return tuple(sorted(cards, key=value, reverse=True)[:limit])
 
@@ -292,7 +302,10 @@ class PerformanceCriticAgent:
         recipe = card.recipe
         if card.data.fingerprint != bars.fingerprint:
             recipe = replace(
-                recipe, symbol=bars.symbol, timeframe=bars.timeframe, first_train_bars=first_train_bars(len(bars))
+                recipe,
+                symbol=bars.symbol,
+                timeframe=bars.timeframe,
+                first_train_bars=first_train_bars(len(bars), horizon_bars=recipe.horizon_bars),
             )
 
         def per_fold(done: int, total: int, message: str) -> None:
@@ -366,13 +379,11 @@ class PerformanceCriticAgent:
         )
 
 
-def overall_score(found: dict[str, Evidence]) -> float | None:
-    """0 … 1, or None where the gate gives no verdict. See SCORE_WEIGHTS; a figure that is undefined counts as 0.
+def overall_score(found: dict[str, Evidence]) -> float:
+    """0 … 1. See SCORE_WEIGHTS; a figure that is undefined counts as 0.
 
     A model that never trades has no alpha, scores 0 there, and so can never lead one that has evidence.
     """
-    if "deflated_sharpe" not in found:
-        return None
     real = _number(found["deflated_sharpe"]) or 0.0
     p = _number(found.get("dm_p_value"))
     skill = 0.0 if p is None else 1.0 - p
@@ -415,23 +426,37 @@ def _from(record: TrackRecord, start: int) -> TrackRecord:
 
 
 def _row_name(card: ModelCard, cards: Sequence[ModelCard]) -> str:
-    """The family where that is unambiguous, else the model's id."""
-    same = [other for other in cards if other.recipe.model_type == card.recipe.model_type]
-    return card.recipe.model_type if len(same) == 1 else card.model_id
+    """The family where that is unambiguous, else the model's id: a baseline has its family's name already."""
+    family = card.recipe.model_type
+    same = [other for other in cards if other.recipe.model_type == family]
+    return family if len(same) == 1 and family not in BASELINES else card.model_id
 
 
 def _number(item: Evidence | None) -> float | None:
     return float(item.value) if item is not None and isinstance(item.value, int | float) else None
 
 
+def _evaluation_id(model_id: str, fingerprint: str, days: int | None, position: int, code: str) -> str:
+    """What an evaluation came from: model, bars, stretch shown, trials counted and code."""
+    return sha256_of([model_id, fingerprint, days, position, code])[:12]
+
+
+def _again(command: str, model_ids: Sequence[str], bars: Bars, period: str) -> str:
+    """The command that gives the same figures once more."""
+    simulate = " --simulate" if bars.simulated else ""
+    return f"evolve {command} {' '.join(model_ids)} --symbol {bars.symbol} --timeframe {bars.timeframe} --period {period}{simulate}"
+
+
 def _card_of(past: Evaluation) -> EvaluationCard:
     metrics = {item.name: item for item in past.figures}
     return EvaluationCard(
-        evaluation_id=past.request_id,
+        evaluation_id=_evaluation_id(
+            past.model_id, past.trust.data.fingerprint, past.period_days, past.trust.ledger_position, past.code_version
+        ),
         model_id=past.model_id,
         symbol=past.symbol,
         timeframe=past.timeframe,
-        period=f"{past.period_days}d" if past.period_days else "all",
+        period=canonical_period(f"{past.period_days}d") if past.period_days else "all",
         overall_score=past.overall_score,
         metrics=metrics,
         in_period={},

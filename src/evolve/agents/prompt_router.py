@@ -59,10 +59,11 @@ class PromptRouterAgent:
             close = nearest(intent, INTENTS) or INTENTS
             raise InvalidRequest(f"there is no intent {intent!r}; nearest: {', '.join(close)}", known=sorted(INTENTS))
         frame = parse(prompt)
-        arguments = arguments_of(frame)
-        if intent != "trading_signal":
-            arguments["side"] = None  # only a question about an action has one
-        return ParsedArguments(arguments, slots_of(frame))
+        arguments, slots = arguments_of(frame), slots_of(frame)
+        if intent != "trading_signal":  # only a question about an action has a side
+            arguments["side"] = None
+            slots.pop("side", None)
+        return ParsedArguments(arguments, slots)
 
     def history(self, intent: str | None, limit: int) -> tuple[RoutedPrompt, ...]:
         """Sentences routed before, newest first."""
@@ -111,7 +112,9 @@ def ready_request(frame: Frame, prompt: str) -> ReadyRequest | None:
     if frame.intent == "unsupported":
         return None
     symbol = {"symbol": frame.symbols[0]} if frame.symbols else {}
-    timeframe = {"timeframe": frame.timeframe} if frame.timeframe else {}
+    # Null, not absent: the finest real one, or the model's own. Absent, the wire's default would be 1h of BTCUSDT.
+    timeframe = {"timeframe": frame.timeframe}
+    own_symbol = {"symbol": frame.symbols[0] if frame.symbols else None}
     period = {"period": f"{frame.period_days}d"} if frame.period_days else {}
     model = frame.model
     is_id = model is not None and any(mark in model for mark in "_-") and any(ch.isdigit() for ch in model)
@@ -120,12 +123,13 @@ def ready_request(frame: Frame, prompt: str) -> ReadyRequest | None:
         return ReadyRequest("model_builder", "build_model", {**chosen, **symbol, **timeframe, **period})
     if frame.intent == "model_evaluate" and is_id:
         return ReadyRequest(
-            "performance_critic", "evaluate_model", {"model_id": model, **symbol, **timeframe, **period}
+            "performance_critic", "evaluate_model", {"model_id": model, **own_symbol, **timeframe, **period}
         )
     if frame.intent == "model_retrain" and is_id:
         return ReadyRequest("updater", "retrain_model", {"model_id": model})
     if frame.intent == "hyperparameter_tune" and model and not is_id:
-        return ReadyRequest("meta_tuner", "tune_hyperparameters", {"model_type": model, **symbol, **timeframe})
+        at = {"timeframe": frame.timeframe} if frame.timeframe else {}
+        return ReadyRequest("meta_tuner", "tune_hyperparameters", {"model_type": model, **symbol, **at})
     if frame.intent == "research_search":
         wire = "search_github" if _about_code(prompt) else "search_arxiv"
         return ReadyRequest("research", wire, {"query": prompt})

@@ -5,6 +5,8 @@ It asks other services through a `Desk` and never computes what one of them answ
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
@@ -29,7 +31,7 @@ from evolve.cards import (
     Verdict,
 )
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
-from evolve.errors import BadRequest, EvolveError, InvalidRequest, MissingExtra, Unavailable
+from evolve.errors import BadRequest, EvolveError, InvalidRequest, MissingExtra, Unavailable, UnknownSymbol
 from evolve.evidence import Evidence, EvidenceBook
 from evolve.language import commentary
 from evolve.market.bars import Bars
@@ -43,7 +45,7 @@ from evolve.market.types import (
     period_days,
 )
 from evolve.memory.answers import Answers, answer_id_of
-from evolve.memory.canonical import from_json
+from evolve.memory.canonical import from_json, sha256_of
 from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
 from evolve.settings import Settings
@@ -79,17 +81,22 @@ class Desk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What was asked, after defaults. shown: the slots with where each came from."""
+    """What was asked, after defaults. history: the turns before it; shown: the slots with where each came from."""
 
     query: str
     routing: Routing
-    symbol: str | None
+    history: tuple[str, ...]
+    symbols: tuple[str, ...]
     timeframe: str | None
     period: str
     model: str | None
     side: str | None
     simulate: bool
     shown: dict[str, SlotCard]
+
+    @property
+    def symbol(self) -> str | None:
+        return self.symbols[0] if self.symbols else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +147,10 @@ class QuantGptAgent:
             return _failed(query, now, "the question is empty", suggestions=EXAMPLES)
         try:
             desk.progress("understand", 0, 1, "reading the question")
-            routing = desk.understand(query, self._history(session))
+            history = self._history(session) if earlier is None else earlier.answer.recipe.get("history") or []
+            routing = desk.understand(query, history)
             desk.progress("understand", 1, 1, f"{routing.intent}: {_in_short(routing)}")
-            question = self._question(query, routing, simulate or self._settings.simulate)
+            question = self._question(query, routing, history, simulate or self._settings.simulate)
             answer = self._answer(question, desk, earlier, request_id)
         except (BadRequest, MissingExtra) as error:
             return _failed(query, now, error.message, code=error.code, suggestions=_suggest(error))
@@ -182,7 +190,11 @@ class QuantGptAgent:
 
     def _recommend(self, question: _Question, desk: Desk, earlier: _Earlier | None) -> AnswerCard:
         comparison, recipes, missing = self._compare(question, desk, earlier)
-        said = [*commentary.on_comparison(comparison), *commentary.on_data(comparison.trust.data)[:1]]
+        said = [
+            *commentary.on_others(comparison.symbol, question.symbols),
+            *commentary.on_comparison(comparison),
+            *commentary.on_data(comparison.trust.data)[:1],
+        ]
         return self._card(
             question, commentary.headline(comparison), said, comparison=comparison, recipes=recipes, missing=missing
         )
@@ -195,6 +207,7 @@ class QuantGptAgent:
         signal = None if data.status == "stale" else _side(comparison)
         said = [
             *commentary.on_signal(signal, comparison, data),
+            *commentary.on_others(comparison.symbol, question.symbols),
             *commentary.on_comparison(comparison),
             *commentary.on_data(data)[:1],  # what else there is to know stands among the caveats
         ]
@@ -214,6 +227,9 @@ class QuantGptAgent:
     def _analyse(self, question: _Question) -> AnswerCard:
         if question.symbol is None:
             return self._cross_section(question)
+        if len(question.symbols) > 1:
+            named = [self._load(question, symbol) for symbol in question.symbols]
+            return self._side_by_side(question, named, "Only the symbols named are ranked")
         bars = self._load(question)
         book = EvidenceBook()
         found = describe(bars, period_days(question.period), book)
@@ -240,7 +256,7 @@ class QuantGptAgent:
             symbol = question.symbol or (CRYPTO[0] if "crypto" in text or "coin" in text else "AAPL")
             origin = "stated" if question.symbol else "default"
             shown = {**question.shown, "symbol": SlotCard(symbol, cast("Any", origin))}
-            return self._recommend(replace(question, symbol=symbol, shown=shown), desk, earlier)
+            return self._recommend(replace(question, symbols=(symbol,), shown=shown), desk, earlier)
         if any(word in text for word in ("performance", "result", "history", "evaluation", "leaderboard")):
             return self._latest_performance(question, desk)
         if any(
@@ -252,28 +268,32 @@ class QuantGptAgent:
     def _latest_performance(self, question: _Question, desk: Desk) -> AnswerCard:
         """What the registered models did when they were last evaluated; from storage, nothing is computed."""
         rows: list[RankedRow] = []
-        figures: list[Evidence] = []
+        book = EvidenceBook()
         for model in desk.models()[:10]:
             past = desk.evaluations(model.model_id)
-            found = past[0].metrics if past else {item.name: item for item in model.metrics}
+            given = past[0].metrics if past else {item.name: item for item in model.metrics}
+            # Each evaluation numbers its own figures from e1, and calls every ridge "ridge".
+            found = {name: book.adopt(replace(item, of=model.model_id)) for name, item in given.items()}
             rows.append(RankedRow(len(rows) + 1, model.model_id, "model", model.model_id, found))
-            figures += found.values()
         if not rows:
             raise InvalidRequest(
                 'no model has been built yet: `evolve build ridge AAPL`, or ask "Give me the best model for AAPL over 90 days"'
             )
         head = f"The latest {len(rows)} models and how they did out of sample, net of costs."
-        return self._card(question, head, ["Newest first; a figure is not a recommendation: the verdicts are in each evaluation."], rows=tuple(rows), figures=tuple(figures))  # fmt: skip
+        return self._card(question, head, ["Newest first; a figure is not a recommendation: the verdicts are in each evaluation."], rows=tuple(rows), figures=tuple(book))  # fmt: skip
 
     def _cross_section(self, question: _Question) -> AnswerCard:
         """Every symbol with real bars, by return over the period."""
         listings = [listing for listing in self._catalog.listings() if listing.origin != "simulated"]
-        book = EvidenceBook()
         # GOOGL is served from GOOG's series: ranking both would show one stock twice.
         distinct = {bars.close.tobytes(): bars for bars in (self._catalog.load(each.symbol) for each in listings[::-1])}
         everything = list(distinct.values())
         if not everything:
             raise InvalidRequest("there are no real bars here; import some: evolve data import FILE --symbol X")
+        return self._side_by_side(question, everything, "Only symbols with real bars are ranked")
+
+    def _side_by_side(self, question: _Question, everything: Sequence[Bars], which: str) -> AnswerCard:
+        book = EvidenceBook()
         ranked = rank_symbols(everything, period_days(question.period), book)
         rows = tuple(
             RankedRow(rank, found["period_return"].of, "baseline", None, found) for rank, found in enumerate(ranked, 1)
@@ -283,11 +303,13 @@ class QuantGptAgent:
         first, last = rows[0], rows[-1]
         head = f"Over the last {question.period} of the bars at hand {first.name} did best ({first.figures['period_return']}), {last.name} worst ({last.figures['period_return']})."  # fmt: skip
         said = [
-            f"Only symbols with real bars are ranked: {', '.join(row.name for row in rows)}. What rose is not for that reason a buy.",
+            f"{which}: {', '.join(row.name for row in rows)}. What rose is not for that reason a buy.",
             *(
-                f"{card.symbol}: as of {card.last}, nothing here speaks of today."
+                f"SIMULATED: nothing here is a view on the real {card.symbol}."
+                if card.simulated
+                else f"{card.symbol}: as of {card.last}, nothing here speaks of today."
                 for card in data
-                if card.status == "stale"
+                if card.status != "current"
             ),
         ]
         return self._card(question, head, said, rows=rows, figures=tuple(book), data=data)
@@ -315,8 +337,11 @@ class QuantGptAgent:
     def _forward(self, question: _Question, desk: Desk) -> AnswerCard:
         """Build, retrain, tune, search, plot: carried out by the service they are for."""
         routing = question.routing
-        if routing.request is None:
-            raise InvalidRequest(routing.question or "say which model or symbol this is about")
+        # A request to ourselves would go round for ever: the router sends us what it lacks a model or symbol for.
+        if routing.request is None or routing.request.service == "quant_gpt":
+            raise InvalidRequest(
+                routing.question or "say which model or symbol this is about; `evolve models` lists the models"
+            )
         reply = desk.forward(routing)
         head = f"Done by {routing.request.service}: {reply.get('type', routing.request.type)}."
         said = []
@@ -332,6 +357,9 @@ class QuantGptAgent:
                 f"`evolve evaluate {model.model_id}` tests it against luck.",
             ]
             data: tuple[DataCard, ...] = (model.data,)
+            used = {"model": model.recipe.model_type, "symbols": model.recipe.symbol, "timeframe": model.recipe.timeframe}
+            defaults = {name: SlotCard(value, "default") for name, value in used.items()}
+            question = replace(question, shown={**defaults, **question.shown})
             return self._card(question, head, said, figures=figures, data=data, rows=(RankedRow(1, model.recipe.model_type, "model", model.model_id, found),), extra={"model_id": model.model_id})  # fmt: skip
         return self._card(question, head, said, figures=figures)
 
@@ -370,7 +398,7 @@ class QuantGptAgent:
 
     def _orders(self, question: _Question, bars: Bars, earlier: _Earlier | None) -> list[BuildOrder]:
         if earlier is not None and earlier.answer.recipe.get("recipes"):
-            recipes = [Recipe(**recipe) for recipe in earlier.answer.recipe["recipes"]]
+            recipes = _recipes_of(earlier.answer)
             return [
                 BuildOrder(
                     recipe.model_type, recipe.symbol, recipe.timeframe, tuple(recipe.features), recipe.hyperparameters,
@@ -383,10 +411,10 @@ class QuantGptAgent:
             wanted.insert(0, question.model)
         return [BuildOrder(name, bars.symbol, bars.timeframe, seed=SEED, simulate=bars.simulated) for name in wanted]
 
-    def _load(self, question: _Question) -> Bars:
-        return self._catalog.load(str(question.symbol), question.timeframe, simulate=question.simulate)
+    def _load(self, question: _Question, symbol: str | None = None) -> Bars:
+        return self._catalog.load(symbol or str(question.symbol), question.timeframe, simulate=question.simulate)
 
-    def _question(self, query: str, routing: Routing, simulate: bool) -> _Question:
+    def _question(self, query: str, routing: Routing, history: Sequence[str], simulate: bool) -> _Question:
         """Slots the user did not name get a default, shown as one."""
         arguments = routing.arguments
         shown = {name: slot for name, slot in routing.slots.items() if slot.value not in (None, "")}
@@ -404,7 +432,8 @@ class QuantGptAgent:
         return _Question(
             query=query,
             routing=routing,
-            symbol=symbol,
+            history=tuple(history),
+            symbols=tuple(arguments.get("symbols") or ()),
             timeframe=timeframe,
             period=canonical_period(period or DEFAULT_PERIOD),
             model=arguments.get("model_type"),
@@ -438,9 +467,11 @@ class QuantGptAgent:
         fingerprints = [card.fingerprint for card in data]
         # Trials counted so far are part of the evidence: another count is another answer.
         counted = [f"trials:{trust.trials}"] if trust is not None else []
+        # Nor is "and over a year?" the same question after another one.
+        understood = sha256_of([question.routing.intent, question.routing.arguments])
         answer_id = answer_id_of(
             question.query,
-            data_fingerprints=[*fingerprints, *counted],
+            data_fingerprints=[*fingerprints, *counted, understood],
             recipes=recipes,
             seed=SEED,
             code_version=code_version(),
@@ -470,6 +501,7 @@ class QuantGptAgent:
                 ],
                 "seed": SEED,
                 "code_version": code_version(),
+                **({"history": list(question.history)} if question.history else {}),
                 **(extra or {}),
             },
             missing=missing,
@@ -528,14 +560,15 @@ class QuantGptAgent:
 
     def _earlier(self, answer_id: str | None, document: dict[str, Any] | None) -> _Earlier | None:
         if document is not None:
-            import json
-
-            return _Earlier(from_json(AnswerCard, json.dumps(document)), 0)
+            try:
+                answer = from_json(AnswerCard, json.dumps(document))
+                _recipes_of(answer)
+            except Unavailable as error:
+                raise InvalidRequest(f"this is no answer that can be reproduced: {error.message}") from None
+            return _Earlier(answer, 0)
         if answer_id is None:
             return None
         stored = self._answers.get(answer_id)
-        import json
-
         return _Earlier(from_json(AnswerCard, json.dumps(dict(stored.document))), stored.trial_position)
 
     # --- memory ---
@@ -555,7 +588,7 @@ class QuantGptAgent:
             found.append(
                 PastQuery(
                     at=iso(decision.finished_at),
-                    query=str(decision.inputs.get("query", "")),
+                    query=str(outcome.get("query") or decision.inputs.get("query", "")),
                     intent=str(outcome.get("intent") or ""),
                     symbol=decision.symbols[0] if decision.symbols else None,
                     status=str(outcome.get("status") or decision.status),
@@ -609,14 +642,13 @@ def surface(routing: Routing) -> ParsedIntent:
 
 def compare_figures(before: AnswerCard, after: AnswerCard) -> dict[str, Any]:
     """Did the same question give the same figures? The largest relative difference, and everything that differs."""
-    old = {(item.id, item.name, item.of): item for item in before.figures}
-    new = {(item.id, item.name, item.of): item for item in after.figures}
+    old, new = _numbered(before.figures), _numbered(after.figures)
     differing, largest = [], 0.0
     for key in old.keys() | new.keys():
         difference = _difference(old.get(key), new.get(key))
         if difference > 0:
             differing.append(
-                {"figure": f"{key[1]} of {key[2]}", "before": _value(old.get(key)), "now": _value(new.get(key))}
+                {"figure": f"{key[0]} of {key[1]}", "before": _value(old.get(key)), "now": _value(new.get(key))}
             )
             largest = max(largest, difference)
     circumstances = [
@@ -632,6 +664,16 @@ def compare_figures(before: AnswerCard, after: AnswerCard) -> dict[str, Any]:
         "largest_relative_difference": largest,
         "circumstances": circumstances,
     }
+
+
+def _numbered(figures: Sequence[Evidence]) -> dict[tuple[str, str, int], Evidence]:
+    """Figures by name and subject, and the how-manieth of these it is: an id shifts when a model before it is missing."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = {}
+    for item in figures:
+        found[item.name, item.of, seen[item.name, item.of]] = item
+        seen[item.name, item.of] += 1
+    return found
 
 
 def _difference(old: Evidence | None, new: Evidence | None) -> float:
@@ -688,6 +730,14 @@ def _in_short(routing: Routing) -> str:
     return ", ".join(named.values()) or "no symbol named"
 
 
+def _recipes_of(answer: AnswerCard) -> tuple[Recipe, ...]:
+    """Raises Unavailable for recipes that this version cannot read."""
+    recipes = from_json(tuple[Recipe, ...], json.dumps(answer.recipe.get("recipes") or []))
+    if len(recipes) == 1:
+        raise Unavailable("one recipe alone was never compared; an answer holds none, or two and more")
+    return recipes
+
+
 def _plain(value: object) -> Any:
     from pydantic_core import to_jsonable_python
 
@@ -715,7 +765,8 @@ def _failed(
 
 
 def _suggest(error: EvolveError) -> tuple[str, ...]:
-    near = [str(name) for name in error.details.get("nearest") or ()]
+    # What is near an unknown model is a model, no symbol to ask about.
+    near = [str(name) for name in error.details.get("nearest") or ()] if isinstance(error, UnknownSymbol) else []
     return (*(f"Give me the best model for {name} over 90 days" for name in near), *EXAMPLES)[:4]
 
 

@@ -49,7 +49,23 @@ FORECAST_UNITS: dict[str, Unit] = {
     "direction": "fraction",
     "band_coverage": "fraction",
 }
+# What the gate finds about a model; a baseline, which is not judged, has none of them.
+JUDGED_METRICS = ("alpha", "alpha_t", "alpha_p_value", "deflated_sharpe")
 COMPUTED: dict[str, str] = {
+    "total_return": "growth of the account over all bars, less one",
+    "cagr": "growth a year, compounded",
+    "volatility": "standard deviation of net returns (ddof 1), annualised",
+    "sharpe_autocorrelation_corrected": "Sharpe ratio annualised with the autocorrelations of the returns (Lo 2002)",
+    "sortino": "mean / root mean square of the losses, annualised",
+    "calmar": "growth a year / size of the maximum drawdown",
+    "drawdown": "deepest fall of the account from a peak",
+    "drawdown_bars": "bars from the peak before the deepest fall until the account was back at it, or to the end",
+    "win_rate": "share of bars with a gain among those with a gain or a loss",
+    "profit_factor": "sum of the gains / sum of the losses, by bar",
+    "turnover_per_year": "notional traded a year, in multiples of equity",
+    "exposure": "share of bars that closed with a position",
+    "costs_paid": "fees, slippage and borrow, as a fraction of the equity at the start",
+    "beta": "slope of net returns on those of buy-and-hold",
     "decision": "target position decided at the last close, as a fraction of equity",
     "sharpe": "mean / standard deviation of net returns, annualised; interval by stationary bootstrap",
     "skill_r2": "1 − squared error / squared error of forecasting no change",
@@ -85,17 +101,21 @@ def usable_history(bars: Bars) -> tuple[Bars, tuple[str, ...]]:
     return bars.slice(len(bars) - MAX_HISTORY_BARS, len(bars)), (note,)
 
 
-def first_train_bars(bars: int) -> int:
-    """How many bars to train on before the first forecast: a third, within limits."""
-    return int(np.clip(bars // 3, MIN_FIRST_TRAIN_BARS, MAX_FIRST_TRAIN_BARS))
+def first_train_bars(bars: int, *, horizon_bars: int) -> int:
+    """How many bars to train on before the first forecast: a third, within limits.
+
+    The least grows with the horizon: the last of them have no outcome yet, and so nothing to teach.
+    """
+    return int(np.clip(bars // 3, MIN_FIRST_TRAIN_BARS + horizon_bars - 1, MAX_FIRST_TRAIN_BARS))
 
 
 def folds_for(bars: Bars, recipe: Recipe) -> tuple[Fold, ...]:
     """The walk-forward folds of a recipe on these bars. Raises DataUnavailable, saying how many are needed."""
     needed = recipe.first_train_bars + recipe.embargo_bars + MIN_TEST_BARS
     if len(bars) < needed:
+        apart = f", {recipe.embargo_bars} to keep them apart" if recipe.embargo_bars else ""
         raise DataUnavailable(
-            f"{len(bars)} bars of {bars.symbol} at {bars.timeframe} are too few: {recipe.first_train_bars} to train on first and "
+            f"{len(bars)} bars of {bars.symbol} at {bars.timeframe} are too few: {recipe.first_train_bars} to train on first{apart} and "
             f"{MIN_TEST_BARS} to test on make {needed}; import a longer history or take a finer timeframe",
             bars=len(bars),
             needed=needed,
@@ -161,7 +181,8 @@ def _record(
 
 
 def metric_names() -> tuple[str, ...]:
-    return (*METRIC_UNITS, *FORECAST_UNITS)
+    """Every metric that can be asked for, in canonical form."""
+    return tuple(dict.fromkeys((*METRIC_UNITS, *FORECAST_UNITS, *JUDGED_METRICS)))
 
 
 def figures(
@@ -174,8 +195,9 @@ def figures(
     benchmark: Floats | None = None,
     seed: int = 0,
 ) -> dict[str, Evidence]:
-    """The named figures of a record as evidence, over the whole tested stretch or its last bars."""
+    """The named figures of a record as evidence, over the whole tested stretch or its last bars; `JUDGED_METRICS` are the gate's."""
     stretch = _tail(record, last_bars)
+    over = "" if last_bars is None else f"; over the last {len(stretch.returns)} bars"
     metrics: dict[str, Metric] = {}
     if len(stretch.returns):
         metrics |= _trading(stretch, bars, None if benchmark is None else benchmark[-len(stretch.returns) :], seed=seed)
@@ -186,7 +208,7 @@ def figures(
         metric = metrics.get(name) or Metric.undefined(
             0, "it makes no forecasts" if name in FORECAST_UNITS else "no bars"
         )
-        made[name] = _evidence(name, record.name, metric, bars, book)
+        made[name] = _evidence(name, record.name, metric, bars, book, over)
     return made
 
 
@@ -219,7 +241,8 @@ def _forecasting(record: TrackRecord, bars: Bars, last_bars: int | None) -> dict
     if forecasts is None:
         return {}
     horizon = forecasts.horizon_bars
-    known = np.arange(forecasts.start, min(forecasts.stop, len(bars) - horizon))
+    # From the bar on which the record is judged: a model that started earlier gains nothing by it.
+    known = np.arange(max(record.start, forecasts.start), min(forecasts.stop, len(bars) - horizon))
     if last_bars is not None:
         known = known[-last_bars:]
     if not known.size:
@@ -238,7 +261,7 @@ def _forecasting(record: TrackRecord, bars: Bars, last_bars: int | None) -> dict
     }
 
 
-def _evidence(name: str, of: str, metric: Metric, bars: Bars, book: EvidenceBook) -> Evidence:
+def _evidence(name: str, of: str, metric: Metric, bars: Bars, book: EvidenceBook, over: str) -> Evidence:
     unit: Unit = FORECAST_UNITS.get(name) or METRIC_UNITS[name]  # type: ignore[index]
     return book.add(
         name,
@@ -247,7 +270,7 @@ def _evidence(name: str, of: str, metric: Metric, bars: Bars, book: EvidenceBook
         unit,
         as_of=bars.date(-1),
         source=bars.source,
-        computed=f"{COMPUTED.get(name, name)}; n = {metric.n}",
+        computed=f"{COMPUTED[name]}; n = {metric.n}{over}",
         low=metric.low,
         high=metric.high,
         level=metric.level,

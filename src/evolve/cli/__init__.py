@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +11,9 @@ CANCELLED = 130  # what a shell gives a program that Ctrl-C ended
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 for success, 1 for a typed error, 2 for wrong usage, 130 for Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an ASCII terminal shows ? for an ellipsis rather than a traceback
     from evolve.cli.app import app
     from evolve.errors import EvolveError
 

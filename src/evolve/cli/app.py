@@ -25,15 +25,19 @@ bus_app = typer.Typer(
     help="The message bus, for machines without redis-cli.", no_args_is_help=True, rich_markup_mode=None
 )
 config_app = typer.Typer(help="Settings kept in this home.", no_args_is_help=True, rich_markup_mode=None)
+schema_app = typer.Typer(help="Machine-readable descriptions.", no_args_is_help=True, rich_markup_mode=None)
 setup_app = typer.Typer(help="Optional parts.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 app.add_typer(bus_app, name="bus")
 app.add_typer(config_app, name="config")
 app.add_typer(setup_app, name="setup")
+app.add_typer(schema_app, name="schema")
 
 AsJson = Annotated[bool, typer.Option("--json", help="The whole reply as JSON.")]
 Simulate = Annotated[bool, typer.Option("--simulate", help="Use SIMULATED bars.")]
-Timeout = Annotated[float | None, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for the reply.")]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="How long to wait for the reply.")
+]
 SymbolOption = Annotated[str | None, typer.Option("--symbol", help="Default: the model's own.")]
 TimeframeOption = Annotated[
     str | None, typer.Option("--timeframe", help="1m 5m 15m 30m 1h 4h 1d 1w; default: the finest with real bars.")
@@ -61,12 +65,14 @@ def reproduce(answer: str, as_json: AsJson = False, timeout: Timeout = None) -> 
 
     fields: dict[str, Any] = {"query": "", "reproduce": answer}
     path = Path(answer)
-    if path.is_file():
-        try:
-            document = json.loads(path.read_text())
+    try:
+        if path.is_file():
+            document = json.loads(path.read_text(encoding="utf-8"))
             fields = {"query": "", "document": document.get("answer") or document}
-        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
-            raise InvalidRequest(f"{path} is not an answer: make one with `evolve ask … --json > {path}`") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError):
+        raise InvalidRequest(f"{path} is not an answer: make one with `evolve ask … --json > {path}`") from None
+    except OSError as error:
+        raise InvalidRequest(f"cannot read {answer[:80]}: {error.strerror}") from None
     _ask(ProcessQuery, fields, as_json, timeout)
 
 
@@ -96,7 +102,9 @@ def parse(
 
 
 @app.command()
-def history(limit: int = 20, symbol: str | None = None, as_json: AsJson = False) -> None:
+def history(
+    limit: Annotated[int, typer.Option(min=1)] = 20, symbol: str | None = None, as_json: AsJson = False
+) -> None:
     """What the services decided, newest first."""
     from evolve.cli.history import run
 
@@ -255,7 +263,16 @@ def status(as_json: AsJson = False) -> None:
 @app.command()
 def ping(service: str) -> None:
     """Whether a service answers; exit code 1 if not."""
-    _answered(lambda client: client.ping_service(service))
+    import time
+
+    from evolve.errors import error_for
+
+    started = time.perf_counter()
+    with _client() as client:
+        found = client.ping_service(service)
+    if found["status"] != "success":
+        raise error_for(found["code"])(found["error"])
+    typer.echo(f"{service} answers ({1000 * (time.perf_counter() - started):.0f} ms, replica {found['replica']})")
 
 
 @app.command()
@@ -269,6 +286,8 @@ def reply(service: str, request_id: str) -> None:
         typer.echo(f"{service} has no reply to {request_id} yet (or no longer)", err=True)
         raise typer.Exit(1)
     typer.echo(json.dumps(found, indent=2))
+    if found["status"] != "success":
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -276,7 +295,7 @@ def cancel(service: str, request_id: str) -> None:
     """Withdraw a request, queued or running."""
     with _client() as client:
         withdrawn = client.cancel(request_id, service)
-    typer.echo("cancelled" if withdrawn else "it was done already")
+    typer.echo("cancelled, if it was queued or running" if withdrawn else "it was done already")
 
 
 # --- data ---
@@ -370,6 +389,19 @@ def setup_torch(
     run(cpu=cpu)
 
 
+@schema_app.command("asyncapi")
+def schema_asyncapi() -> None:
+    """All channels and messages as an AsyncAPI 3 document (JSON)."""
+    import json
+
+    from evolve.client.core import all_requests
+    from evolve.messaging.asyncapi import document
+    from evolve.version import VERSION
+
+    services = {name: list(requests.values()) for name, requests in all_requests().items()}
+    typer.echo(json.dumps(document(services, version=VERSION), indent=2))
+
+
 # --- what several of them need ---
 
 
@@ -387,7 +419,7 @@ def _ask(request: Any, fields: dict[str, Any], as_json: bool, timeout: float | N
         print_json(result)
     else:
         show_query_result(result)
-    if result.status == "error":
+    if result.status == "error" or not result.results.get("reproduction", {}).get("identical", True):
         raise typer.Exit(1)
 
 

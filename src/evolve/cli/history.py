@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from evolve.cli.show import console
 from evolve.clock import iso
+from evolve.errors import InvalidRequest
 from evolve.market.types import parse_symbol
 from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
@@ -16,8 +17,12 @@ SHOWN_INPUTS = 90
 
 
 def run(limit: int, symbol: str | None, *, as_json: bool) -> None:
+    try:
+        about = parse_symbol(symbol) if symbol else None
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
     with Database.open(Settings.load()) as database:
-        found = DecisionLog(database).history(limit=limit, symbol=parse_symbol(symbol) if symbol else None)
+        found = DecisionLog(database).history(limit=limit, symbol=about)
     if as_json:
         print(json.dumps([asdict(decision) for decision in found], indent=2, default=list))
         return

@@ -34,6 +34,11 @@ MODEL_COLUMNS = (
     ("costs", "costs_paid"),
     ("R²", "skill_r2"),
 )
+# What a narrow terminal does without, the first one first.
+LEAST_NEEDED = (
+    "costs_paid", "exposure", "rsi_14", "period_drawdown", "skill_r2", "period_total_return", "volatility",
+    "alpha_p_value", "year_return", "alpha",
+)  # fmt: skip
 MARKET_COLUMNS = (
     ("last close", "last_close"),
     ("period", "period_return"),
@@ -65,7 +70,7 @@ def watch() -> Iterator[Callable[[dict[str, Any]], None]]:
 
         yield line
         return
-    columns = (TextColumn("{task.description:<34}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[message]}"))  # fmt: skip
+    columns = (TextColumn("{task.description:<30}"), BarColumn(16), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[message]}"))  # fmt: skip
     with Progress(*columns, console=output, transient=True) as progress:
         tasks: dict[str, Any] = {}
 
@@ -103,7 +108,7 @@ def show_answer(answer: AnswerCard, output: Console) -> None:
         )
     output.print()
     if answer.rows:
-        output.print(_table(answer.rows, _period(answer)))
+        output.print(_table(answer.rows, _period(answer), output.width))
     if answer.verdict is not None:
         style = VERDICT_STYLE[answer.verdict]
         output.print(Text(f"Verdict: {VERDICT_WORDS[answer.verdict]}", style=style), Text(f"  {answer.headline}"))
@@ -148,7 +153,7 @@ def show_model(card: ModelCard, *, found: bool = False) -> None:
     output.print(Text(card.model_id, style="bold"), "(built before: same recipe, same bars)" if found else "")
     figures = {item.name: item for item in card.metrics}
     row = RankedRow(1, card.recipe.model_type, "model", card.model_id, figures)
-    output.print(_table((row,), None))
+    output.print(_table((row,), None, output.width))
     output.print(
         f"{card.data.bars:,} bars of {card.data.symbol} at {card.data.timeframe}, {card.data.first} to {card.data.last}, "
         f"{card.data.source}; seed {card.recipe.seed}; {card.recipe.folds} refits"
@@ -162,7 +167,7 @@ def show_evaluation(card: EvaluationCard) -> None:
     output = console()
     output.print(Text(f"{card.model_id} on {card.symbol} {card.timeframe}", style="bold"))
     figures = {**card.metrics, **{f"period_{name}": item for name, item in card.in_period.items()}}
-    output.print(_table((RankedRow(1, card.model_id, "model", card.model_id, figures),), card.period))
+    output.print(_table((RankedRow(1, card.model_id, "model", card.model_id, figures),), card.period, output.width))
     score = "n/a" if card.overall_score is None else f"{card.overall_score:.2f}"
     output.print(f"overall score {score} (0 … 1, see docs/evaluation.md)")
     output.print(
@@ -177,7 +182,7 @@ def show_evaluation(card: EvaluationCard) -> None:
 
 def show_comparison(rows: Sequence[RankedRow], trust: TrustCard, curves: Sequence[Curve], period: str) -> None:
     output = console()
-    output.print(_table(rows, period))
+    output.print(_table(rows, period, output.width))
     output.print(
         Text(f"Verdict: {VERDICT_WORDS[trust.verdict]}", style=VERDICT_STYLE[trust.verdict]), Text(f"  {trust.reason}")
     )
@@ -218,11 +223,12 @@ def _period(answer: AnswerCard) -> str | None:
     return f"{slot.value}d" if isinstance(slot.value, int) else str(slot.value)
 
 
-def _table(rows: Sequence[RankedRow], period: str | None) -> Table:
+def _table(rows: Sequence[RankedRow], period: str | None, width: int) -> Table:
     known = {name for row in rows for name in row.figures}
     columns = list(MODEL_COLUMNS if "sharpe" in known else MARKET_COLUMNS)
     if "period_total_return" in known and period:
         columns.append((f"last {period}", "period_total_return"))
+    columns = _fitting(columns, rows, width)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right")
     table.add_column("name", no_wrap=True)
@@ -232,6 +238,24 @@ def _table(rows: Sequence[RankedRow], period: str | None) -> Table:
         style = "dim" if row.kind == "baseline" and "sharpe" in known else ""
         table.add_row(str(row.rank), row.name, *(_cell(row.figures.get(name)) for _, name in columns), style=style)
     return table
+
+
+def _fitting(columns: list[tuple[str, str]], rows: Sequence[RankedRow], width: int) -> list[tuple[str, str]]:
+    """The columns that fit; what fits least is left out, for a figure cut in two is worse than one that is missing."""
+    kept = list(columns)
+
+    def needed() -> int:
+        cells = [
+            max([len(title), *(len(Text.from_markup(_cell(row.figures.get(name))).plain) for row in rows)])
+            for title, name in kept
+        ]
+        return 3 + max(len(row.name) for row in rows) + sum(cell + 2 for cell in cells) + 2
+
+    for name in LEAST_NEEDED:
+        if needed() <= width:
+            break
+        kept = [column for column in kept if column[1] != name]
+    return kept
 
 
 def _cell(item: Evidence | None) -> str:
@@ -249,5 +273,5 @@ def _chart(curves: Sequence[Curve], output: Console) -> str:
         min(output.width - 2, 110),
         CHART_ROWS,
         encoding=output.encoding,
-        colour=output.is_terminal and not output.no_color,
+        colour=output.color_system is not None and not output.no_color,
     )

@@ -75,7 +75,7 @@ class ServiceClient(GeneratedMethods):
             self._core.request(
                 service_name,
                 message_type,
-                dict(data or {}),
+                {} if data is None else data,
                 timeout=timeout,
                 on_progress=on_progress,
                 request_id=request_id,
@@ -92,11 +92,14 @@ class ServiceClient(GeneratedMethods):
         return self._envelope(service_name, "status", self._core.status(service_name))
 
     def get_reply(self, request_id: str, service_name: str | None = None) -> dict[str, Any] | None:
-        """The late reply to an earlier request, or None while it is not done. Without a service, all are looked through."""
+        """The late reply to an earlier request, an error envelope, or None while it is not done. Without a service, all are looked through."""
         from evolve.services import SERVICES
 
         for service in [service_name] if service_name else list(SERVICES):
-            found = self._run(self._core.late_reply(service, request_id))
+            try:
+                found = self._run(self._core.late_reply(service, request_id))
+            except EvolveError as error:
+                return lifted(self._error(service, "get_reply", error))
             if found is not None:
                 return lifted(found)
         return None
@@ -117,6 +120,8 @@ class ServiceClient(GeneratedMethods):
         loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         loop.call_soon_threadsafe(loop.stop)
         thread.join(CLOSE_S)
+        if not loop.is_running():
+            loop.close()
 
     def __enter__(self) -> ServiceClient:
         return self

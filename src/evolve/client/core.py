@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from evolve.clock import SYSTEM_CLOCK
-from evolve.errors import EvolveError, Unavailable
+from evolve.errors import EvolveError, InvalidRequest, Unavailable
 from evolve.messaging.asker import Asker, ProgressCallback
 from evolve.messaging.bus import Bus, Lane
 from evolve.messaging.connection import bus_for
-from evolve.messaging.envelope import RequestEnvelope, load, new_request_id, raise_error
+from evolve.messaging.envelope import MAX_REQUEST_ID, RequestEnvelope, dump, load, new_request_id, raise_error
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import load_service
 from evolve.messaging.worker import service_status
@@ -20,7 +21,6 @@ from evolve.settings import Settings
 
 ReplyT = TypeVar("ReplyT", bound=Reply)
 PING_S = 2.0
-DEFAULT_TIMEOUT_S: float = Settings.model_fields["response_timeout_s"].default
 
 
 class AsyncClient:
@@ -34,10 +34,7 @@ class AsyncClient:
         *,
         settings: Settings | None = None,
     ) -> None:
-        overrides: dict[str, object] = {}
-        if (redis_host, redis_port, redis_db) != ("localhost", 6379, 0):
-            overrides = {"redis_host": redis_host, "redis_port": redis_port, "redis_db": redis_db}
-        self.settings = settings if settings is not None else Settings.load(**overrides)
+        self.settings = settings if settings is not None else Settings.for_server(redis_host, redis_port, redis_db)
         self._bus: Bus | None = None
         self._asker: Asker | None = None
 
@@ -69,7 +66,7 @@ class AsyncClient:
         self,
         service: str,
         wire_type: str,
-        data: dict[str, Any],
+        data: Mapping[str, Any],
         *,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
@@ -78,10 +75,11 @@ class AsyncClient:
     ) -> dict[str, Any]:
         """The response envelope, success or error, of any message. With wait=False: which id it was queued under."""
         service_path(service)
+        _check_sendable(data, request_id)
         asker = self._connected()
         envelope = RequestEnvelope(
             type=wire_type,
-            data=data,
+            data=dict(data),
             timestamp=SYSTEM_CLOCK.now(),
             request_id=request_id or new_request_id(),
             reply_to=asker.name,
@@ -132,10 +130,9 @@ class AsyncClient:
         return await self._connected().withdraw(service, request_id)
 
     def timeout_for(self, request: type[Request[Any]]) -> float:
-        """What the user configured, else what this kind of request usually needs."""
-        configured = self.settings.response_timeout_s
-        if configured != DEFAULT_TIMEOUT_S or request.waits is None:
-            return configured
+        """What the user configured, the usual 30 s too, else what this kind of request usually needs."""
+        if request.waits is None or "response_timeout_s" in self.settings.model_fields_set:
+            return self.settings.response_timeout_s
         return request.waits
 
     @property
@@ -148,7 +145,7 @@ class AsyncClient:
     def _connected(self) -> Asker:
         if self._asker is None:
             self._bus = bus_for(self.settings)
-            self._asker = Asker(self._bus)
+            self._asker = Asker(self._bus, max_bytes=self.settings.max_message_bytes)
         return self._asker
 
     async def close(self) -> None:
@@ -164,6 +161,18 @@ class AsyncClient:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _check_sendable(data: object, request_id: str | None) -> None:
+    """Raise InvalidRequest for what no service could read: it would only time out."""
+    if not isinstance(data, Mapping):
+        raise InvalidRequest(f"data must be an object such as {{'symbol': 'AAPL'}}, not {type(data).__name__}")
+    try:
+        dump(data)
+    except TypeError as error:
+        raise InvalidRequest(f"data cannot be sent as JSON: {error}") from None
+    if request_id is not None and not 0 < len(request_id) <= MAX_REQUEST_ID:
+        raise InvalidRequest(f"request_id must have 1 to {MAX_REQUEST_ID} characters, not {len(request_id)}")
 
 
 def requests_of(service: str) -> dict[str, type[Request[Any]]]:

@@ -56,6 +56,14 @@ def on_comparison(comparison: ComparisonCard) -> list[str]:
     return said
 
 
+def on_others(symbol: str, asked: Sequence[str]) -> list[str]:
+    """Which symbols of the question were left out."""
+    others = [other for other in asked if other != symbol]
+    if not others:
+        return []
+    return [f"Only {symbol} was examined: ask about {' and '.join(others)} in a question of its own."]
+
+
 def on_evaluation(evaluation: EvaluationCard) -> list[str]:
     """Sentences about one model."""
     metrics = evaluation.metrics
@@ -104,20 +112,27 @@ def on_market(symbol: str, found: dict[str, Evidence], trend: str, volatility: s
         "sideways": "without a clear trend",
         "unknown": "too young to have a trend",
     }[trend]
-    said = [
-        f"{symbol} is {direction}: last close {found['last_close']}, {_signed(found['period_return'])} over the period shown, "
-        f"{_signed(found['above_average_50'])} from its 50-bar mean and {_signed(found['above_average_200'])} from its 200-bar mean."
+    known = {name for name, item in found.items() if item.value is not None}
+    first = [f"{symbol} is {direction}: last close {found['last_close']}"]
+    if "period_return" in known:
+        first.append(f"{_signed(found['period_return'])} over the period shown")
+    means = [
+        f"{_signed(found[f'above_average_{bars}'])} from its {bars}-bar mean"
+        for bars in (50, 200)
+        if f"above_average_{bars}" in known
     ]
+    said = [", ".join([*first, *([" and ".join(means)] if means else [])]) + "."]
     if volatility != "unknown":
         said.append(
             f"Volatility is {volatility}: {found['volatility']} a year, no lower than {found['volatility_rank']} of all past readings."
         )
-    said.append(
-        f"It stands {_signed(found['from_high'])} from its highest close of a year; within the period it fell at most {found['period_drawdown']}."
-    )
-    if found["rsi_14"].value is not None:
+    if "from_high" in known:
+        said.append(
+            f"It stands {_signed(found['from_high'])} from its highest close of a year; within the period it fell at most {found['period_drawdown']}."
+        )
+    if "rsi_14" in known:
         said.append(f"RSI(14) is {found['rsi_14']}; an indicator describes, it does not foretell.")
-    if found["volume_ratio"].value is not None:
+    if "volume_ratio" in known:
         said.append(f"Volume of the last month is {found['volume_ratio']} times its yearly mean.")
     return said
 
@@ -143,7 +158,8 @@ def _bracketed(item: Evidence) -> str:
 
 
 def _signed(item: Evidence) -> str:
-    return f"+{item}" if isinstance(item.value, float) and item.value > 0 else str(item)
+    shown = str(item)
+    return f"+{shown}" if isinstance(item.value, float) and item.value > 0 and shown != "0.0 %" else shown
 
 
 def _best_forecaster(models: Sequence[RankedRow]) -> RankedRow | None:

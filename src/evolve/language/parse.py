@@ -6,7 +6,7 @@ cut out before anything is understood from it, so that it cannot change an inten
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from evolve.language.dialogue import inherit, is_elliptical, symbols_slot
@@ -21,21 +21,22 @@ TURNS_READ = 3  # earlier turns that a follow-up may lean on; more only cost tim
 TURN_CHARACTERS = 200
 
 
-def parse(query: str, context: Sequence[str] = ()) -> Frame:
-    """The frame of `query`. context: the user's earlier turns, oldest first.
+def parse(query: str, context: Sequence[str] = (), *, own: Iterable[str] = ()) -> Frame:
+    """The frame of `query`. context: the user's earlier turns, oldest first; own: symbols that the user has bars of.
 
     Any text of any script gives a frame; what is not understood has the intent `unsupported` and example queries to try.
     """
+    symbols = frozenset(symbol.upper() for symbol in own)
     previous: Frame | None = None
     for turn in context[-TURNS_READ:]:
-        frame = _with_previous(turn[:TURN_CHARACTERS], previous)
+        frame = _with_previous(turn[:TURN_CHARACTERS], previous, symbols)
         if frame.intent != "unsupported":
             previous = frame
-    return _with_previous(query, previous)
+    return _with_previous(query, previous, symbols)
 
 
-def _with_previous(query: str, previous: Frame | None) -> Frame:
-    reading, cut = without_injection(read(query))
+def _with_previous(query: str, previous: Frame | None, own: frozenset[str]) -> Frame:
+    reading, cut = without_injection(read(query, own))
     decision = decide(reading)
     frame = _frame(reading, decision)
     if previous is not None and not cut and is_elliptical(reading, decision, previous):

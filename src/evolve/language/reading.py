@@ -58,7 +58,7 @@ class ModelMention:
 
 @dataclass(frozen=True)
 class Reading:
-    """One query, or a stretch of it. mended: token indices whose typo was corrected."""
+    """One query, or a stretch of it. mended: token indices whose typo was corrected; own: symbols the user has bars of."""
 
     query: str
     tokens: tuple[Token, ...]
@@ -68,6 +68,7 @@ class Reading:
     models: tuple[ModelMention, ...]
     time: TimeReading
     mended: frozenset[int]
+    own: frozenset[str] = frozenset()
 
     @cached_property
     def concepts(self) -> frozenset[str]:
@@ -104,23 +105,31 @@ class Reading:
 
     def slice(self, start: int, end: int) -> Reading:
         """The part of the reading between two tokens."""
-        return read_tokens(self.query, self.tokens[start:end], self.words[start:end], _shift(self.mended, start, end))
+        return read_tokens(
+            self.query, self.tokens[start:end], self.words[start:end], _shift(self.mended, start, end), self.own
+        )
 
 
 def _shift(indices: frozenset[int], start: int, end: int) -> frozenset[int]:
     return frozenset(index - start for index in indices if start <= index < end)
 
 
-def read(query: str) -> Reading:
-    """Tokens with typos mended, and everything found in them."""
+def read(query: str, own: frozenset[str] = frozenset()) -> Reading:
+    """Tokens with typos mended, and everything found in them. own: symbols of imported bars, never taken for typos."""
     tokens = tokenize(query)
-    words, mended = _mend(tokens)
-    return read_tokens(query, tokens, words, mended)
+    words, mended = _mend(tokens, own)
+    return read_tokens(query, tokens, words, mended, own)
 
 
-def read_tokens(query: str, tokens: tuple[Token, ...], words: tuple[str, ...], mended: frozenset[int]) -> Reading:
+def read_tokens(
+    query: str,
+    tokens: tuple[Token, ...],
+    words: tuple[str, ...],
+    mended: frozenset[int],
+    own: frozenset[str] = frozenset(),
+) -> Reading:
     marks = marks_of(words, tokens)
-    mentions = find_mentions(tokens, words, marks, mended=mended)
+    mentions = find_mentions(tokens, words, marks, mended=mended, own=own)
     taken = frozenset(at for mention in mentions for at in range(mention.start, mention.end))
     marks = tuple(mark for mark in marks if taken.isdisjoint(range(mark.start, mark.end)))
     models = _find_models(tokens, words, marks, taken)
@@ -133,10 +142,10 @@ def read_tokens(query: str, tokens: tuple[Token, ...], words: tuple[str, ...], m
     )
     in_model = frozenset(at for model in models for at in range(model.start, model.end))
     marks = tuple(mark for mark in marks if in_model.isdisjoint(range(mark.start, mark.end)))
-    return Reading(query, tokens, words, marks, mentions, models, time, mended)
+    return Reading(query, tokens, words, marks, mentions, models, time, mended, own)
 
 
-def _mend(tokens: Sequence[Token]) -> tuple[tuple[str, ...], frozenset[int]]:
+def _mend(tokens: Sequence[Token], own: frozenset[str]) -> tuple[tuple[str, ...], frozenset[int]]:
     words = [token.folded for token in tokens]
     mended: set[int] = set()
     known = gazetteer()
@@ -147,7 +156,7 @@ def _mend(tokens: Sequence[Token]) -> tuple[tuple[str, ...], frozenset[int]]:
             continue
         if word in _FUNCTION_WORDS or word in correct_words() or word in known.tickers or known.pair(word) is not None:
             continue
-        if lexicon().knows(word):
+        if lexicon().knows(word) or token.text.upper() in own:
             continue
         tried += 1
         if tried > MOST_MENDED:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evolve.language.gazetteer import COIN_QUOTES, FIAT, STABLECOINS, Alias, Gazetteer, gazetteer
+from evolve.language.gazetteer import COIN_QUOTES, FIAT, STABLECOINS, Alias, Gazetteer, correct_words, gazetteer
 from evolve.language.lexicon import Mark, model_names
 from evolve.language.text import Token, is_shouting
 
@@ -62,8 +62,14 @@ _PREPOSITIONS_SKIPPED = _ARTICLES_SKIPPED | frozenset("on for about in fur bei p
 
 class _Finder:
     def __init__(
-        self, tokens: Sequence[Token], words: Sequence[str], marks: Sequence[Mark], mended: frozenset[int]
+        self,
+        tokens: Sequence[Token],
+        words: Sequence[str],
+        marks: Sequence[Mark],
+        mended: frozenset[int],
+        own: frozenset[str] = frozenset(),
     ) -> None:
+        self.own = own
         self.tokens = tokens
         self.words = words
         self.mended = mended
@@ -96,7 +102,28 @@ class _Finder:
             return None
         if token.kind in ("mark", "identifier") or token.is_clitic or self._is_file_name(at):
             return None
-        return self._pair(at) or self._name(at) or self._ticker(at, previous)
+        return self._own(at) or self._longer_name(at) or self._pair(at) or self._name(at) or self._ticker(at, previous)
+
+    def _own(self, at: int) -> Mention | None:
+        """A symbol of the user's bars, exactly as imported; one that is also a word is left to the rules for such words."""
+        word = self.tokens[at].folded
+        # Letters and digits are tokens of their own: AAPL2 is two, written together.
+        text, found = "", None
+        for end in range(at, min(at + 6, len(self.tokens))):
+            if end > at and self.tokens[end].before:
+                break
+            text += self.tokens[end].text.upper()
+            if text in self.own and not (end == at and (word in self.known.ticker_words or word in correct_words())):
+                found = Mention(text, at, end + 1)
+        return found
+
+    def _longer_name(self, at: int) -> Mention | None:
+        """AAPL2 is not AAPL: a ticker with digits written to it is another symbol, known or not."""
+        glued = at + 1 < len(self.tokens) and self.tokens[at + 1].kind == "number" and not self.tokens[at + 1].before
+        word = self.words[at]
+        if not glued or len(word) < 3 or word not in self.known.tickers or not self.tokens[at].is_upper:
+            return None
+        return Mention(self.tokens[at].text + self.tokens[at + 1].text.upper(), at, at + 2, known=False)
 
     def _is_file_name(self, at: int) -> bool:
         """eurusd.jpg names a picture."""
@@ -314,13 +341,18 @@ class _Finder:
 
 
 def find_mentions(
-    tokens: Sequence[Token], words: Sequence[str], marks: Sequence[Mark], *, mended: frozenset[int]
+    tokens: Sequence[Token],
+    words: Sequence[str],
+    marks: Sequence[Mark],
+    *,
+    mended: frozenset[int],
+    own: frozenset[str] = frozenset(),
 ) -> tuple[Mention, ...]:
     """All instruments of the query in order, those ruled out marked so.
 
-    words: the folded tokens with typos mended; mended: the indices of those that were.
+    words: the folded tokens with typos mended; mended: the indices of those that were; own: symbols of the user's bars.
     """
-    found = _Finder(tokens, words, marks, mended).find()
+    found = _Finder(tokens, words, marks, mended, own).find()
     return tuple(_with_scope(found, tokens, words, marks))
 
 

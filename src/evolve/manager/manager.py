@@ -111,7 +111,13 @@ class ServiceManager:
     def down(self) -> dict[str, Any]:
         """Everything off: services, supervisor, and the embedded server. Returns what was stopped."""
         stopped: list[str] = []
-        if self._connect(check=False):
+        embedded_server = server_for(self.settings).kind == "embedded"
+        if not self._connect(check=False) and embedded_server:
+            # Services launched by hand would wait for ever for the server that ends here; only a supervisor can end them.
+            running = self._status_without_supervisor(list(SERVICES))
+            if any(entry["pids"] for entry in running.values()):
+                self._launch_supervisor()
+        if self._connection is not None:
             running = self._services(self._order({"do": "status"}))
             stopped = [name for name, entry in running.items() if entry["pids"]]
             self._order({"do": "stop", "services": list(running)})
@@ -119,7 +125,7 @@ class ServiceManager:
             self._order({"do": "shutdown"})
             self.close()
             _wait_for_end(pid)
-        server = server_for(self.settings).kind == "embedded" and embedded.stop(self.settings.home)
+        server = embedded_server and embedded.stop(self.settings.home)
         return {"stopped": stopped, "embedded_server_stopped": server}
 
     def close(self) -> None:
@@ -139,6 +145,8 @@ class ServiceManager:
     def _start(self, names: Sequence[str], replicas: int, idle_stop: bool) -> dict[str, Any]:
         if replicas < 1:
             raise InvalidRequest(f"replicas must be at least 1, not {replicas}")
+        if server_for(self.settings).kind == "embedded":
+            embedded.ensure(self.settings.home)  # a supervisor that lives may have lost it a moment ago
         if not self._connect():
             self._launch_supervisor()
         return self._services(

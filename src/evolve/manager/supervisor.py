@@ -36,6 +36,7 @@ from evolve.version import code_version
 
 READY_S = 20.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 30.0
+SERVER_CHECK_S = 1.0
 STEADY_S = 60.0  # a replica that ran this long was healthy: the next crash starts the back-off anew
 FRONT_PRELOAD = ("evolve.messaging.worker",)
 
@@ -96,6 +97,8 @@ class Supervisor:
         ]
         tasks = [asyncio.create_task(bridge.serve()) for bridge in bridges]
         tasks += [asyncio.create_task(self._answer_for_the_stopped()), asyncio.create_task(self._watch_idleness())]
+        if self._server.kind == "embedded":
+            tasks.append(asyncio.create_task(self._keep_server()))
         self._log.info("supervisor started", pid=os.getpid(), server=self._server.redis_cli)
         try:
             await self._ending.wait()
@@ -254,7 +257,10 @@ class Supervisor:
     async def _status_of(self, name: str) -> dict[str, Any]:
         service_path(name)
         supervised = self._services[name]
-        replicas = await self._bus.replicas(name)
+        try:
+            replicas = await self._bus.replicas(name)
+        except Unavailable:
+            replicas = []  # the server is gone; our own processes are known all the same
         pids = sorted({info.pid for info in replicas} | {replica.child.pid for replica in supervised.replicas})
         if any(info.state == "running" for info in replicas):
             status = "running"
@@ -285,6 +291,20 @@ class Supervisor:
         log = open(self._settings.logs / "job_server.log", "ab")  # noqa: SIM115 - handed to the process
         with log:
             self._jobs = launch(["--listen", str(self._jobs_socket)], tuple(dict.fromkeys(preload)), stderr=log)
+
+    async def _keep_server(self) -> None:
+        """Start the embedded server again if it dies: its log on disk still has every queued request."""
+        while True:
+            await asyncio.sleep(SERVER_CHECK_S)
+            if self._ending.is_set():
+                return
+            alive = await asyncio.to_thread(embedded.process_lives, self._settings.home)
+            if not alive:
+                self._log.error("the embedded server is gone; starting it again")
+                try:
+                    await asyncio.to_thread(embedded.ensure, self._settings.home)
+                except EvolveError as error:
+                    self._log.error("the embedded server cannot be started", error=error.message)
 
     def _lane_of(self, service: str, wire_type: str) -> Lane:
         handler = load_service(SERVICES[service]).handlers.get(wire_type)

@@ -19,13 +19,16 @@ SPECIFIED_TIMEFRAMES: tuple[Timeframe, ...] = ("1m", "5m", "15m", "1h", "4h", "1
 SPECIFIED_PERIODS = ("7d", "14d", "30d", "90d", "180d", "1y")
 
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.\-]{0,19}")
+_PAIR = re.compile(r"[A-Z0-9]{2,10}/[A-Z]{3,5}")
 _PERIOD = re.compile(r"([1-9][0-9]{0,4})([dwmy])")
 _DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 
 
 def parse_symbol(text: str) -> str:
-    """The canonical symbol: upper case, no `/`. Raises ValueError for what cannot be one."""
-    symbol = text.strip().upper().replace("/", "")
+    """The canonical symbol: upper case, the `/` of a pair dropped. Raises ValueError for what cannot be one."""
+    symbol = text.strip().upper()
+    if _PAIR.fullmatch(symbol):
+        symbol = symbol.replace("/", "")
     if not _SYMBOL.fullmatch(symbol):
         raise ValueError(f"{text!r} is not a symbol: letters, digits, '.' and '-', at most 20, such as AAPL or BTCUSDT")
     return symbol

@@ -10,7 +10,8 @@ from typing import Any
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import EvolveError, TimedOut, Unavailable
 from evolve.messaging.bus import ALIVE_S, Bus, Lane
-from evolve.messaging.envelope import RequestEnvelope, load, new_request_id
+from evolve.messaging.envelope import RequestEnvelope, check_size, load, new_request_id
+from evolve.settings import Settings
 
 ProgressCallback = Callable[[dict[str, Any]], None]
 CHECK_S = 1.0  # how often a waiting ask looks whether the service still lives
@@ -22,7 +23,15 @@ START_HINT = "start it with `evolve up`, or `python services/service_manager.py 
 class Asker:
     """Asks under one name; replies come to a stream of that name, so no other process sees them."""
 
-    def __init__(self, bus: Bus, *, name: str | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        *,
+        name: str | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        max_bytes: int = Settings.model_fields["max_message_bytes"].default,
+    ) -> None:
+        self._max_bytes = max_bytes
         self._bus = bus
         self.name = name or f"asker-{new_request_id()}"
         self._clock = clock
@@ -42,18 +51,21 @@ class Asker:
     ) -> dict[str, Any]:
         """The reply envelope, success or error.
 
+        Raises TooLarge before anything is sent when no replica would read it.
         Raises Unavailable when no replica has been heard of for 5 s (with must_live), or the server is gone as long;
         TimedOut after `timeout_s` (None: wait for ever). In both cases the request stays queued, and the error has its id.
         """
         if envelope.request_id is None:
             raise ValueError("an asked request needs an id")
+        raw = envelope.to_bytes()
+        check_size(raw, max_bytes=self._max_bytes)
         key = (service, envelope.request_id)
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         # Listen before sending: a reply can come within a millisecond.
         self._waiting[key] = (future, on_progress)
         self._ensure_reader(service)
         try:
-            await self._bus.send(service, lane, envelope.to_bytes(), request_id=envelope.request_id, named=True)
+            await self._bus.send(service, lane, raw, request_id=envelope.request_id, named=True)
             return await self._wait(service, envelope.request_id, future, timeout_s, must_live)
         finally:
             self._waiting.pop(key, None)
@@ -68,6 +80,7 @@ class Asker:
     ) -> dict[str, Any]:
         started = self._clock.monotonic()
         silent_since: float | None = None
+        server_away, patience = False, 0.0
         pause = 0.05  # the first look comes early, so that a service that is down is reported at once
         while True:
             left = None if timeout_s is None else started + timeout_s - self._clock.monotonic()
@@ -82,26 +95,22 @@ class Asker:
             if done:
                 return future.result()
             pause = CHECK_S
-            reason = await self._silence(service) if must_live else None
-            if reason is None:
-                silent_since = None
-            elif not reason.startswith("the Redis"):
+            if not must_live:
+                continue
+            try:
+                if await self._bus.replicas(service):
+                    silent_since, server_away = None, False
+                    continue
+                reason, away = _not_running(service), False
+            except Unavailable as error:
+                reason, away = error.message, True
+            now = self._clock.monotonic()
+            if silent_since is None or (server_away and not away):
+                # A server that was away remembers old heartbeats: its replicas find it again a moment after we do.
+                patience = 0.0 if silent_since is None and not away else ALIVE_S
+                silent_since, server_away = now, away
+            if now - silent_since >= patience:
                 raise Unavailable(reason, service=service, asked_id=request_id)
-            elif silent_since is None:
-                silent_since = self._clock.monotonic()
-            elif self._clock.monotonic() - silent_since >= ALIVE_S:
-                raise Unavailable(reason, service=service, asked_id=request_id)
-
-    async def _silence(self, service: str) -> str | None:
-        """Why nobody will answer, or None."""
-        try:
-            if await self._bus.replicas(service):
-                return None
-        except Unavailable as error:
-            return error.message
-        return f"{service} is not running: no replica was heard of for {ALIVE_S:g} s. The request stays queued; " + (
-            START_HINT.format(service=service)
-        )
 
     async def control(self, service: str, type: str, data: dict[str, Any], *, timeout_s: float) -> dict[str, Any]:
         """The first answer on the control channel. Raises Unavailable when nobody listens or answers in time."""
@@ -165,3 +174,9 @@ class Asker:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self._readers.clear()
+
+
+def _not_running(service: str) -> str:
+    return f"{service} is not running: no replica was heard of for {ALIVE_S:g} s. The request stays queued; " + (
+        START_HINT.format(service=service)
+    )

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from evolve import logs
 from evolve.errors import EvolveError, Unavailable
-from evolve.messaging.bus import Bus, Delivery, Lane, input_channel
+from evolve.messaging.bus import Bus, Lane, input_channel
 from evolve.messaging.envelope import dump, error_response, new_request_id, read_request
 
 LEASE_S = 2.0
@@ -57,7 +57,8 @@ class Bridge:
             try:
                 async for channel, raw in self._bus.listen([input_channel(self._service)]):
                     if not channel:
-                        self._joined_at = await self._bus.now()
+                        # What waits from before the connection broke is still compared with what was entered since then.
+                        self._joined_at = self._joined_at if self._buffer else await self._bus.now()
                         self.listening.set()
                         continue
                     await self._hear(raw)
@@ -73,9 +74,13 @@ class Bridge:
 
     async def _hear(self, raw: bytes) -> None:
         heard = _Heard(time.monotonic(), raw, hashlib.blake2b(raw, digest_size=16).hexdigest())
-        if not self._holder or not await self._enter(heard):
-            self._holder = False
-            self._buffer.append(heard)
+        entered = False
+        try:
+            entered = self._holder and await self._enter(heard)
+        finally:
+            if not entered:  # also when the server went away meanwhile: whoever holds the lease next enters it
+                self._holder = False
+                self._buffer.append(heard)
 
     async def _keep_lease(self) -> None:
         while True:
@@ -83,14 +88,12 @@ class Bridge:
                 held = self.listening.is_set() and await self._bus.hold_bridge(
                     self._service, self._name, lease_s=LEASE_S
                 )
-                if held and not self._holder:
-                    await self._take_over()
-                self._holder = held
+                self._holder = held and (self._holder or await self._take_over())
                 self._forget()
             await asyncio.sleep(LEASE_S / 4)
 
-    async def _take_over(self) -> None:
-        """Enter what was heard while another held the lease and is not among the entries."""
+    async def _take_over(self) -> bool:
+        """Enter what was heard while another held the lease and is not among the entries. False if the lease lapsed."""
         # What was entered before we joined cannot be in our buffer, so it must not cancel out an equal message that is.
         entered = Counter(await self._bus.entered_since(self._service, self._joined_at))
         while self._buffer:
@@ -98,8 +101,9 @@ class Bridge:
             if entered[heard.mark] > 0:
                 entered[heard.mark] -= 1
             elif not await self._enter(heard):
-                return
+                return False
             self._buffer.popleft()
+        return True
 
     def _forget(self) -> None:
         oldest = time.monotonic() - BUFFER_S
@@ -111,8 +115,7 @@ class Bridge:
         try:
             envelope = read_request(heard.raw, max_bytes=self._max_bytes)
         except EvolveError as error:
-            await self._reject(heard.raw, error)
-            return True
+            return await self._reject(heard, error)
         return await self._bus.enter(
             self._service,
             self._lane_of(self._service, envelope.type),
@@ -123,9 +126,15 @@ class Bridge:
             mark=heard.mark,
         )
 
-    async def _reject(self, raw: bytes, error: EvolveError) -> None:
+    async def _reject(self, heard: _Heard, error: EvolveError) -> bool:
         self._log.warning("rejected a published message", reason=error.message)
-        # Kept whole up to a limit: a dead letter is for looking at, not for filling the server.
-        delivery = Delivery(self._service, "light", "0-0", raw[: self._max_bytes])
         reply = error_response(self._service, error, request_type=None, at=await self._bus.now(), request_id=None)
-        await self._bus.refuse(delivery, dump(reply), None, reason=f"{error.code}: {error.message}")
+        return await self._bus.reject(
+            self._service,
+            self._name,
+            # Kept whole up to a limit: a dead letter is for looking at, not for filling the server.
+            heard.raw[: self._max_bytes],
+            dump(reply),
+            reason=f"{error.code}: {error.message}",
+            mark=heard.mark,
+        )

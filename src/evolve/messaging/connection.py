@@ -10,18 +10,20 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError
 
 from evolve.errors import InvalidRequest
 from evolve.messaging import embedded
 from evolve.messaging.redis_bus import RedisBus
 from evolve.settings import Settings
 
-SOCKET_TIMEOUT_S = 10.0  # longer than any BLOCK we send, shorter than a user's patience
+SOCKET_TIMEOUT_S = 4.0  # twice the longest BLOCK we send; a server silent for longer counts as gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Server:
     def redis_cli(self) -> str:
         """The command line that opens this server, without its password."""
         if self.url.startswith("unix://"):
-            return f"redis-cli -s {self.url.removeprefix('unix://').partition('?')[0]}"
+            return f"redis-cli -s {unquote(self.url.removeprefix('unix://').partition('?')[0])}"
         return f"redis-cli -u {_without_password(self.url)}"
 
 
@@ -48,15 +50,15 @@ def server_for(settings: Settings) -> Server:
     chosen = configured_url(settings.home)
     if chosen:
         return Server(chosen, "configured")
-    return Server(f"unix://{embedded.socket_path(settings.home)}?db=0", "embedded")
+    return Server(f"unix://{quote(str(embedded.socket_path(settings.home)))}?db=0", "embedded")
 
 
 def configured_url(home: Path) -> str | None:
     """What `evolve config redis URL` stored, or None."""
     try:
         return json.loads((home / "config.json").read_text()).get("redis_url") or None
-    except FileNotFoundError:
-        return None
+    except OSError:
+        return None  # no choice was stored; a home that cannot be used is named where something is written to it
     except (json.JSONDecodeError, AttributeError, UnicodeDecodeError):
         raise InvalidRequest(f"{home / 'config.json'} is not JSON; mend it or delete it") from None
 
@@ -68,9 +70,10 @@ def client_for(settings: Settings, *, server: Server | None = None) -> Redis:
         # RESP2: the same answers from Redis 6.2 to 8 and Valkey.
         "protocol": 2,
         "socket_timeout": SOCKET_TIMEOUT_S,
-        "socket_connect_timeout": 5.0,
+        "socket_connect_timeout": 3.0,
         # About a second in all: rides over a restart, and still tells the user soon that nobody is there.
-        "retry": Retry(ExponentialBackoff(cap=0.4, base=0.05), retries=4),
+        # Only refused or broken connections: a server that is silent was waited for once already.
+        "retry": Retry(ExponentialBackoff(cap=0.4, base=0.05), retries=4, supported_errors=(ConnectionError,)),
         "health_check_interval": 30,
     }
     if settings.redis_username:

@@ -13,11 +13,14 @@ import fcntl
 import importlib.util
 import os
 import platform
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 from evolve.errors import MissingExtra, Unavailable
 from evolve.messaging.sockets import make_private, private_socket
@@ -47,6 +50,17 @@ def pid(home: Path) -> int | None:
         return None
 
 
+def process_lives(home: Path) -> bool:
+    """Whether the server's process is there, answering or not: a paused one must not get a second on its log."""
+    number = pid(home)
+    if number is None or not _alive(number):
+        return False
+    try:
+        return "valkey" in psutil.Process(number).name()  # not another program that got the number after a reboot
+    except psutil.Error:
+        return False
+
+
 def ensure(home: Path, *, port: int = 0) -> None:
     """Start the server of this home unless it answers already. `port` ≠ 0 opens TCP on localhost too.
 
@@ -57,8 +71,13 @@ def ensure(home: Path, *, port: int = 0) -> None:
             _open_port(home, port)
         return
     with _locked(home):
-        if not is_running(home):  # another process may have started it while we waited for the lock
-            _start(home, port)
+        if is_running(home):
+            return  # another process started it while we waited for the lock
+        if process_lives(home):
+            raise Unavailable(
+                f"the embedded server (pid {pid(home)}) does not answer; wait, or end it with `evolve down` and start again"
+            )
+        _start(home, port)
 
 
 def stop(home: Path, *, wait_s: float = 10.0) -> bool:
@@ -66,7 +85,11 @@ def stop(home: Path, *, wait_s: float = 10.0) -> bool:
     with _locked(home):
         number = pid(home)
         if not is_running(home):
-            return False
+            if number is None or not process_lives(home):
+                return False
+            # It is there and silent, stopped by a signal perhaps: it cannot be asked, only told.
+            for signal_number in (signal.SIGCONT, signal.SIGTERM):
+                os.kill(number, signal_number)
         with contextlib.suppress(OSError), _connected(socket_path(home)) as connection:
             connection.sendall(b"SHUTDOWN\r\n")
             connection.recv(256)
@@ -103,6 +126,14 @@ def _start(home: Path, port: int) -> None:
     folder, listening = directory(home), socket_path(home)
     for private in (folder, listening.parent):
         make_private(private)
+    alive = _take_life(folder)
+    try:
+        _launch(folder, listening, port, alive)
+    finally:
+        os.close(alive)  # ours; the server keeps its own
+
+
+def _launch(folder: Path, listening: Path, port: int, alive: int) -> None:
     listening.unlink(missing_ok=True)
     if port and _port_in_use(port):
         raise Unavailable(f"port {port} is in use by another program; choose another with --redis-port, or none")
@@ -117,17 +148,34 @@ def _start(home: Path, port: int) -> None:
         command += [f"--{name}", *(str(value).split() if name == "bind" else [str(value)])]
     with open(os.devnull, "r+b") as null:
         process = subprocess.Popen(
-            command, stdin=null, stdout=null, stderr=null, start_new_session=True, close_fds=True, cwd=folder
+            command, stdin=null, stdout=null, stderr=null, start_new_session=True, pass_fds=(alive,), cwd=folder
         )
     end = time.monotonic() + READY_S
     while time.monotonic() < end:
         if _ping(listening) == "PONG":
+            process.returncode = 0  # it outlives us on purpose; without this, Python warns that it still runs
             return
         if process.poll() is not None:
             raise Unavailable(f"the embedded server ended at once: {_last_words(folder / 'valkey.log')}")
         time.sleep(0.01)
     process.kill()
     raise Unavailable(f"the embedded server was not ready within {READY_S:g} s; see {folder / 'valkey.log'}")
+
+
+def _take_life(folder: Path) -> int:
+    """The descriptor of a lock that the server inherits and so holds as long as it lives, whether it answers or not.
+
+    Raises Unavailable when one lives already: a second server on the same log would spoil both.
+    """
+    handle = os.open(folder / "alive", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise Unavailable(
+            f"the embedded server (pid {pid(folder.parent)}) lives but does not answer; wait, or end it and try again"
+        ) from None
+    return handle
 
 
 def _executable() -> Path:
@@ -207,7 +255,10 @@ def _alive(number: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    # A program that started the server and lives on has not read its end: dead all the same.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(number).status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def _last_words(log: Path) -> str:

@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import itertools
 import json
 import os
 import selectors
@@ -23,6 +24,7 @@ import socket
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,8 +63,9 @@ class ForkServer:
     _writer: socket.socket | None = None
     _process: subprocess.Popen[bytes] | None = None
     _reader: asyncio.Task[None] | None = None
-    _spawning: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _answers: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
+    _connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _answers: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
     _exits: dict[int, asyncio.Future[int]] = field(default_factory=dict)
 
     async def spawn(self, function: str, arguments: dict[str, Any], *, death_signal: int = signal.SIGKILL) -> Child:
@@ -70,32 +73,54 @@ class ForkServer:
 
         Raises Unavailable when the fork server cannot be reached or refuses.
         """
-        async with self._spawning:
+        async with self._connecting:
             await self._connect()
-            ours, theirs = socket.socketpair()
-            try:
-                request = {"spawn": function, "arguments": arguments, "death_signal": death_signal, "nice": self.nice}
-                line = json.dumps(request).encode() + b"\n"
-                if self._writer is None:
-                    raise Unavailable("the fork server is gone")
-                # Blocking, but never for long: the line fits the socket's buffer and the server reads at once.
-                self._writer.setblocking(True)
-                self._writer.sendmsg(
-                    [line], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))]
-                )
-                self._writer.setblocking(False)
-                answer = await asyncio.wait_for(self._answers.get(), timeout=30.0)
-            except (OSError, TimeoutError) as error:
-                ours.close()
-                raise Unavailable(f"the fork server does not answer: {error}") from None
-            finally:
-                theirs.close()
-        if "error" in answer:
+        ours, theirs = socket.socketpair()
+        # Answers are told apart by number: one that comes after its asker gave up must not be taken for the next.
+        number = next(self._numbers)
+        coming: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[number] = coming
+        request = {
+            "spawn": function,
+            "ask": number,
+            "arguments": arguments,
+            "death_signal": death_signal,
+            "nice": self.nice,
+        }
+        try:
+            with theirs:
+                self._send(json.dumps(request).encode() + b"\n", theirs)
+            async with asyncio.timeout(30.0):
+                answer = await coming
+            if "error" in answer:
+                raise Unavailable(f"the fork server could not start {function}: {answer['error']}")
+        except (OSError, TimeoutError) as error:
             ours.close()
-            raise Unavailable(f"the fork server could not start {function}: {answer['error']}")
+            raise Unavailable(f"the fork server does not answer: {error}") from None
+        except BaseException:
+            ours.close()
+            if coming.done() and not coming.cancelled():
+                self._kill_unwanted(coming.result())
+            raise
+        finally:
+            self._answers.pop(number, None)
         pid = int(answer["pid"])
         ours.setblocking(False)
         return Child(pid, ours, self._exit_of(pid))
+
+    def _send(self, line: bytes, handed: socket.socket) -> None:
+        if self._writer is None:
+            raise Unavailable("the fork server is gone")
+        # Blocking, but never for long: the line fits the socket's buffer and the server reads at once.
+        self._writer.setblocking(True)
+        self._writer.sendmsg([line], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handed.fileno()]))])
+        self._writer.setblocking(False)
+
+    def _kill_unwanted(self, answer: dict[str, Any]) -> None:
+        """End a child whose asker was cancelled before it heard of it."""
+        if "pid" in answer:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(int(answer["pid"]), signal.SIGKILL)
 
     def _exit_of(self, pid: int) -> asyncio.Future[int]:
         if pid not in self._exits:
@@ -117,7 +142,6 @@ class ForkServer:
             connection = self._launch()
         connection.setblocking(False)
         self._writer = connection
-        self._answers = asyncio.Queue()
         self._reader = asyncio.create_task(self._read(connection), name="fork server")
 
     def _launch(self) -> socket.socket:
@@ -145,9 +169,21 @@ class ForkServer:
                         future.set_result(int(message["status"]))
                     self._exits.pop(int(message["exit"]), None)
                 else:
-                    self._answers.put_nowait(message)
-        # The server died and took its children with it.
-        self._answers.put_nowait({"error": "the fork server ended"})
+                    self._answer(message)
+        self._gone()
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        coming = self._answers.get(int(message["ask"]))
+        if coming is None or coming.done():
+            self._kill_unwanted(message)
+        else:
+            coming.set_result(message)
+
+    def _gone(self) -> None:
+        """The server died, or we leave it: its children end with it, and who waits for an answer gets none."""
+        for coming in self._answers.values():
+            if not coming.done():
+                coming.set_result({"error": "the fork server ended"})
         for future in self._exits.values():
             if not future.done():
                 future.set_result(-signal.SIGKILL)
@@ -163,6 +199,7 @@ class ForkServer:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+            self._gone()
         if self._process is not None:
             process, self._process = self._process, None
             try:
@@ -284,7 +321,11 @@ class _Server:
         if threads != 1:
             os.close(handed)
             self.tell(
-                peer, {"error": f"{threads} threads run in the fork server; forking now could deadlock the child"}
+                peer,
+                {
+                    "ask": request["ask"],
+                    "error": f"{threads} threads run in the fork server; forking now could deadlock the child",
+                },
             )
             return
         sys.stderr.flush()
@@ -295,7 +336,7 @@ class _Server:
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)  # here and in the child: whoever comes first, killpg finds the group
         peer.children[pid] = int(request["death_signal"])
-        self.tell(peer, {"pid": pid})
+        self.tell(peer, {"ask": request["ask"], "pid": pid})
 
     def become(self, request: dict[str, Any], handed: int) -> None:
         """In the child: let go of all that is the server's, run the function, exit. Never returns."""

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from evolve import logs
-from evolve.errors import EvolveError, Internal, JobDied, TooLarge, error_for
-from evolve.messaging.envelope import RequestEnvelope, dump, load
+from evolve.errors import EvolveError, Internal, JobDied, TooLarge
+from evolve.messaging.envelope import RequestEnvelope, dump, error_in, load
 from evolve.messaging.forkserver import Child, ForkServer
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import Job, Service, load_service
@@ -67,27 +67,37 @@ class SlotGate:
         return 1 + self.take_free()
 
     def take_free(self) -> int:
-        taken, self._free = self._free, 0
+        taken = max(0, self._free)
+        self._free -= taken
         return taken
 
     def release(self, places: int = 1) -> None:
         for _ in range(places):
-            while self._waiters:
-                waiter = self._waiters.popleft()
-                if not waiter.done():
-                    waiter.set_result(None)
-                    break
-            else:
+            if self._free < 0 or not self._hand_on():
                 self._free += 1
+
+    def _hand_on(self) -> bool:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return True
+        return False
 
     @contextlib.asynccontextmanager
     async def lent(self) -> AsyncIterator[None]:
-        """Give the slot away for the time of the block, then wait for one again."""
+        """Give the slot away for the time of the block, then wait for one again.
+
+        Who is cancelled meanwhile does not wait: it goes on holding a slot that is not there, a debt that its own
+        release pays.
+        """
         self.release()
         try:
             yield
-        finally:
             await self.acquire()
+        except BaseException:
+            self._free -= 1
+            raise
 
 
 @dataclass
@@ -129,7 +139,7 @@ class JobPool:
 
         Cancelling this coroutine kills the process.
         """
-        process = self._idle.pop() if self._idle else await self._spawn()
+        process = self._warm() or await self._spawn()
         finished = False
         try:
             await process.send({"run": asdict(envelope), "attempt": attempt})
@@ -156,15 +166,30 @@ class JobPool:
                 process.close()
         if "error" in frame:
             problem = frame["error"]
-            raise error_for(problem["code"])(problem["message"], **problem["details"])
+            raise error_in({"data": {**problem["details"], "error": problem["message"], "code": problem["code"]}})
         return dict(frame["reply"])
+
+    def _warm(self) -> _Process | None:
+        """An idle process that lives: one that the kernel killed meanwhile must not cost a request its answer."""
+        while self._idle:
+            process = self._idle.pop()
+            if not process.child.exited.done() and not process.reader.at_eof():
+                return process
+            self._all.discard(process.child.pid)
+            process.close()
+        return None
 
     async def _spawn(self) -> _Process:
         child = await self._server.spawn(
             "evolve.messaging.jobs:main",
             {"service_path": self._path, "settings": self._settings.model_dump(mode="json")},
         )
-        reader, writer = await asyncio.open_connection(sock=child.connection, limit=1 << 20)
+        try:
+            reader, writer = await asyncio.open_connection(sock=child.connection, limit=1 << 20)
+        except BaseException:
+            child.kill()
+            child.connection.close()
+            raise
         self._all.add(child.pid)
         return _Process(child, reader, writer)
 
@@ -263,11 +288,9 @@ def outgoing(request: Request[Any]) -> dict[str, Any]:
 
 def incoming(request: Request[Any], envelope: dict[str, Any]) -> Reply | BaseException:
     """The typed reply in a response envelope, or the typed error."""
-    data = dict(envelope.get("data") or {})
     if envelope.get("status") == "error":
-        text, code = str(data.pop("error", "")), str(data.pop("code", "internal"))
-        return error_for(code)(text, **data)
-    return request.reply_type.model_validate(data)
+        return error_in(envelope)
+    return request.reply_type.model_validate(envelope.get("data") or {})
 
 
 def run_request(service: Service, envelope: RequestEnvelope, job: Job) -> dict[str, Any]:
@@ -298,9 +321,14 @@ def main(connection: socket.socket, *, service_path: str, settings: dict[str, An
         envelope = RequestEnvelope(**frame["run"])
         answer = run_request(service, envelope, Job(envelope, wire, int(frame["attempt"])))
         try:
-            frames.send(answer)
-        except TooLarge as error:
-            frames.send({"error": {"code": error.code, "message": error.message, "details": error.details}})
+            try:
+                frames.send(answer)
+            except TooLarge as error:
+                frames.send({"error": {"code": error.code, "message": error.message, "details": error.details}})
+            except TypeError:
+                logs.logger().exception("the answer is no JSON", request_type=envelope.type)
+                text = f"{envelope.type} answered with what no JSON can hold, a bug of ours; see the log of {cls.name}"
+                frames.send({"error": {"code": Internal.code, "message": text, "details": {}}})
         except (BrokenPipeError, ConnectionError):
             return 0
     return 0

@@ -14,6 +14,7 @@ import orjson
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.messaging.bus import (
     ALIVE_S,
+    LANES,
     Begin,
     DeadLetter,
     Delivery,
@@ -26,6 +27,8 @@ from evolve.messaging.bus import (
 )
 
 T = TypeVar("T")
+GIVEN_BACK = "-"  # nobody's name
+GIVEN_BACK_AT = float("-inf")
 
 
 @dataclass
@@ -40,7 +43,7 @@ class _Entry:
 @dataclass
 class _State:
     content_hash: str | None = None
-    entry: str | None = None
+    place: tuple[Lane, str] | None = None  # lane and entry of the message that runs
     state: str = "queued"
     reply: bytes | None = None
     readers: set[str] = field(default_factory=set)
@@ -100,7 +103,7 @@ class MemoryBus:
         )
 
     async def queue(self, service: str) -> QueueState:
-        entries = [entry for lane in ("light", "heavy") for entry in self._queues[service, lane].values()]
+        entries = [entry for lane in LANES for entry in self._queues[service, lane].values()]
         oldest = min((entry.added_at for entry in entries), default=self._clock.now())
         return QueueState(len(entries), max(0.0, self._clock.now() - oldest), len(self._dead[service]))
 
@@ -130,12 +133,13 @@ class MemoryBus:
             self._queues[service, delivery.lane].pop(delivery.entry, None)
             return "answered"
         queue = self._queues[service, delivery.lane]
-        if state.entry not in (None, delivery.entry) and state.state != "cancelled" and state.entry in queue:
+        here = (delivery.lane, delivery.entry)
+        if state.place not in (None, here) and state.place[1] in self._queues[service, state.place[0]]:
             if reply_to:
                 state.readers.add(reply_to)
             queue.pop(delivery.entry, None)
             return "joined"
-        state.content_hash, state.entry = content_hash, delivery.entry
+        state.content_hash, state.place = content_hash, here
         if reply_to:
             state.readers.add(reply_to)
         if state.state == "cancelled":
@@ -167,10 +171,9 @@ class MemoryBus:
     async def release(self, delivery: Delivery, replica: str) -> None:
         entry = self._queues[delivery.service, delivery.lane].get(delivery.entry)
         if entry is not None and entry.holder == replica:
-            entry.held_at, entry.attempts = self._clock.now() - 3600, delivery.attempt - 1
-        await self._wake()
+            self._give_back(entry)
 
-    async def finish(self, delivery: Delivery, replica: str, reply: bytes) -> bool:
+    async def finish(self, delivery: Delivery, replica: str, reply: bytes, *, dead: str | None = None) -> bool:
         queue = self._queues[delivery.service, delivery.lane]
         entry = queue.get(delivery.entry)
         if entry is None or entry.holder != replica:
@@ -178,6 +181,8 @@ class MemoryBus:
         state = self._states[delivery.service, delivery.request_id or delivery.entry]
         state.state, state.reply = "done", reply
         del queue[delivery.entry]
+        if dead is not None:
+            self._keep(delivery.service, delivery.entry, delivery.raw, dead, delivery.attempt)
         for reader in state.readers:
             self._replies[delivery.service, reader].append((f"{next(self._numbers)}-0", reply))
         await self.publish(output_channel(delivery.service), reply)
@@ -186,9 +191,7 @@ class MemoryBus:
 
     async def refuse(self, delivery: Delivery, reply: bytes, reply_to: str | None, *, reason: str | None) -> None:
         if reason is not None:
-            self._dead[delivery.service].append(
-                DeadLetter(delivery.entry, delivery.raw, reason, delivery.attempt, self._clock.now())
-            )
+            self._keep(delivery.service, delivery.entry, delivery.raw, reason, delivery.attempt)
         self._queues[delivery.service, delivery.lane].pop(delivery.entry, None)
         await self.report(delivery.service, reply_to, reply)
 
@@ -206,6 +209,10 @@ class MemoryBus:
 
     async def retire(self, service: str, replica: str) -> None:
         self._replicas[service].pop(replica, None)
+        for lane in LANES:
+            for entry in self._queues[service, lane].values():
+                if entry.holder == replica:
+                    self._give_back(entry)
 
     async def listen(self, channels: Sequence[str]) -> AsyncIterator[tuple[str, bytes]]:
         queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
@@ -235,12 +242,23 @@ class MemoryBus:
     async def enter(
         self, service: str, lane: Lane, bridge: str, raw: bytes, *, request_id: str, named: bool, mark: str
     ) -> bool:
-        holder, until = self._bridges.get(service, ("", 0.0))
-        if holder != bridge or until <= self._clock.now():
+        if not self._bridges_now(service, bridge):
             return False
         self._entered[service].append((self._clock.now(), mark))
         await self.send(service, lane, raw, request_id=request_id, named=named)
         return True
+
+    async def reject(self, service: str, bridge: str, raw: bytes, reply: bytes, *, reason: str, mark: str) -> bool:
+        if not self._bridges_now(service, bridge):
+            return False
+        self._entered[service].append((self._clock.now(), mark))
+        self._keep(service, f"{next(self._numbers)}-0", raw, reason, 0)
+        await self.publish(output_channel(service), reply)
+        return True
+
+    def _bridges_now(self, service: str, bridge: str) -> bool:
+        holder, until = self._bridges.get(service, ("", 0.0))
+        return holder == bridge and until > self._clock.now()
 
     async def entered_since(self, service: str, since: float) -> list[str]:
         return [mark for at, mark in self._entered[service] if at >= since]
@@ -250,6 +268,12 @@ class MemoryBus:
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+    def _give_back(self, entry: _Entry) -> None:
+        entry.holder, entry.held_at, entry.attempts = GIVEN_BACK, GIVEN_BACK_AT, max(0, entry.attempts - 1)
+
+    def _keep(self, service: str, entry: str, raw: bytes, reason: str, attempts: int) -> None:
+        self._dead[service].append(DeadLetter(entry, raw, reason, attempts, self._clock.now()))
 
     def _lease(self, entry: _Entry, replica: str) -> Delivery:
         entry.holder, entry.held_at = replica, self._clock.now()

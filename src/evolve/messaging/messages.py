@@ -16,6 +16,7 @@ from evolve.errors import InvalidRequest, UnknownType, nearest
 
 Slot = Literal["inline", "light", "heavy"]
 
+MAX_FIELDS = 20  # that an error lists: enough to mend a form, too few to answer megabytes with megabytes
 ENVELOPE_FIELDS = frozenset({"type", "service", "data", "status", "timestamp", "request_id"})
 
 
@@ -125,7 +126,7 @@ def validated(cls: type[RequestT], data: object) -> RequestT:
         return cls.model_validate(data)
     except ValidationError as error:
         raise InvalidRequest(
-            _explain(cls, error), fields=[".".join(map(str, e["loc"])) for e in error.errors()]
+            _explain(cls, error), fields=[_short(".".join(map(str, e["loc"]))) for e in error.errors()[:MAX_FIELDS]]
         ) from None
 
 
@@ -135,9 +136,11 @@ def _explain(cls: type[Request[Any]], error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"{cls.wire_type} needs {field!r}"
     if first["type"] == "extra_forbidden":
-        fields = ", ".join(nearest(field, cls.model_fields) or cls.model_fields) or "it takes none"
-        return f"{cls.wire_type} has no field {field!r}; nearest: {fields}"
-    shown = repr(first["input"])
-    return (
-        f"{cls.wire_type}: {field} is not valid: {first['msg']} (got {shown if len(shown) <= 80 else shown[:77] + '…'})"
-    )
+        fields = ", ".join(nearest(_short(field), cls.model_fields) or cls.model_fields) or "it takes none"
+        return f"{cls.wire_type} has no field {_short(field)!r}; nearest: {fields}"
+    return f"{cls.wire_type}: {_short(field)} is not valid: {first['msg']} (got {_short(repr(first['input']))})"
+
+
+def _short(text: str) -> str:
+    # A name of megabytes would take seconds to compare with the known ones, in the loop that answers everybody.
+    return text if len(text) <= 80 else text[:77] + "…"

@@ -1,9 +1,9 @@
-"""The bus on Redis or Valkey: a stream per service and lane, consumer groups, and five small Lua scripts.
+"""The bus on Redis or Valkey: a stream per service and lane, consumer groups, and small Lua scripts.
 
 All keys of a service carry its name as hash tag, so that one script reaches them on a Cluster too:
 
     evolve:{svc}:requests:<lane>    stream of requests (`m` envelope, `i` request id, `n` named)
-    evolve:{svc}:request:<id>       hash: content hash, entry, state, stored reply, who waits
+    evolve:{svc}:request:<id>       hash: content hash, stream and entry, state, stored reply, who waits
     evolve:{svc}:replies:<reader>   stream of replies and progress for one asker
     evolve:{svc}:dead               stream of dead letters
     evolve:{svc}:replicas           hash of heartbeats
@@ -38,16 +38,28 @@ from evolve.messaging.bus import (
 )
 
 GROUP = "replicas"
+GIVEN_BACK = "-"  # the consumer that holds what a replica gave back, until another claims it: nobody's name
+GIVEN_BACK_IDLE_MS = 3_600_000  # longer than any lease, so that the next reclaim finds it at once
 MAX_REPLIES = 1_000  # per asker; a client that reads at all never has so many waiting
 MAX_DEAD = 10_000
 MAX_ENTERED = 10_000
 REPLIES_TTL_S = 3_600
 UNFINISHED_TTL_S = 7 * 86_400  # how long a request may wait for its service before its state is forgotten
 
-BEGIN = """
-local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
-if #held == 0 or held[1][2] ~= ARGV[10] then return 'lost' end
-local state = redis.call('HMGET', KEYS[2], 'hash', 'entry', 'state', 'reply')
+# Who holds the lease of an entry; nil also when the server was emptied, and group or stream are gone.
+HOLDER = """
+local function holder(stream, group, entry)
+  local held = redis.pcall('XPENDING', stream, group, entry, entry, 1)
+  if held.err or #held == 0 then return nil end
+  return held[1][2]
+end
+"""
+
+BEGIN = (
+    HOLDER
+    + """
+if holder(KEYS[1], ARGV[1], ARGV[2]) ~= ARGV[10] then return 'lost' end
+local state = redis.call('HMGET', KEYS[2], 'hash', 'entry', 'state', 'reply', 'stream')
 local entry, hash, reader = ARGV[2], ARGV[3], ARGV[4]
 if state[1] and state[1] ~= hash then return 'reused' end
 if state[3] == 'done' then
@@ -60,24 +72,26 @@ if state[3] == 'done' then
   redis.call('XDEL', KEYS[1], entry)
   return 'answered'
 end
-if state[2] and state[2] ~= entry and state[3] ~= 'cancelled'
-   and #redis.call('XRANGE', KEYS[1], state[2], state[2]) > 0 then
+if state[2] and (state[2] ~= entry or state[5] ~= KEYS[1])
+   and #redis.call('XRANGE', state[5], state[2], state[2]) > 0 then
   if reader ~= '' then redis.call('HSET', KEYS[2], 'to:' .. reader, '1') end
   redis.call('XACK', KEYS[1], ARGV[1], entry)
   redis.call('XDEL', KEYS[1], entry)
   return 'joined'
 end
-redis.call('HSET', KEYS[2], 'hash', hash, 'entry', entry)
+redis.call('HSET', KEYS[2], 'hash', hash, 'entry', entry, 'stream', KEYS[1])
 if reader ~= '' then redis.call('HSET', KEYS[2], 'to:' .. reader, '1') end
 redis.call('EXPIRE', KEYS[2], ARGV[7])
 if state[3] == 'cancelled' then return 'cancelled' end
 redis.call('HSET', KEYS[2], 'state', 'running')
 return 'run'
 """
+)
 
-FINISH = """
-local held = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1)
-if #held == 0 or held[1][2] ~= ARGV[3] then return 0 end
+FINISH = (
+    HOLDER
+    + """
+if holder(KEYS[1], ARGV[1], ARGV[2]) ~= ARGV[3] then return 0 end
 local fields = redis.call('HKEYS', KEYS[2])
 for _, name in ipairs(fields) do
   if string.sub(name, 1, 3) == 'to:' then
@@ -88,19 +102,24 @@ for _, name in ipairs(fields) do
 end
 redis.call('HSET', KEYS[2], 'state', 'done', 'reply', ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[7])
+if ARGV[10] ~= '' then
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[13], '*', 'm', ARGV[11], 'reason', ARGV[10], 'attempts', ARGV[12])
+end
 redis.call('PUBLISH', ARGV[6], ARGV[4])
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
 redis.call('XDEL', KEYS[1], ARGV[2])
 return 1
 """
+)
 
 # Extending must not take a lease back that lapsed: XCLAIM alone would steal it from its new holder.
-EXTEND = """
+EXTEND = (
+    HOLDER
+    + """
 local out = {}
 for i = 3, #ARGV do
   local entry = ARGV[i]
-  local held = redis.call('XPENDING', KEYS[1], ARGV[1], entry, entry, 1)
-  if #held == 0 or held[1][2] ~= ARGV[2] then
+  if holder(KEYS[1], ARGV[1], entry) ~= ARGV[2] then
     out[#out + 1] = 'lost'
   else
     redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, entry, 'JUSTID')
@@ -108,6 +127,31 @@ for i = 3, #ARGV do
   end
 end
 return out
+"""
+)
+
+RELEASE = (
+    HOLDER
+    + """
+if holder(KEYS[1], ARGV[1], ARGV[2]) ~= ARGV[3] then return 0 end
+redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[4], 0, ARGV[2], 'IDLE', ARGV[5], 'RETRYCOUNT', ARGV[6], 'JUSTID')
+return 1
+"""
+)
+
+# A consumer that still holds messages must not simply be deleted: they would never be delivered again.
+RETIRE = """
+for _, stream in ipairs(KEYS) do
+  local held = redis.pcall('XPENDING', stream, ARGV[1], '-', '+', 10000, ARGV[2])
+  if not held.err then
+    for _, one in ipairs(held) do
+      redis.call('XCLAIM', stream, ARGV[1], ARGV[3], 0, one[1],
+                 'IDLE', ARGV[4], 'RETRYCOUNT', math.max(0, one[4] - 1), 'JUSTID')
+    end
+    redis.call('XGROUP', 'DELCONSUMER', stream, ARGV[1], ARGV[2])
+  end
+end
+return 1
 """
 
 WITHDRAW = """
@@ -124,14 +168,30 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
 
-ENTER = """
+# What only the holder of the bridge's lease may do, noted with the server's time for its successor.
+AS_BRIDGE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local now = redis.call('TIME')
-redis.call('RPUSH', KEYS[3], now[1] .. '.' .. string.format('%06d', now[2]) .. ' ' .. ARGV[2])
-redis.call('LTRIM', KEYS[3], -tonumber(ARGV[6]), -1)
-redis.call('XADD', KEYS[2], '*', 'm', ARGV[3], 'i', ARGV[4], 'n', ARGV[5])
+redis.call('RPUSH', KEYS[2], now[1] .. '.' .. string.format('%06d', now[2]) .. ' ' .. ARGV[2])
+redis.call('LTRIM', KEYS[2], -tonumber(ARGV[3]), -1)
+"""
+
+ENTER = (
+    AS_BRIDGE
+    + """
+redis.call('XADD', KEYS[3], '*', 'm', ARGV[4], 'i', ARGV[5], 'n', ARGV[6])
 return 1
 """
+)
+
+REJECT = (
+    AS_BRIDGE
+    + """
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[8], '*', 'm', ARGV[4], 'reason', ARGV[5], 'attempts', 0)
+redis.call('PUBLISH', ARGV[7], ARGV[6])
+return 1
+"""
+)
 
 
 class RedisBus:
@@ -176,15 +236,16 @@ class RedisBus:
         return sorted((info for info in infos if now - info.at < ALIVE_S), key=lambda info: info.replica)
 
     async def queue(self, service: str) -> QueueState:
-        light, heavy, dead, first_light, first_heavy, (seconds, _) = await asyncio.gather(
+        light, heavy, dead, first_light, first_heavy, (seconds, micros) = await asyncio.gather(
             *(self._call("XLEN", _requests(service, lane)) for lane in LANES),
             self._call("XLEN", _dead(service)),
             *(self._call("XRANGE", _requests(service, lane), "-", "+", "COUNT", 1) for lane in LANES),
             self._call("TIME"),
         )
         firsts = [_text(first[0][0]) for first in (first_light, first_heavy) if first]
-        oldest = min((int(entry.partition("-")[0]) / 1000 for entry in firsts), default=int(seconds))
-        return QueueState(int(light) + int(heavy), max(0.0, int(seconds) - oldest), int(dead))
+        now = int(seconds) + int(micros) / 1e6
+        oldest = min((int(entry.partition("-")[0]) / 1000 for entry in firsts), default=now)
+        return QueueState(int(light) + int(heavy), max(0.0, now - oldest), int(dead))
 
     async def dead_letters(self, service: str, limit: int = 100) -> list[DeadLetter]:
         entries = await self._call("XREVRANGE", _dead(service), "+", "-", "COUNT", limit)
@@ -220,7 +281,8 @@ class RedisBus:
                     "BLOCK", max(1, int(block_s * 1000)), "STREAMS", key, ">",
                 )  # fmt: skip
         except redis_errors.ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
+            # UNBLOCKED is what servers before version 7 say to who waited on a stream that was deleted.
+            if not str(error).startswith(("NOGROUP", "UNBLOCKED")):
                 raise
             await self.open(service)  # the server was emptied, by a restart without persistence or by FLUSHALL
             return []
@@ -257,36 +319,45 @@ class RedisBus:
 
     async def reclaim(self, service: str, lane: Lane, replica: str, *, idle_s: float, count: int) -> list[Delivery]:
         key = _requests(service, lane)
+        found: list[tuple[Any, dict[bytes, bytes]]] = []
+        cursor = "0-0"
         try:
-            answer = await self._call("XAUTOCLAIM", key, GROUP, replica, int(idle_s * 1000), "0-0", "COUNT", count)
+            while len(found) < count:
+                # One call looks at ten times COUNT entries at most: what lapsed may stand behind more that are well.
+                cursor, claimed, *_ = await self._call(
+                    "XAUTOCLAIM", key, GROUP, replica, int(idle_s * 1000), cursor, "COUNT", count - len(found)
+                )
+                # Redis 6.2 lists entries that were deleted meanwhile as empty.
+                found += [(entry, _fields(fields)) for entry, fields in claimed if fields]
+                if _text(cursor) == "0-0":
+                    break
         except redis_errors.ResponseError as error:
             if not str(error).startswith("NOGROUP"):
                 raise
             await self.open(service)
             return []
-        deliveries = []
-        for entry, fields in answer[1]:
-            if not fields:
-                continue  # Redis 6.2 lists entries that were deleted meanwhile as empty
-            held = await self._call("XPENDING", key, GROUP, entry, entry, 1)
-            attempt = int(held[0][3]) if held else 1
-            deliveries.append(_delivery(service, lane, entry, _fields(fields), attempt))
-        return deliveries
+        held = await asyncio.gather(*(self._call("XPENDING", key, GROUP, entry, entry, 1) for entry, _ in found))
+        return [
+            _delivery(service, lane, entry, fields, int(pending[0][3]) if pending else 1)
+            for (entry, fields), pending in zip(found, held, strict=True)
+        ]
 
     async def release(self, delivery: Delivery, replica: str) -> None:
-        # An hour idle: the next reclaim by anyone takes it at once. RETRYCOUNT 0, for giving back is no failed attempt.
-        await self._call(
-            "XCLAIM", _requests(delivery.service, delivery.lane), GROUP, replica, 0, delivery.entry,
-            "IDLE", 3_600_000, "RETRYCOUNT", max(0, delivery.attempt - 1), "JUSTID",
-        )  # fmt: skip
+        # The count goes back by one: giving back is no failed attempt.
+        await self._script(
+            RELEASE,
+            [_requests(delivery.service, delivery.lane)],
+            [GROUP, delivery.entry, replica, GIVEN_BACK, GIVEN_BACK_IDLE_MS, max(0, delivery.attempt - 1)],
+        )
 
-    async def finish(self, delivery: Delivery, replica: str, reply: bytes) -> bool:
+    async def finish(self, delivery: Delivery, replica: str, reply: bytes, *, dead: str | None = None) -> bool:
         service = delivery.service
         done = await self._script(
             FINISH,
-            [_requests(service, delivery.lane), _state(service, delivery.request_id or delivery.entry)],
+            [_requests(service, delivery.lane), _state(service, delivery.request_id or delivery.entry), _dead(service)],
             [GROUP, delivery.entry, replica, reply, _replies(service), output_channel(service),
-             self._done_retention_s, MAX_REPLIES, REPLIES_TTL_S],
+             self._done_retention_s, MAX_REPLIES, REPLIES_TTL_S,
+             dead or "", delivery.raw if dead else b"", delivery.attempt, MAX_DEAD],
         )  # fmt: skip
         return bool(done)
 
@@ -328,17 +399,13 @@ class RedisBus:
     async def _forget_the_gone(self, service: str, now: float) -> None:
         entries = await self._call("HGETALL", _replicas(service))
         gone = [replica for replica, value in _fields(entries).items() if now - orjson.loads(value)["at"] > 60]
-        if gone:
-            await self._call("HDEL", _replicas(service), *gone)
+        for replica in gone:
+            await self.retire(service, _text(replica))
 
     async def retire(self, service: str, replica: str) -> None:
         await self._call("HDEL", _replicas(service), replica)
-        for lane in LANES:
-            # A consumer that still holds messages must stay until they are reclaimed: deleting it would drop them.
-            with contextlib.suppress(redis_errors.ResponseError):
-                held = await self._call("XPENDING", _requests(service, lane), GROUP, "-", "+", 1, replica)
-                if not held:
-                    await self._call("XGROUP", "DELCONSUMER", _requests(service, lane), GROUP, replica)
+        streams = [_requests(service, lane) for lane in LANES]
+        await self._script(RETIRE, streams, [GROUP, replica, GIVEN_BACK, GIVEN_BACK_IDLE_MS])
 
     # --- plain publish/subscribe ---
 
@@ -361,6 +428,7 @@ class RedisBus:
         finally:
             with contextlib.suppress(redis_errors.RedisError, OSError):
                 await subscription.aclose()  # type: ignore[no-untyped-call]
+            await asyncio.sleep(0)  # its connection closes in the next turn of the loop, which may be the last
 
     async def publish(self, channel: str, raw: bytes) -> int:
         return int(await self._call("PUBLISH", channel, raw))
@@ -373,8 +441,13 @@ class RedisBus:
     async def enter(
         self, service: str, lane: Lane, bridge: str, raw: bytes, *, request_id: str, named: bool, mark: str
     ) -> bool:
-        keys = [_bridge(service), _requests(service, lane), _entered(service)]
-        return bool(await self._script(ENTER, keys, [bridge, mark, raw, request_id, int(named), MAX_ENTERED]))
+        keys = [_bridge(service), _entered(service), _requests(service, lane)]
+        return bool(await self._script(ENTER, keys, [bridge, mark, MAX_ENTERED, raw, request_id, int(named)]))
+
+    async def reject(self, service: str, bridge: str, raw: bytes, reply: bytes, *, reason: str, mark: str) -> bool:
+        keys = [_bridge(service), _entered(service), _dead(service)]
+        arguments = [bridge, mark, MAX_ENTERED, raw, reason, reply, output_channel(service), MAX_DEAD]
+        return bool(await self._script(REJECT, keys, arguments))
 
     async def entered_since(self, service: str, since: float) -> list[str]:
         lines = [_text(line) for line in await self._call("LRANGE", _entered(service), 0, -1)]
@@ -415,7 +488,7 @@ class RedisBus:
                 answers = await pipeline.execute(raise_on_error=False)
             except (redis_errors.RedisError, OSError) as error:
                 answers = [error] * len(batch)
-            except asyncio.CancelledError:
+            except BaseException:  # cancelled, or a bug: nobody may wait for ever for what was not sent
                 for _, future in batch + self._waiting:
                     future.cancel()
                 raise

@@ -7,8 +7,10 @@ what it took, extends the leases, takes over what dead replicas left, and drains
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import hashlib
+import itertools
 import os
 import platform
 import random
@@ -18,10 +20,9 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
@@ -31,13 +32,14 @@ from evolve.errors import (
     Cancelled,
     DeadlineExceeded,
     EvolveError,
-    Interrupted,
+    Internal,
+    InvalidRequest,
     JobDied,
     Malformed,
     RequestIdReused,
+    TooLarge,
     Unavailable,
     UnknownType,
-    error_for,
 )
 from evolve.messaging.asker import Asker
 from evolve.messaging.bridge import Bridge
@@ -46,6 +48,7 @@ from evolve.messaging.connection import bus_for
 from evolve.messaging.envelope import (
     RequestEnvelope,
     dump,
+    error_in,
     error_response,
     new_request_id,
     progress_event,
@@ -53,15 +56,19 @@ from evolve.messaging.envelope import (
     response,
 )
 from evolve.messaging.forkserver import ForkServer
-from evolve.messaging.jobs import JobPool, SlotGate, incoming, outgoing, run_request
+from evolve.messaging.jobs import PROGRESS_INTERVAL_S, JobPool, SlotGate, incoming, outgoing, run_request
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import Job, Service
+from evolve.messaging.threads import DaemonThreads
 from evolve.settings import Settings
 
 LIGHT_IN_FLIGHT = 64
 LIGHT_THREADS = 8
 JOB_NICE = 10  # the front then stalls ≤ 4 ms while jobs use every core
 BLOCK_S = 1.0
+RECLAIM_S = 1.0  # how often a replica with room looks for what others left
+READY_S = 15.0
+NO_ENTRY = "0-0"  # of a message that came on the control channel and stands in no stream
 
 
 def replica_name() -> str:
@@ -69,12 +76,21 @@ def replica_name() -> str:
     return f"{platform.node()}-{os.getpid()}-{time.time_ns() % 10**9:09d}"
 
 
+Why = Literal["", "cancelled", "lost", "drain"]  # why a request was stopped from outside
+
+
 @dataclass
 class _Running:
     delivery: Delivery
     envelope: RequestEnvelope
-    task: asyncio.Task[None]
-    why: str = ""  # why it was stopped: cancelled, lost, drain
+    task: asyncio.Task[None] | None = None
+    why: Why = ""
+    working: bool = False  # only then its task may be cancelled: a step before or after must not be cut in two
+
+    @property
+    def request_id(self) -> str | None:
+        """The id as a reply shows it: only one that the sender gave."""
+        return self.envelope.request_id if self.delivery.named else None
 
 
 class Worker:
@@ -100,13 +116,14 @@ class Worker:
         slots = settings.service(service.name, "slots", os.cpu_count() or 1)
         self._heavy = SlotGate(max(1, slots))
         self._light = SlotGate(settings.service(service.name, "in_flight", LIGHT_IN_FLIGHT))
-        self._threads = ThreadPoolExecutor(LIGHT_THREADS, thread_name_prefix=service.name)
+        self._threads = DaemonThreads(LIGHT_THREADS, service.name)
         path = f"{service.__module__}:{service.__qualname__}"
         forks = ForkServer(
             preload=("evolve.messaging.jobs", service.__module__, *service.preload), shared=job_server, nice=JOB_NICE
         )
         self._jobs = JobPool(path, settings, forks)
-        self._asker = Asker(bus, clock=clock)
+        self._reclaim_every_s = min(RECLAIM_S, settings.lease_s / 2)
+        self._asker = Asker(bus, clock=clock, max_bytes=settings.max_message_bytes)
         self._running: dict[str, _Running] = {}
         self._stopping = asyncio.Event()
         self.ready = asyncio.Event()
@@ -119,7 +136,11 @@ class Worker:
         self._stopping.set()
 
     async def serve(self) -> None:
-        """Answer until `stop`. Raises Unavailable when the server cannot be reached at the start."""
+        """Answer until `stop`. Raises Unavailable when the server cannot be reached at the start.
+
+        Raises whatever ends one of its loops: a replica that no longer extends leases or hears its control channel
+        must end, so that another one is started in its place.
+        """
         await self._bus.open(self._cls.name)
         bridge = Bridge(self._bus, self._cls.name, self._lane_of, max_bytes=self._settings.max_message_bytes)
         control_ready = asyncio.Event()
@@ -128,16 +149,17 @@ class Worker:
             asyncio.create_task(self._control(control_ready)),
             asyncio.create_task(self._repeat(self._settings.heartbeat_s, self._beat)),
             asyncio.create_task(self._repeat(self._settings.lease_s / 3, self._extend_leases)),
-            asyncio.create_task(self._repeat(self._settings.lease_s / 2, self._reclaim)),
         ]
         readers = [asyncio.create_task(self._read(lane)) for lane in self._lanes()]
         try:
-            await asyncio.wait_for(asyncio.gather(control_ready.wait(), bridge.listening.wait()), timeout=15.0)
+            listening = asyncio.ensure_future(asyncio.gather(control_ready.wait(), bridge.listening.wait()))
+            if not await _first(listening, [*loops, *readers], within_s=READY_S):
+                raise Unavailable(f"{self._cls.name} could not listen on its channels within {READY_S:g} s")
             await self._beat()
             await self._announce("service_started")
             self.ready.set()
             self._log.info("started")
-            await self._stopping.wait()
+            await _first(asyncio.ensure_future(self._stopping.wait()), [*loops, *readers], within_s=None)
         finally:
             for task in readers:
                 task.cancel()
@@ -158,13 +180,12 @@ class Worker:
 
     async def _drain(self) -> None:
         """Let work in hand finish for a set time; what is not done goes back to the group for another replica."""
-        tasks = [running.task for running in self._running.values()]
+        tasks = [running.task for running in self._running.values() if running.task is not None]
         if tasks:
             self._log.info("draining", in_flight=len(tasks))
             await asyncio.wait(tasks, timeout=self._settings.drain_s)
-        for running in list(self._running.values()):
-            running.why = running.why or "drain"
-            running.task.cancel()
+        for entry in list(self._running):
+            self._interrupt(entry, "drain")
         if tasks:
             await asyncio.wait(tasks, timeout=5.0)
 
@@ -174,7 +195,7 @@ class Worker:
             await self._bus.retire(self._cls.name, self.name)
         await self._asker.close()
         await self._jobs.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         self._log.info("stopped")
 
     async def _repeat(self, every_s: float, step: Callable[[], Awaitable[None]]) -> None:
@@ -212,109 +233,118 @@ class Worker:
 
     async def _read(self, lane: Lane) -> None:
         gate = self._heavy if lane == "heavy" else self._light
-        pause = 0.1
+        reclaim_at, pause = 0.0, 0.1
         while True:
             # A place first: what this replica cannot work on soon is better left to another.
             places = await gate.acquire_some()
+            deliveries: list[Delivery] = []
             try:
-                deliveries = await self._bus.receive(self._cls.name, lane, self.name, places, block_s=BLOCK_S)
+                # Here and not in a loop of its own: this reader holds the free places nearly always.
+                if self._clock.monotonic() >= reclaim_at:
+                    deliveries = await self._reclaim(lane, places)
+                    reclaim_at = self._clock.monotonic() + self._reclaim_every_s * random.uniform(0.8, 1.0)
+                if not deliveries:
+                    block_s = min(BLOCK_S, max(0.01, reclaim_at - self._clock.monotonic()))
+                    deliveries = await self._bus.receive(self._cls.name, lane, self.name, places, block_s=block_s)
                 pause = 0.1
             except Unavailable as error:
                 self._log.warning("server not reached", error=error.message)
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, 2.0)
-                deliveries = []
-            except asyncio.CancelledError:
-                gate.release(places)
-                raise
-            gate.release(places - len(deliveries))
-            for delivery in deliveries:
-                self._take(delivery, gate)
-
-    async def _reclaim(self) -> None:
-        """Take over what replicas that died, or lost their lease, had in hand."""
-        for lane in self._lanes():
-            gate = self._heavy if lane == "heavy" else self._light
-            places = gate.take_free()
-            if not places:
-                continue  # busy: another replica has room, or we will in a moment
-            deliveries: list[Delivery] = []
-            try:
-                found = await self._bus.reclaim(
-                    self._cls.name, lane, self.name, idle_s=self._settings.lease_s, count=places
-                )
-                # Our own, after we were paused for longer than the lease, go on as they are.
-                deliveries = [delivery for delivery in found if delivery.entry not in self._running]
             finally:
                 gate.release(places - len(deliveries))
             for delivery in deliveries:
-                self._log.warning("took over", entry=delivery.entry, attempt=delivery.attempt)
                 self._take(delivery, gate)
+
+    async def _reclaim(self, lane: Lane, places: int) -> list[Delivery]:
+        """Take over what replicas that died, lost their lease or left had in hand."""
+        found = await self._bus.reclaim(self._cls.name, lane, self.name, idle_s=self._settings.lease_s, count=places)
+        # Our own, after we were paused for longer than the lease, go on as they are.
+        deliveries = [delivery for delivery in found if delivery.entry not in self._running]
+        for delivery in deliveries:
+            self._log.warning("took over", entry=delivery.entry, attempt=delivery.attempt)
+        return deliveries
 
     def _take(self, delivery: Delivery, gate: SlotGate) -> None:
         try:
             envelope = read_request(delivery.raw, max_bytes=self._settings.max_message_bytes)
         except EvolveError as error:
-            self._spawn(self._refuse(delivery, error, None))
+            self._spawn(self._refuse(delivery, error, None, keep=True))
             gate.release()
             return
         envelope = replace(envelope, request_id=envelope.request_id or delivery.request_id)
-        task = asyncio.create_task(self._answer(delivery, envelope, gate))
-        self._running[delivery.entry] = _Running(delivery, envelope, task)
+        running = _Running(delivery, envelope)
+        self._running[delivery.entry] = running
+        running.task = asyncio.create_task(self._answer(running, gate))
 
-    async def _answer(self, delivery: Delivery, envelope: RequestEnvelope, gate: SlotGate) -> None:
+    async def _answer(self, running: _Running, gate: SlotGate) -> None:
+        delivery, envelope = running.delivery, running.envelope
         try:
-            begin = await self._bus.begin(delivery, self.name, envelope.content_hash, envelope.reply_to)
-            if begin == "reused":
-                error = RequestIdReused(
-                    f"request_id {envelope.request_id!r} belongs to another request; use a new one, or none"
-                )
-                await self._refuse(delivery, error, envelope)
-            elif begin == "cancelled":
-                await self._finish(
-                    delivery,
-                    self._error(delivery, envelope, Cancelled(f"{envelope.type} was cancelled before it began")),
-                )
-            elif begin == "run":
-                await self._run(delivery, envelope, gate)
+            try:
+                await self._begin(running, gate)
+            except asyncio.CancelledError:
+                await self._let_go(running)
         except Unavailable as error:
             # The reply could not be sent: the lease lapses and the request runs again, here or elsewhere.
             self._log.error("reply not sent", error=error.message, request_id=envelope.request_id)
+        except Exception:  # noqa: BLE001 - the worker's boundary: a bug is answered and logged, else the request would run for ever
+            self._log.exception("request failed", request_id=envelope.request_id, request_type=envelope.type)
+            bug = Internal(f"{envelope.type} failed by a bug of ours; its traceback is in the log of {self._cls.name}")
+            with contextlib.suppress(Unavailable):
+                await self._bus.finish(delivery, self.name, self._error(delivery, envelope, bug))
         finally:
             self._running.pop(delivery.entry, None)
             gate.release()
 
-    async def _run(self, delivery: Delivery, envelope: RequestEnvelope, gate: SlotGate) -> None:
+    async def _begin(self, running: _Running, gate: SlotGate) -> None:
+        delivery, envelope = running.delivery, running.envelope
+        begin = await self._bus.begin(delivery, self.name, envelope.content_hash, envelope.reply_to)
+        if begin == "reused":
+            error = RequestIdReused(
+                f"request_id {envelope.request_id!r} belongs to another request; use a new one, or none"
+            )
+            await self._refuse(delivery, error, envelope)
+        elif begin == "cancelled":
+            cancelled = Cancelled(f"{envelope.type} was cancelled before it began")
+            await self._bus.finish(delivery, self.name, self._error(delivery, envelope, cancelled))
+        elif begin == "run":
+            await self._run(running, gate)
+
+    async def _let_go(self, running: _Running) -> None:
+        """What remains to be done for a request that was stopped from outside, begun or not."""
+        delivery, envelope = running.delivery, running.envelope
+        if running.why == "cancelled":
+            error = Cancelled(f"{envelope.type} was cancelled")
+            await self._bus.finish(delivery, self.name, self._error(delivery, envelope, error))
+            self._log.info("cancelled", request_id=envelope.request_id)
+        elif running.why == "lost":
+            self._log.warning("lease lost; another replica has it", request_id=envelope.request_id)
+        else:
+            await self._bus.release(delivery, self.name)
+            self._log.info("given back", request_id=envelope.request_id)
+
+    async def _run(self, running: _Running, gate: SlotGate) -> None:
+        delivery, envelope = running.delivery, running.envelope
         started = self._clock.monotonic()
+        link = _Link(self._cls.name, running, self._bus, self._asker, self._clock)
+        dead: str | None = None
         try:
-            if delivery.attempt > self._settings.max_attempts:
-                raise JobDied(
-                    f"{envelope.type} was given up after {delivery.attempt - 1} attempts: each time the replica working on it died"
-                )
-            limit = None if envelope.deadline is None else envelope.deadline - self._clock.now()
-            if limit is not None and limit <= 0:
-                raise DeadlineExceeded(f"the deadline of {envelope.type} passed before it began")
             try:
-                async with asyncio.timeout(limit):
-                    frame = await self._work(delivery, envelope, gate)
-            except TimeoutError:
-                raise DeadlineExceeded(f"{envelope.type} was stopped at its deadline") from None
-            reply = self._reply(frame["type"], frame["data"], envelope.request_id if delivery.named else None)
-        except asyncio.CancelledError:
-            why = self._running[delivery.entry].why
-            if why == "lost":
-                self._log.warning("lease lost; another replica has it", request_id=envelope.request_id)
-                return
-            if why != "cancelled":
-                await self._bus.release(delivery, self.name)
-                self._log.info("given back", request_id=envelope.request_id)
-                return
-            reply = self._error(delivery, envelope, Cancelled(f"{envelope.type} was cancelled"))
+                running.working = True
+                if running.why:
+                    raise asyncio.CancelledError  # it was stopped while it began
+                frame = await self._work(running, link, gate)
+            finally:
+                running.working = False
+                await link.close()
+            reply = self._reply(frame["type"], frame["data"], running.request_id)
         except EvolveError as error:
             reply = self._error(delivery, envelope, error)
+            if envelope.type not in self._cls.handlers or delivery.attempt > self._settings.max_attempts:
+                dead = f"{error.code}: {error.message}"
             if isinstance(error, JobDied):
                 self._log.error("job died", error=error.message, request_id=envelope.request_id)
-        sent = await self._finish(delivery, reply)
+        sent = await self._bus.finish(delivery, self.name, reply, dead=dead)
         self._log.info(
             "answered" if sent else "reply dropped: the lease is another's",
             request_id=envelope.request_id,
@@ -322,83 +352,43 @@ class Worker:
             seconds=round(self._clock.monotonic() - started, 4),
         )
 
-    async def _work(self, delivery: Delivery, envelope: RequestEnvelope, gate: SlotGate) -> dict[str, Any]:
+    async def _work(self, running: _Running, link: _Link, gate: SlotGate) -> dict[str, Any]:
+        """The type and data of the reply. Raises what the handler raised, JobDied or DeadlineExceeded."""
+        delivery, envelope = running.delivery, running.envelope
+        if delivery.attempt > self._settings.max_attempts:
+            raise JobDied(
+                f"{envelope.type} was given up after {delivery.attempt - 1} attempts: each time the replica working on it died"
+            )
+        limit = None if envelope.deadline is None else envelope.deadline - self._clock.now()
+        if limit is not None and limit <= 0:
+            raise DeadlineExceeded(f"the deadline of {envelope.type} passed before it began")
+        try:
+            async with asyncio.timeout(limit):
+                return await self._handled(delivery, envelope, link, gate)
+        except TimeoutError:
+            raise DeadlineExceeded(f"{envelope.type} was stopped at its deadline") from None
+
+    async def _handled(
+        self, delivery: Delivery, envelope: RequestEnvelope, link: _Link, gate: SlotGate
+    ) -> dict[str, Any]:
         handler = self._cls.handlers.get(envelope.type)
         if handler is None:
             self._cls.parse(envelope)  # raises UnknownType with the nearest names
             raise UnknownType(f"{self._cls.name} has no request {envelope.type!r}")
-
-        def on_progress(event: dict[str, Any]) -> None:
-            raw = dump(
-                progress_event(
-                    self._cls.name,
-                    at=self._clock.now(),
-                    request_id=envelope.request_id if delivery.named else None,
-                    **event,
-                )
-            )
-            self._spawn(self._bus.report(self._cls.name, envelope.reply_to, raw))
-
-        async def ask_many(questions: list[dict[str, Any]], timeout_s: float | None) -> list[dict[str, Any]]:
-            return await self._ask_many(envelope, questions, timeout_s, on_progress)
-
         if handler.request.slot == "heavy":
             self._cls.parse(envelope)  # a bad request is refused before it costs a process
             return await self._jobs.run(
-                envelope, delivery.attempt, on_progress=on_progress, ask_many=ask_many, gate=gate
+                envelope, delivery.attempt, on_progress=link.progress, ask_many=link.ask_many, gate=gate
             )
         if handler.request.slot == "inline":
             frame = run_request(self._service, envelope, Job(envelope, _NoWire(), delivery.attempt))
         else:
-            wire = _ThreadWire(asyncio.get_running_loop(), on_progress, ask_many)
-            frame = await asyncio.get_running_loop().run_in_executor(
-                self._threads, run_request, self._service, envelope, Job(envelope, wire, delivery.attempt)
-            )
+            wire = _ThreadWire(asyncio.get_running_loop(), link)
+            frame = await self._threads.run(run_request, self._service, envelope, Job(envelope, wire, delivery.attempt))
         if "error" in frame:
             problem = frame["error"]
-            raise error_for(problem["code"])(problem["message"], **problem["details"])
+            raise error_in({"data": {**problem["details"], "error": problem["message"], "code": problem["code"]}})
         return dict(frame["reply"])
-
-    async def _ask_many(
-        self,
-        parent: RequestEnvelope,
-        questions: list[dict[str, Any]],
-        timeout_s: float | None,
-        on_progress: Callable[[dict[str, Any]], None],
-    ) -> list[dict[str, Any]]:
-        """Ask other services on behalf of a job. Its cancel, deadline and trace follow to the children."""
-
-        async def one(number: int, question: dict[str, Any]) -> dict[str, Any]:
-            # Derived from the parent: when this job runs again after a crash, its children are found done, not run twice.
-            child = RequestEnvelope(
-                type=question["type"],
-                data=question["data"],
-                timestamp=self._clock.now(),
-                request_id=child_id(parent.request_id or "", number, question),
-                parent=parent.request_id,
-                reply_to=self._asker.name,
-                deadline=parent.deadline,
-                sender=self._cls.name,
-            )
-            service, lane = question["service"], "heavy" if question["slot"] == "heavy" else "light"
-            try:
-                return await self._asker.ask(
-                    service,
-                    lane,  # type: ignore[arg-type]
-                    child,
-                    timeout_s=timeout_s,
-                    on_progress=lambda event: on_progress({**event, "stage": f"{service}: {event['stage']}"}),
-                )
-            except asyncio.CancelledError:
-                with contextlib.suppress(Unavailable):
-                    await self._asker.withdraw(service, child.request_id or "")
-                raise
-            except EvolveError as error:
-                return error_response(
-                    service, error, request_type=child.type, at=self._clock.now(), request_id=child.request_id
-                )
-
-        return list(await asyncio.gather(*(one(number, question) for number, question in enumerate(questions))))
 
     # --- answering ---
 
@@ -406,24 +396,32 @@ class Worker:
         return dump(response(self._cls.name, wire_type, data, at=self._clock.now(), request_id=request_id))
 
     def _error(self, delivery: Delivery, envelope: RequestEnvelope | None, error: EvolveError) -> bytes:
-        return dump(
-            error_response(
-                self._cls.name,
-                error,
-                request_type=envelope.type if envelope else None,
-                at=self._clock.now(),
-                request_id=envelope.request_id if envelope and delivery.named else None,
+        known = envelope.request_id if envelope else delivery.request_id
+
+        def envelope_of(error: EvolveError) -> bytes:
+            return dump(
+                error_response(
+                    self._cls.name,
+                    error,
+                    request_type=envelope.type if envelope else None,
+                    at=self._clock.now(),
+                    request_id=known if delivery.named else None,
+                )
             )
-        )
 
-    async def _finish(self, delivery: Delivery, reply: bytes) -> bool:
-        return await self._bus.finish(delivery, self.name, reply)
+        try:
+            return envelope_of(error)
+        except TypeError:
+            self._log.exception("an error's details are no JSON", code=error.code, error=error.message)
+            return envelope_of(Internal(f"{error.message} (its details are no JSON, a bug of ours)"))
 
-    async def _refuse(self, delivery: Delivery, error: EvolveError, envelope: RequestEnvelope | None) -> None:
-        keep = f"{error.code}: {error.message}" if envelope is None else None
+    async def _refuse(
+        self, delivery: Delivery, error: EvolveError, envelope: RequestEnvelope | None, *, keep: bool = False
+    ) -> None:
+        reason = f"{error.code}: {error.message}" if keep else None
         reply_to = envelope.reply_to if envelope else None
         with contextlib.suppress(Unavailable):
-            await self._bus.refuse(delivery, self._error(delivery, envelope, error), reply_to, reason=keep)
+            await self._bus.refuse(delivery, self._error(delivery, envelope, error), reply_to, reason=reason)
 
     # --- leases and control ---
 
@@ -438,11 +436,12 @@ class Worker:
         for entry in report.cancelled:
             self._interrupt(entry, "cancelled")
 
-    def _interrupt(self, entry: str, why: str) -> None:
+    def _interrupt(self, entry: str, why: Why) -> None:
         running = self._running.get(entry)
         if running is not None and not running.why:
             running.why = why
-            running.task.cancel()
+            if running.working and running.task is not None:
+                running.task.cancel()
 
     async def _control(self, ready: asyncio.Event) -> None:
         while True:
@@ -451,13 +450,24 @@ class Worker:
                     if not channel:
                         ready.set()
                         continue
-                    try:
-                        await self._obey(read_request(raw, max_bytes=self._settings.max_message_bytes))
-                    except EvolveError as error:
-                        if await self._leads():
-                            await self._refuse(Delivery(self._cls.name, "light", "0-0", raw, named=False), error, None)
+                    await self._hear_control(raw)
             except Unavailable:
                 await asyncio.sleep(0.5)
+
+    async def _hear_control(self, raw: bytes) -> None:
+        message: RequestEnvelope | None = None
+        try:
+            message = read_request(raw, max_bytes=self._settings.max_message_bytes)
+            await self._obey(message)
+        except Unavailable:
+            raise
+        except EvolveError as error:
+            if await self._leads():
+                named = message is not None and message.request_id is not None
+                keep = isinstance(error, Malformed | TooLarge | UnknownType)
+                await self._refuse(
+                    Delivery(self._cls.name, "light", NO_ENTRY, raw, named=named), error, message, keep=keep
+                )
 
     async def _obey(self, message: RequestEnvelope) -> None:
         if message.type == "ping":
@@ -466,13 +476,21 @@ class Worker:
             if await self._leads():
                 await self._tell(message, "status", await self._status())
         elif message.type == "stop":
-            if message.data.get("replica") in (None, self.name):
+            wanted = message.data.get("replica")
+            if wanted not in (None, self.name):
+                await self._check_replica(wanted)
+            else:
                 await self._tell(message, "status", {**await self._status(), "state": "stopping"})
                 self.stop()
         elif message.type == "cancel":
             await self._cancel(message)
         else:
             raise UnknownType(f"control has no {message.type!r}; it has ping, status, start, stop and cancel")
+
+    async def _check_replica(self, name: object) -> None:
+        living = [info.replica for info in await self._bus.replicas(self._cls.name)]
+        if name not in living:
+            raise InvalidRequest(f"{self._cls.name} has no replica {name!r}; running: {', '.join(living)}")
 
     async def _cancel(self, message: RequestEnvelope) -> None:
         wanted = message.data.get("request_id")
@@ -491,7 +509,7 @@ class Worker:
     async def _leads(self) -> bool:
         """Whether this replica speaks for all of them: the first by name among the living."""
         living = [info.replica for info in await self._bus.replicas(self._cls.name)]
-        return not living or living[0] == self.name or self.name not in living
+        return not living or living[0] == self.name
 
     async def _status(self) -> dict[str, Any]:
         return await service_status(self._bus, self._cls.name)
@@ -507,29 +525,124 @@ class Worker:
             self._log.warning("background step failed", error=str(task.exception()))
 
 
+class _Link:
+    """What one running request says and asks, until it ends: nothing of it may come after its reply."""
+
+    def __init__(self, service: str, running: _Running, bus: Bus, asker: Asker, clock: Clock) -> None:
+        self._service, self._running = service, running
+        self._bus, self._asker, self._clock = bus, asker, clock
+        self._open = True
+        self._reports: set[asyncio.Task[None]] = set()
+        self._asks: set[asyncio.Task[Any]] = set()
+        self._asked = itertools.count()
+        self._last: tuple[object, float] = (None, 0.0)
+
+    def progress(self, event: dict[str, Any]) -> None:
+        """Publish a progress event, unless one of the same stage went out a moment ago."""
+        now = self._clock.monotonic()
+        recently = event["stage"] == self._last[0] and now - self._last[1] < PROGRESS_INTERVAL_S
+        if not self._open or (recently and event["done"] < event["total"]):
+            return
+        self._last = (event["stage"], now)
+        shown = progress_event(self._service, at=self._clock.now(), request_id=self._running.request_id, **event)
+        task = asyncio.create_task(
+            self._bus.report(self._service, self._running.envelope.reply_to, dump(shown)), name="progress"
+        )
+        self._reports.add(task)
+
+    async def ask_many(self, questions: list[dict[str, Any]], timeout_s: float | None) -> list[dict[str, Any]]:
+        """Ask other services on behalf of the job. Its cancel, deadline and trace follow to the children."""
+        if not self._open:
+            raise Cancelled("the request that asked was stopped")
+        me = asyncio.current_task()
+        if me is not None:
+            self._asks.add(me)
+        try:
+            return list(await asyncio.gather(*(self._ask(next(self._asked), one, timeout_s) for one in questions)))
+        finally:
+            if me is not None:
+                self._asks.discard(me)
+
+    async def _ask(self, number: int, question: dict[str, Any], timeout_s: float | None) -> dict[str, Any]:
+        parent, service = self._running.envelope, question["service"]
+        # Derived from the parent: when this job runs again after a crash, its children are found done, not run twice.
+        child = RequestEnvelope(
+            type=question["type"],
+            data=question["data"],
+            timestamp=self._clock.now(),
+            request_id=child_id(parent.request_id or "", number, question),
+            parent=parent.request_id,
+            reply_to=self._asker.name,
+            deadline=parent.deadline,
+            sender=self._service,
+        )
+        lane: Lane = "heavy" if question["slot"] == "heavy" else "light"
+        try:
+            return await self._asker.ask(
+                service,
+                lane,
+                child,
+                timeout_s=timeout_s,
+                on_progress=lambda event: self.progress({**event, "stage": f"{service}: {event['stage']}"}),
+            )
+        except asyncio.CancelledError:
+            # A job that goes on elsewhere asks the same again: its children must be there for it.
+            if self._running.why not in ("lost", "drain"):
+                with contextlib.suppress(Unavailable):
+                    await self._asker.withdraw(service, child.request_id or "")
+            raise
+        except EvolveError as error:
+            return error_response(
+                service, error, request_type=child.type, at=self._clock.now(), request_id=child.request_id
+            )
+
+    async def close(self) -> None:
+        """Say no more, ask no more; returns when what was said is out."""
+        self._open = False
+        for task in self._asks:
+            task.cancel()
+        await asyncio.gather(*self._asks, *self._reports, return_exceptions=True)
+
+
+async def _first(wanted: asyncio.Future[Any], loops: Sequence[asyncio.Task[Any]], *, within_s: float | None) -> bool:
+    """Wait for `wanted`. False if it did not come in time. Raises what a loop raised that ended meanwhile."""
+    try:
+        ended, _ = await asyncio.wait([wanted, *loops], timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended - {wanted}:
+            task.result()
+            raise RuntimeError(f"{task!r} ended, which it never should")
+        return wanted in ended
+    finally:
+        wanted.cancel()
+
+
 class _NoWire:
-    """Inline handlers run in the event loop: they can neither wait nor report."""
+    """Inline handlers run in the event loop: they can neither wait nor report. One that tries has a bug."""
 
     def progress(self, stage: str, done: int, total: int, message: str) -> None:
-        raise Interrupted("an inline handler cannot report progress; declare its request slot='light'")
+        raise RuntimeError("an inline handler cannot report progress; declare its request slot='light'")
 
     def ask_all(self, requests: Sequence[Request[Any]], timeout_s: float | None) -> list[Reply | BaseException]:
-        raise Interrupted("an inline handler cannot ask; declare its request slot='light'")
+        raise RuntimeError("an inline handler cannot ask; declare its request slot='light'")
 
 
 class _ThreadWire:
     """A light handler's way from its thread to the loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_progress: Any, ask_many: Any) -> None:
-        self._loop, self._on_progress, self._ask_many = loop, on_progress, ask_many
+    def __init__(self, loop: asyncio.AbstractEventLoop, link: _Link) -> None:
+        self._loop, self._link = loop, link
 
     def progress(self, stage: str, done: int, total: int, message: str) -> None:
         event = {"stage": stage, "done": done, "total": total, "message": message}
-        self._loop.call_soon_threadsafe(self._on_progress, event)
+        with contextlib.suppress(RuntimeError):  # the loop has ended; this thread outlived its request
+            self._loop.call_soon_threadsafe(self._link.progress, event)
 
     def ask_all(self, requests: Sequence[Request[Any]], timeout_s: float | None) -> list[Reply | BaseException]:
         questions = [outgoing(request) for request in requests]
-        answers = asyncio.run_coroutine_threadsafe(self._ask_many(questions, timeout_s), self._loop).result()
+        try:
+            answers = asyncio.run_coroutine_threadsafe(self._link.ask_many(questions, timeout_s), self._loop).result()
+        except concurrent.futures.CancelledError:
+            raise Cancelled("the request that asked was stopped") from None
         return [incoming(request, answer) for request, answer in zip(requests, answers, strict=True)]
 
 

@@ -12,6 +12,7 @@ from evolve.contracts.prompt_router import (
     RoutePrompt,
     RoutingHistory,
 )
+from evolve.errors import InvalidRequest
 from evolve.messaging.service import Job, handles
 from evolve.services.base import BaseService
 
@@ -27,8 +28,13 @@ class PromptRouterService(BaseService):
 
     @handles
     def route_prompt(self, request: RoutePrompt, job: Job) -> PromptRouted:
-        history = [str(turn) for turn in (request.context or {}).get("history", [])]
-        routing = self.agent.route(request.user_prompt, history=history, available=request.available_agents or ())
+        history = (request.context or {}).get("history") or []
+        if not isinstance(history, list):
+            raise InvalidRequest(
+                'context.history must be a list of earlier sentences, oldest first: {"history": ["…"]}'
+            )
+        turns = [str(turn) for turn in history]
+        routing = self.agent.route(request.user_prompt, history=turns, available=request.available_agents or ())
         return PromptRouted(result=routing)
 
     @handles

@@ -77,7 +77,8 @@ class QuantGPTService(BaseService):
         if not isinstance(outcome, QueryProcessed):
             return super().facts(request, outcome)
         parsed, answer = outcome.result.parsed_intent, outcome.result.answer
-        fingerprint = answer.trust.data.fingerprint if answer and answer.trust else None
+        data = answer.recipe.get("data") if answer else None
+        fingerprint = data[0]["fingerprint"] if data and len(data) == 1 else None
         return Facts(parsed.symbols if parsed else (), fingerprint, 0)
 
     def outcome_of(self, reply: Reply) -> dict[str, Any]:
@@ -87,6 +88,7 @@ class QuantGPTService(BaseService):
         result = reply.result
         return {
             "status": result.status,
+            "query": result.query,
             "intent": result.parsed_intent.intent if result.parsed_intent else None,
             "answer_id": result.answer.answer_id if result.answer else None,
             "verdict": result.answer.verdict if result.answer else None,

@@ -27,3 +27,9 @@ def test_what_is_no_period_is_refused(period):
 
 def test_a_period_is_written_in_days_except_a_year():
     assert [canonical_period(period) for period in ("365d", "1y", "2w", "2y")] == ["1y", "1y", "14d", "730d"]
+
+
+@pytest.mark.parametrize("text", ["a/../b", "BTC/", "/USDT", "A/B/C"])
+def test_a_slash_is_only_for_pairs(text):
+    with pytest.raises(ValueError, match="is not a symbol"):
+        parse_symbol(text)

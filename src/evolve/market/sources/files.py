@@ -145,6 +145,8 @@ def _bars(table: _Table, path: Path, symbol: str, timeframe: Timeframe | None, *
     if "adjusted" in values:
         columns = adjust.adjusted(columns, values["adjusted"])
         notes.append(adjust.NOTE)
+    else:
+        notes.extend(_likely_splits(columns))
     notes.extend(_oddities(time, symbol, timeframe))
     return Bars(
         symbol=symbol,
@@ -611,6 +613,25 @@ def _check_range(table: _Table, path: Path) -> None:
                 name,
                 f"{table.values[name][wrong[0]]:g} {what}; correct the row or remove it",
             )
+
+
+SPLIT_RATIOS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0)
+SPLIT_TOLERANCE = 0.04  # a split day also moves by news; beyond 4 % it might as well be a crash
+MOST_SPLITS = 5
+
+
+def _likely_splits(columns: Columns) -> list[str]:
+    """Opens that are a whole fraction of the close before them: what a split looks like in prices not adjusted for it."""
+    ratio = columns.close[:-1] / columns.open[1:]
+    found = []
+    for whole in SPLIT_RATIOS:
+        for bar in np.flatnonzero(np.abs(ratio / whole - 1) < SPLIT_TOLERANCE):
+            found.append((int(bar) + 1, whole))
+    return [
+        f"{datetime.fromtimestamp(int(columns.time[bar]) / 1000, UTC):%Y-%m-%d} looks like an unadjusted {whole:g}:1 split; "
+        "import adjusted prices, or add an adj_close column"
+        for bar, whole in sorted(found)[:MOST_SPLITS]
+    ]
 
 
 def _oddities(time: Stamps, symbol: str, timeframe: Timeframe) -> list[str]:

@@ -97,6 +97,17 @@ def test_an_adjusted_close_scales_prices_and_keeps_the_money_traded(tmp_path):
     assert any("adjusted" in note for note in bars.notes)
 
 
+def test_prices_that_halve_overnight_without_an_adjusted_close_are_called_a_likely_split(tmp_path):
+    halved = GOOD + "2024-01-05,6.55,7,6,6.5,600\n"
+
+    bars = read(tmp_path, halved)
+
+    assert [note for note in bars.notes if "split" in note] == [
+        "2024-01-05 looks like an unadjusted 2:1 split; import adjusted prices, or add an adj_close column"
+    ]
+    assert not any("split" in note for note in read(tmp_path, GOOD).notes)
+
+
 def test_a_file_without_volume_has_unknown_volume_and_says_so(tmp_path):
     bars = read(tmp_path, "Date,Open,High,Low,Close\n2024-01-02,1,1,1,1\n2024-01-03,1,1,1,1\n")
 

@@ -1,0 +1,307 @@
+"""Does the client do what seed.md shows? Its Python block from top to bottom, its command line, and what happens when things go wrong."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shlex
+import socket
+import threading
+
+import pytest
+from seed_blocks import ACTIONS_NOT_YET, NOT_YET, block, without_later_services
+from seed_system import System, eventually
+
+from evolve.client.client import ServiceClient
+from evolve.services import SERVICES as NAMES
+
+LSTM_LIMIT_S = 90.0  # the wire default of build_model, on two busy cores
+CLIENT = "python service_client.py --action"
+
+
+@pytest.fixture(scope="module")
+def printed(running) -> list[dict]:
+    """What the ServiceClient block prints, in its order."""
+    program = without_later_services(block("client.build_model('lstm', 'BTCUSDT', '1h')").text)
+    return [ast.literal_eval(line) for line in running.python(program, timeout=2 * LSTM_LIMIT_S).splitlines()]
+
+
+@pytest.fixture
+def client(running):
+    with ServiceClient(settings=running.settings) as client:
+        yield client
+
+
+# --- the block "Using ServiceClient" ---
+
+
+def test_the_block_runs_from_top_to_bottom_with_an_answer_for_every_call(printed):
+    assert [reply["type"] for reply in printed] == [
+        "model_built",
+        "error",  # model_123 is nobody's model
+        "prompt_routed",
+        "query_processed",
+        "query_history",
+        "available_symbols",
+    ]
+
+
+def test_build_model_answers_with_a_registered_lstm(printed):
+    card = printed[0]["model_info"]
+    assert (card["recipe"]["model_type"], card["data"]["symbol"], card["data"]["timeframe"]) == (
+        "lstm",
+        "BTCUSDT",
+        "1h",
+    )
+    assert card["model_id"].startswith("lstm-BTCUSDT-1h-")
+    assert card["data"]["source"] == "SIMULATED"  # there are no real bars of BTCUSDT here, and it says so
+
+
+def test_evaluating_model_123_names_the_nearest_ids_and_the_command_that_builds_one(printed):
+    reply = printed[1]
+    assert (reply["status"], reply["code"]) == ("error", "unknown_model")
+    assert printed[0]["model_info"]["model_id"] in reply["error"]
+    assert reply["command"] in reply["error"]
+    assert shlex.split(reply["command"])[:2] == ["evolve", "build"]
+
+
+def test_route_prompt_names_the_service_and_the_request_to_send_and_runs_nothing(printed):
+    result = printed[2]["result"]
+    assert (result["target_agent"], result["intent"]) == ("model_builder", "model_build")
+    request = result["request"]
+    assert (request["service"], request["type"]) == ("model_builder", "build_model")
+    assert {"model_type": "lstm", "symbol": "BTCUSDT"}.items() <= request["data"].items()
+
+
+def test_a_question_in_plain_english_is_answered_with_its_parse_and_a_commentary(printed):
+    result = printed[3]["result"]
+    assert result["query"] == "Give me the best model for NVDA over 90 days"
+    assert result["status"] == "success"
+    parsed = result["parsed_intent"]
+    assert (parsed["intent"], parsed["symbol"], parsed["period"]) == ("model_recommendation", "NVDA", "90d")
+    assert result["gpt_commentary"]
+
+
+def test_the_query_history_of_a_symbol_holds_the_question(printed):
+    assert (printed[4]["symbol"], printed[4]["count"]) == ("NVDA", 1)
+    assert [entry["query"] for entry in printed[4]["history"]] == ["Give me the best model for NVDA over 90 days"]
+
+
+def test_the_available_symbols_hold_those_of_the_specification(printed):
+    """Section "Supported Parameters"; the models of issue 6 are not yet there."""
+    reply = printed[5]
+    assert set(reply["symbols"]) >= {"BTCUSDT", "ETHUSDT", "NVDA", "TSLA", "AAPL", "GOOGL", "MSFT", "AMZN"}
+    assert set(reply["timeframes"]) >= {"1m", "5m", "15m", "1h", "4h", "1d"}
+    assert reply["periods"] == ["7d", "14d", "30d", "90d", "180d", "1y"]
+    assert set(reply["models"]) >= {"lstm", "xgboost"}
+    assert {"ensemble", "transformer", "tcn"}.isdisjoint(reply["models"])
+
+
+def test_every_timeframe_and_symbol_of_the_specification_can_be_asked_for(client):
+    """The smallest model on each: what is offered can be used."""
+    for symbol, timeframe in [("BTCUSDT", "5m"), ("ETHUSDT", "4h"), ("AMZN", "15m"), ("TSLA", "1d"), ("NVDA", "1m")]:
+        reply = client.build_model("naive", symbol, timeframe)
+        assert reply["type"] == "model_built", (symbol, timeframe, reply)
+
+
+def test_only_methods_of_later_services_are_left_out():
+    assert [name for name in NOT_YET if hasattr(ServiceClient, name)] == []
+
+
+def test_the_keys_of_data_are_lifted_and_data_stays(printed):
+    for reply in printed:
+        assert {key for key in reply["data"] if key not in reply} == set()
+        assert reply["status"] in ("success", "error")
+
+
+def test_closing_ends_the_clients_thread_and_a_closed_client_connects_again(running):
+    before = set(threading.enumerate())
+    client = ServiceClient(settings=running.settings)
+    client.ping_service("prompt_router")
+    client.close()
+    assert set(threading.enumerate()) == before
+
+    assert client.ping_service("prompt_router")["type"] == "pong"
+    client.close()
+
+
+# --- the command line ---
+
+
+def test_the_specifications_commands_are_all_tried_here():
+    actions = [line.split()[3] for line in block("service_client.py --action build").commands]
+    assert actions == ["build", "evaluate", "retrain", "search", "tune", "plot", "route"]
+
+
+@pytest.mark.usefixtures("printed")  # the lstm is built by then; building it again finds it
+def test_build_prints_the_reply_as_json_and_exits_with_0(running):
+    reply = running.json(f"{CLIENT} build")
+    assert (reply["type"], reply["found"]) == ("model_built", True)
+    assert reply["model_info"]["recipe"]["model_type"] == "lstm"
+
+
+def test_evaluate_of_an_unknown_model_prints_the_error_reply_and_exits_with_1(running):
+    reply = running.json(f"{CLIENT} evaluate --service model_123", code=1)
+    assert (reply["status"], reply["code"]) == ("error", "unknown_model")
+
+
+def test_evaluate_of_a_built_model_exits_with_0(running, client):
+    model_id = client.build_model("naive", "BTCUSDT", "1h")["model_info"]["model_id"]
+    reply = running.json(f"{CLIENT} evaluate --service {model_id}")
+    assert (reply["type"], reply["evaluation"]["model_id"]) == ("model_evaluated", model_id)
+
+
+def test_route_exits_with_0(running):
+    assert running.json(f"{CLIENT} route")["type"] == "prompt_routed"
+
+
+@pytest.mark.parametrize("action", ACTIONS_NOT_YET)
+def test_an_action_of_a_later_service_says_so_and_exits_with_1(action, running):
+    reply = running.json(f"{CLIENT} {action} --service model_123", code=1)
+    assert reply["status"] == "error"
+    assert "not part of this version" in reply["data"]["error"]
+
+
+def test_progress_goes_to_stderr_and_only_the_reply_to_stdout(running):
+    done = running.shell(f"{CLIENT} build --model-type ridge --symbol IBM --timeframe 1d")
+    assert json.loads(done.stdout)["type"] == "model_built"
+    assert "folds fitted" in done.stderr
+
+
+@pytest.mark.parametrize("wrong", ["", "--action sell", "--action evaluate", "--action build --redis-port many"])
+def test_wrong_usage_exits_with_2_and_says_what_is_right(wrong, running):
+    done = running.shell(f"python service_client.py {wrong}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--action" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# --- models over their life, and the messages without a line in the block ---
+
+
+def test_a_model_is_built_listed_evaluated_compared_ranked_and_deleted(client):
+    ids = [client.build_model(model_type, "MSFT", "1d")["model_info"]["model_id"] for model_type in ("naive", "drift")]
+
+    assert set(ids) <= {card["model_id"] for card in client.list_models(symbol="MSFT")["models"]}
+    assert client.get_model_info(ids[0])["model_info"]["recipe"]["model_type"] == "naive"
+    evaluation = client.evaluate_model(ids[1], "MSFT", "1d", "90d")["evaluation"]
+    assert {"sharpe", "drawdown", "win_rate"} <= evaluation["metrics"].keys()
+    assert "overall_score" in evaluation
+    assert [card["model_id"] for card in client.get_evaluation_history(ids[1])["history"]] == [ids[1]]
+    assert ids[1] in [card["model_id"] for card in client.get_best_models("MSFT", "1d")["models"]]
+    comparison = client.compare_models(ids, "MSFT", "1d")["comparison"]
+    assert {row["model_id"] for row in comparison["rows"] if row["kind"] == "model"} == set(ids)
+    assert comparison["winner"] is None  # naive and drift know nothing
+    assert client.delete_model(ids[0])["model_id"] == ids[0]
+    assert client.get_model_info(ids[0])["code"] == "unknown_model"
+
+
+def test_the_router_detects_parses_and_remembers(client):
+    prompt = "Should I long TSLA this week?"
+    assert client.detect_intent(prompt)["result"]["intent"] == "trading_signal"
+    arguments = client.parse_arguments(prompt, "trading_signal")["result"]["arguments"]
+    assert (arguments["symbol"], arguments["side"]) == ("TSLA", "long")
+    client.route_prompt(prompt)
+    assert client.get_routing_history(limit=1)["history"][0]["user_prompt"] == prompt
+
+
+def test_ping_and_status_reach_every_service(client):
+    for name in NAMES:
+        assert client.ping_service(name)["type"] == "pong"
+        status = client.get_service_status(name)
+        assert (status["type"], status["state"], len(status["replicas"])) == ("status", "running", 1)
+        assert {"pid", "host", "in_flight", "cpu_s", "rss_mb"} <= status["replicas"][0].keys()
+
+
+# --- errors ---
+
+
+def test_a_timeout_is_an_error_with_the_id_that_fetches_the_late_reply(client):
+    reply = client.build_model("ridge", "GOOG", "1d", timeout=0.001)
+
+    assert (reply["status"], reply["code"]) == ("error", "timeout")
+    late = eventually(lambda: client.get_reply(reply["request_id"]))
+    assert (late["type"], late["model_info"]["data"]["symbol"]) == ("model_built", "GOOG")
+
+
+def test_a_request_can_be_withdrawn_by_its_id(client):
+    reply = client.build_model("lstm", "ETHUSDT", "1h", timeout=0.001)
+
+    assert client.cancel(reply["request_id"])
+    assert eventually(lambda: client.get_reply(reply["request_id"]))["code"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "hint"),
+    [
+        (lambda client: client.send_request("model_bilder", "list_models", {}), "unknown_service", "model_builder"),
+        (lambda client: client.ping_service("model_bilder"), "unknown_service", "model_builder"),
+        (lambda client: client.send_request("model_builder", "list_modles", {}), "unknown_type", "list_models"),
+        (lambda client: client.send_request("model_builder", "build_model", {"symbl": "A"}), "invalid_request", "symbol"),
+        (lambda client: client.build_model("lstm", "not a symbol"), "invalid_request", "symbol"),
+        (lambda client: client.build_model("lstmm", "MSFT", "1d"), "invalid_request", "lstm"),
+        (lambda client: client.build_model("ridge", "APPL", "1d"), "unknown_symbol", "AAPL"),
+        (lambda client: client.build_model("ridge", "AAPL", "1h"), "data_unavailable", "1d"),
+        (lambda client: client.evaluate_model("model_123"), "unknown_model", "evolve build"),
+    ],
+)  # fmt: skip
+def test_a_bad_request_is_an_error_reply_that_says_what_is_right(call, code, hint, client):
+    reply = call(client)
+    assert (reply["type"], reply["status"], reply["code"]) == ("error", "error", code)
+    assert hint in reply["error"]
+
+
+def test_a_stopped_service_is_named_with_the_command_that_starts_it(fresh):
+    fresh.json("python service_manager.py --action start --service prompt_router")
+    with ServiceClient(settings=fresh.settings) as client:
+        reply = client.build_model("naive", "MSFT", "1d")
+        [service] = [name for name in NAMES if name in reply["error"].split()]
+
+        assert (reply["code"], service) == ("unavailable", "model_builder")
+        assert "service_manager.py --action start --service model_builder" in reply["error"]
+
+
+@pytest.fixture
+def nobodys_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_server_that_is_down_is_an_error_and_never_replaced_by_another(nobodys_port, running: System):
+    with ServiceClient(redis_port=nobodys_port) as client:
+        for reply in (
+            client.build_model(),
+            client.ping_service("model_builder"),
+            client.get_service_status("model_builder"),
+            client.get_reply("some-id"),
+        ):
+            assert (reply["status"], reply["code"]) == ("error", "unavailable")
+            assert str(nobodys_port) in reply["error"]
+
+    for line in (
+        f"python service_manager.py --action status --redis-port {nobodys_port}",
+        f"{CLIENT} build --redis-port {nobodys_port}",
+    ):
+        done = running.shell(line)
+        assert done.returncode == 1
+        assert json.loads(done.stdout)["status"] == "error"
+        assert "Traceback" not in done.stderr
+
+
+def test_a_launcher_without_its_server_ends_with_one_sentence(nobodys_port, running: System):
+    done = running.shell("python launch_prompt_router.py", extra={"REDIS_PORT": str(nobodys_port)})
+    assert done.returncode == 1
+    assert str(nobodys_port) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("LOG_LEVEL", "LOUD"), ("REDIS_PORT", "many"), ("REDIS_URL", "localhost:6379")]
+)
+def test_a_setting_that_is_wrong_is_named(variable, value, running: System, tmp_path):
+    elsewhere = {"EVOLVE_HOME": str(tmp_path)}
+    done = running.shell("python service_manager.py --action status", extra={variable: value, **elsewhere})
+    assert done.returncode == 1
+    assert variable in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,92 @@
+"""Errors: one code per class, the same on both sides of the wire."""
+
+from __future__ import annotations
+
+import pytest
+
+from evolve import errors
+from evolve.errors import (
+    BadRequest,
+    EvolveError,
+    Internal,
+    InvalidRequest,
+    Unavailable,
+    UnknownSymbol,
+    error_for,
+    nearest,
+)
+from evolve.messaging.envelope import error_response, raise_error
+
+# The list of the contract, in its order.
+CONTRACT_CODES = (
+    "malformed unknown_type invalid_request unknown_service unknown_symbol unknown_model data_unavailable unavailable timeout "
+    "cancelled deadline_exceeded busy rate_limited too_large missing_extra forbidden request_id_reused job_died internal"
+).split()
+
+
+def every_class() -> list[type[EvolveError]]:
+    return [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, EvolveError)]
+
+
+@pytest.mark.parametrize("code", CONTRACT_CODES)
+def test_every_code_of_the_contract_has_a_class_that_carries_it(code: str) -> None:
+    assert error_for(code).code == code
+
+
+def test_no_class_carries_a_code_that_the_contract_does_not_list() -> None:
+    assert {cls.code for cls in every_class()} == set(CONTRACT_CODES)
+
+
+def test_a_code_of_a_later_version_is_an_internal_error() -> None:
+    assert error_for("from_the_future") is Internal
+
+
+def test_the_tree_drawn_at_the_top_names_every_class_and_every_code() -> None:
+    drawn = (errors.__doc__ or "").split()
+
+    assert {cls.__name__ for cls in every_class()} <= set(drawn)
+    assert set(CONTRACT_CODES) <= set(drawn)
+
+
+@pytest.mark.parametrize("code", CONTRACT_CODES)
+def test_an_error_survives_the_wire_with_sentence_and_details(code: str) -> None:
+    sent = error_for(code)("say it again", nearest=["AAPL"])
+
+    with pytest.raises(error_for(code)) as caught:
+        raise_error(error_response("model_builder", sent, request_type="build_model", at=0.0, request_id="r1"))
+
+    assert type(caught.value) is type(sent)
+    assert caught.value.message == str(caught.value) == "say it again"
+    assert caught.value.details["nearest"] == ["AAPL"]
+
+
+def test_a_detail_may_have_any_name_even_message() -> None:
+    """Details come off the wire from services of other authors; a name of theirs must not turn their error into a TypeError."""
+    reply = {"status": "error", "data": {"error": "no", "code": "busy", "message": "theirs", "self": 1}}
+
+    with pytest.raises(Unavailable, match="no") as caught:
+        raise_error(reply)
+
+    assert caught.value.details == {"message": "theirs", "self": 1}
+
+
+def test_what_the_caller_can_mend_is_a_bad_request_and_what_he_cannot_is_not() -> None:
+    assert issubclass(UnknownSymbol, BadRequest)
+    assert issubclass(InvalidRequest, BadRequest)
+    assert not issubclass(Unavailable, BadRequest)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("APPL", "AAPL"), ("aapl", "AAPL"), ("GOGL", "GOOGL"), ("rigde", "ridge"), ("BTCUSD", "BTCUSDT")],
+)
+def test_the_nearest_name_is_suggested_first_whatever_the_case(typed: str, meant: str) -> None:
+    assert nearest(typed, ["AAPL", "GOOGL", "BTCUSDT", "ridge", "lstm"])[0] == meant
+
+
+def test_nothing_is_suggested_for_what_resembles_nothing() -> None:
+    assert nearest("zzzzzz", ["AAPL", "MSFT"]) == []
+
+
+def test_at_most_three_names_are_suggested() -> None:
+    assert len(nearest("model", [f"model_{number}" for number in range(10)])) == 3

@@ -1,0 +1,145 @@
+"""Which server is meant? The rules of the contract, in their order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evolve.errors import InvalidRequest, Unavailable
+from evolve.messaging import embedded
+from evolve.messaging.connection import Server, bus_for, client_for, server_for
+from evolve.settings import Settings
+
+
+@pytest.fixture
+def configured(home: Path) -> str:
+    """A server that the user chose with `evolve config`."""
+    home.mkdir()
+    (home / "config.json").write_text(json.dumps({"redis_url": "redis://chosen:7000/1"}))
+    return "redis://chosen:7000/1"
+
+
+def test_with_nothing_configured_the_embedded_server_of_the_home_is_meant(home: Path) -> None:
+    server = server_for(Settings.load())
+
+    assert server.kind == "embedded"
+    assert server.redis_cli == f"redis-cli -s {home}/redis/valkey.sock"
+    assert not embedded.is_running(home), "asking which server is meant starts none"
+
+
+def test_the_documented_defaults_mean_as_configured(configured: str) -> None:
+    settings = Settings.load(redis_host="localhost", redis_port=6379, redis_db=0)
+
+    assert server_for(settings) == Server(configured, "configured")
+
+
+def test_a_url_wins_over_everything(configured: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://url:1/2")
+
+    assert server_for(Settings.load()) == Server("redis://url:1/2", "given")
+    assert server_for(Settings.load(redis_host="host", redis_port=7)) == Server("redis://url:1/2", "given")
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({"REDIS_HOST": "host"}, "redis://host:6379/0"),
+        ({"REDIS_PORT": "7"}, "redis://localhost:7/0"),
+        ({"REDIS_DB": "3"}, "redis://localhost:6379/3"),
+        ({"REDIS_HOST": "::1", "REDIS_PORT": "7"}, "redis://[::1]:7/0"),
+        ({"REDIS_HOST": "host", "REDIS_TLS": "true"}, "rediss://host:6379/0"),
+    ],
+)
+def test_any_other_host_port_or_db_is_used_as_given(
+    configured: str, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert server_for(Settings.load()) == Server(url, "given")
+
+
+def test_an_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setenv("REDIS_HOST", "from_the_environment")
+
+    assert server_for(Settings.load(redis_host="argument")).url == "redis://argument:6379/0"
+
+
+@pytest.mark.parametrize(("variable", "value"), [("REDIS_PORT", "many"), ("REDIS_PORT", "70000"), ("REDIS_DB", "-1")])
+def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(InvalidRequest, match=f"{variable} is not valid: .*{value}"):
+        Settings.load()
+
+
+def test_a_broken_configuration_file_is_named(home: Path) -> None:
+    home.mkdir()
+    (home / "config.json").write_text("{")
+
+    with pytest.raises(InvalidRequest, match=r"config\.json is not JSON; mend it or delete it"):
+        server_for(Settings.load())
+
+
+@pytest.mark.parametrize("url", ["http://host:1", "localhost:6379", "redis://host:port/0"])
+def test_a_url_that_is_none_is_named(home: Path, url: str) -> None:
+    with pytest.raises(InvalidRequest, match="REDIS_URL is not valid"):
+        client_for(Settings.load(redis_url=url))
+
+
+async def test_a_server_that_was_given_and_is_down_is_an_error_and_never_replaced(home: Path, free_port: int) -> None:
+    bus = bus_for(Settings.load(redis_port=free_port))
+    try:
+        with pytest.raises(Unavailable, match="does not answer"):
+            await bus.queue("svc")
+    finally:
+        await bus.close()
+
+    assert not embedded.is_running(home)
+
+
+async def test_credentials_of_the_environment_go_to_the_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_USERNAME", "me")
+    monkeypatch.setenv("REDIS_PASSWORD", "secret")
+    client = client_for(Settings.load(redis_host="host"))
+
+    options = client.connection_pool.connection_kwargs
+    assert (options["username"], options["password"]) == ("me", "secret")
+    await client.aclose()
+
+
+def test_no_password_is_shown(home: Path) -> None:
+    settings = Settings.load(redis_url="redis://me:secret@host:1/0", redis_password="secret")
+
+    assert server_for(settings).redis_cli == "redis-cli -u redis://me@host:1/0"
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize("name", ["a b", "100%41", "what?", "#1", "größe"])
+async def test_a_home_may_have_any_name(home: Path, name: str) -> None:
+    odd = home / name
+    settings = Settings.load(home=odd)
+    bus = bus_for(settings)
+    try:
+        assert (await bus.queue("svc")).queued == 0
+        assert server_for(settings).redis_cli == f"redis-cli -s {odd}/redis/valkey.sock"
+    finally:
+        await bus.close()
+        embedded.stop(odd)
+
+
+async def test_a_closed_bus_leaves_no_connection(home: Path) -> None:
+    bus = bus_for(Settings.load())
+    await bus.queue("svc")
+    await bus.close()
+
+    again = bus_for(Settings.load())
+    [line] = [
+        line
+        for line in bytes(await again._redis.execute_command("INFO", "clients")).decode().splitlines()
+        if line.startswith("connected_clients:")
+    ]
+    await again.close()
+    assert line == "connected_clients:1"

@@ -1,0 +1,1 @@
+"""Documented entry points of the checkout; the code is in `src/evolve`."""
