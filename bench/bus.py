@@ -363,7 +363,7 @@ def table(measured: Mapping[Cell, Sequence[Figures]], failed: Mapping[str, str],
         "|---|---|---|---|---|---|---|---|",
     ]
     lines = [
-        f"{provenance()}; load {options.load_before} before, {load()} after; {options.repeat} repetitions, medians.",
+        f"{options.provenance}; load {options.load_before} before, {load()} after; {options.repeat} repetitions, medians.",
         "",
     ]
     lines += ["; ".join(f"{peer} ({version_of(peer)})" for peer in options.only) + ".", ""]
@@ -411,7 +411,7 @@ def main() -> int:
     unknown = sorted(set(options.only) - set(WORKERS))
     if unknown:
         parser.error(f"no peer {', '.join(unknown)}; there are {', '.join(WORKERS)}")
-    options.load_before = load()
+    options.load_before, options.provenance = load(), provenance()  # now: the checkout may change meanwhile
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     measured, failed = measure(options)
     text = table(measured, failed, options)

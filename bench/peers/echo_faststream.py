@@ -3,7 +3,8 @@
 Its own `broker.request` opens a subscription per request, which fails with "Too many connections" here with 64 in flight, and loses a
 reply whose asker is away for a moment. So replies go to a stream, to a persistent subscriber with a future per correlation id, as
 its maintainers advise for many requests at once. Streams are trimmed at 10,000 entries, since FastStream deletes nothing that it
-acknowledged. Its own default starts the group at the newest entry: what was sent before the first worker is lost, as nowhere else here.
+acknowledged. The group starts at the newest entry, its default:
+what was sent before the first worker is lost. From 0, its second worker would read only what it already holds, by its source.
 """
 
 from __future__ import annotations

@@ -64,7 +64,9 @@ class Settings(BaseSettings):
             return cls(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
         except ValidationError as error:
             first = error.errors()[0]
-            raise InvalidRequest(f"{_variable(first['loc'])} is not valid: {first['msg']} (got {first.get('input')!r})") from None
+            raise InvalidRequest(
+                f"{_variable(first['loc'])} is not valid: {first['msg']} (got {first.get('input')!r})"
+            ) from None
 
     @classmethod
     def for_server(cls, host: str, port: int, db: int) -> Settings:

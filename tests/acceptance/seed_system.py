@@ -22,7 +22,7 @@ from evolve.settings import Settings
 
 SERVICES = ROOT / "services"
 OURS = ("EVOLVE_", "REDIS_", "OPENAI_", "LOG_LEVEL")
-PATIENCE_S = 60.0  # two busy cores: nothing here takes a tenth of it on a quiet machine
+PATIENCE_S = 120.0  # a deadline, not a duration: on a quiet machine nothing here takes a tenth of it
 
 
 @dataclass

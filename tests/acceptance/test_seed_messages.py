@@ -18,6 +18,8 @@ from evolve.manager.manager import ServiceManager
 from evolve.messaging import embedded
 from evolve.services import SERVICES as NAMES
 
+pytestmark = pytest.mark.xdist_group("running")
+
 REQUEST = json.loads(block('"param1": "value1"').text)
 RESPONSE = json.loads(block('"result": "response_data"').text)
 

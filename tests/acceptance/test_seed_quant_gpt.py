@@ -18,8 +18,11 @@ from seed_system import PATIENCE_S, SERVICES, System
 from evolve.client.client import ServiceClient
 from evolve.quant_gpt import QuantGPT
 
+# Long deadlines, not long tests: jobs are nice, so on a machine that is busy with other things they come last.
+pytestmark = [pytest.mark.xdist_group("running"), pytest.mark.timeout(700)]
+
 SIMULATED = {"NVDA", "TSLA", "BTCUSDT", "ETHUSDT", "AMZN"}  # no real bars of these are bundled
-ELEVEN_QUERIES_S = 240.0  # about a minute on a quiet machine: most of it fits models at 1h
+ALL_QUERIES_S = 600.0  # about a minute on a quiet machine: most of it fits models, some of them at 1h
 
 # Each example query of seed.md → intent, symbol, and what else it names. What it does not name is null.
 MEANT = {
@@ -47,14 +50,13 @@ def answers(running: System) -> dict[str, dict]:
         "from services.quant_gpt import QuantGPT\n"
         f"with QuantGPT() as gpt:\n    print(json.dumps([gpt.process_query(query) for query in {EXAMPLES!r}]))\n"
     )
-    return dict(zip(EXAMPLES, json.loads(running.python(program, timeout=ELEVEN_QUERIES_S)), strict=True))
+    return dict(zip(EXAMPLES, json.loads(running.python(program, timeout=ALL_QUERIES_S)), strict=True))
 
 
 def test_every_example_query_of_the_specification_is_tried_here():
     assert list(MEANT) == EXAMPLES
 
 
-@pytest.mark.timeout(ELEVEN_QUERIES_S + 60)
 @pytest.mark.parametrize("query", EXAMPLES)
 def test_an_example_query_is_understood(query, answers):
     intent, symbol, named = MEANT[query]

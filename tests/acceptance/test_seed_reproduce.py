@@ -12,14 +12,17 @@ from evolve.agents.quant_gpt import compare_figures
 from evolve.cards import AnswerCard
 from evolve.evidence import EvidenceBook
 
-QUESTION = "Give me the best model for MSFT over 90 days"
+# Long deadlines, not long tests: jobs are nice, so on a machine that is busy with other things they come last.
+pytestmark = [pytest.mark.xdist_group("running"), pytest.mark.timeout(700)]
+
+QUESTION = "What's the trading signal for AAPL?"
 
 
 @pytest.fixture(scope="module")
 def answered(running: System) -> dict:
     """One answer about real bars, whole, and the file that `ask --json` makes of it."""
     line = f'evolve ask "{QUESTION}" --json > answer.json'
-    assert running.shell(line, cwd=running.home, timeout=120).returncode == 0
+    assert running.shell(line, cwd=running.home, timeout=600).returncode == 0
     return json.loads((running.home / "answer.json").read_text())
 
 
@@ -37,16 +40,15 @@ def test_asking_again_gives_the_same_id_and_the_same_figures(answered, running: 
 
 
 def test_an_answer_is_reproduced_by_its_id_bit_for_bit(answered, running: System):
-    done = running.shell(f"evolve reproduce {answered['answer']['answer_id']}", timeout=120)
+    done = running.shell(f"evolve reproduce {answered['answer']['answer_id']}", timeout=600)
     assert done.returncode == 0
     assert f"all {len(answered['answer']['figures'])} figures are the same, bit for bit" in done.stdout
 
 
-@pytest.mark.timeout(240)
 def test_an_answers_file_gives_identical_figures_in_another_home(answered, running: System, fresh: System):
     """A fresh home has no models and no stored forecasts: everything is fitted again."""
     (fresh.home / "theirs.json").write_bytes((running.home / "answer.json").read_bytes())
-    done = fresh.shell("evolve reproduce theirs.json --json", cwd=fresh.home, timeout=180)
+    done = fresh.shell("evolve reproduce theirs.json --json", cwd=fresh.home, timeout=600)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     reproduction = result["results"]["reproduction"]

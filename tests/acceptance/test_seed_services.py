@@ -150,6 +150,7 @@ def test_the_documented_variables_are_the_defaults_written_down():
     }
 
 
+@pytest.mark.xdist_group("running")
 def test_the_documented_variables_mean_the_same_as_none(running: System):
     """The defaults mean "as configured": exporting them does not lead away from the services that run."""
     exports = " && ".join(block("export REDIS_HOST").commands)

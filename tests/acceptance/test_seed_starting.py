@@ -21,6 +21,8 @@ from evolve.messaging import embedded
 from evolve.services import SERVICES as NAMES
 from evolve.settings import Settings
 
+of_one_run = pytest.mark.xdist_group("managed")  # where the block ran, its outputs are
+
 MANAGER = "python service_manager.py --action"
 
 
@@ -51,28 +53,34 @@ def pids(status: dict) -> dict[str, list[int]]:
     return {name: entry["pids"] for name, entry in status.items()}
 
 
+@of_one_run
 def test_before_anything_is_started_every_service_is_stopped(managed):
     assert {name: entry["status"] for name, entry in managed.before.items()} == dict.fromkeys(NAMES, "stopped")
 
 
+@of_one_run
 def test_start_all_returns_once_every_service_runs_in_a_process_of_its_own(managed):
     assert {entry["status"] for entry in managed.start_all.values()} == {"running"}
     processes = [pid for each in pids(managed.start_all).values() for pid in each]
     assert len(processes) == len(set(processes)) == len(NAMES)
 
 
+@of_one_run
 def test_starting_a_service_that_runs_starts_nothing_twice(managed):
     assert pids(managed.start_one) == {"model_builder": pids(managed.start_all)["model_builder"]}
 
 
+@of_one_run
 def test_a_later_status_sees_what_start_all_started(managed):
     assert pids(managed.status) == pids(managed.start_all)
 
 
+@of_one_run
 def test_status_is_the_same_from_any_directory(managed):
     assert pids(managed.from_the_checkout) == pids(managed.from_elsewhere) == pids(managed.status)
 
 
+@of_one_run
 def test_status_says_state_processes_uptime_restarts_and_log_of_each_service(managed):
     for name, entry in managed.status.items():
         assert set(entry) == {"status", "pids", "uptime_s", "restarts", "log"}
@@ -80,10 +88,12 @@ def test_status_says_state_processes_uptime_restarts_and_log_of_each_service(man
         assert entry["log"] == str(managed.system.home / "logs" / f"{name}_service.log")
 
 
+@of_one_run
 def test_each_service_writes_its_own_log_file(managed):
     assert {f"{name}_service.log" for name in NAMES} <= set(managed.logs)
 
 
+@of_one_run
 def test_stop_all_stops_what_an_earlier_call_started(managed):
     for status in (managed.stop_all, managed.after):
         assert {(entry["status"], *entry["pids"]) for entry in status.values()} == {("stopped",)}

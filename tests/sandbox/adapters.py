@@ -6,9 +6,7 @@ Each function has the harness's form: run(code, input, timeout_s, memory_mb) →
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from evolve.sandbox.executor import SafeExecutor
@@ -18,8 +16,7 @@ Adapter = Callable[[str, dict[str, Any], float, int], dict[str, Any]]
 
 @functools.cache
 def _executor(**options: bool) -> SafeExecutor:
-    home = Path(tempfile.mkdtemp(prefix="ev-sandbox-"))
-    executor = SafeExecutor(memory_limit_mb=256, timeout_seconds=2, home=home, **options)
+    executor = SafeExecutor(memory_limit_mb=256, timeout_seconds=2, **options)  # in EVOLVE_HOME
     executor.wait_until_warm()
     return executor
 
@@ -47,3 +44,8 @@ def no_namespaces(code: str, input: dict[str, Any], timeout_s: float, memory_mb:
 
 def seccomp_only(code: str, input: dict[str, Any], timeout_s: float, memory_mb: int) -> dict[str, Any]:
     return _run({"validate_code": False, "namespaces": False, "landlock": False}, code, input, timeout_s, memory_mb)
+
+
+def no_wall(code: str, input: dict[str, Any], timeout_s: float, memory_mb: int) -> dict[str, Any]:
+    """What the attacks can do where nothing stops them: shows that the judge sees it."""
+    return _run({"validate_code": False, "enable_sandbox": False}, code, input, timeout_s, memory_mb)

@@ -25,6 +25,7 @@ class SlowEcho(Request[Echoed], slot="heavy"):
 
     text: str
     steps: int = 3
+    pause_s: float = 0.1
 
 
 class LightEcho(Request[Echoed]):
@@ -83,7 +84,7 @@ class EchoService(Service):
     def slow_echo(self, request: SlowEcho, job: Job) -> Echoed:
         for step in range(request.steps):
             job.progress("counting", step + 1, request.steps, f"step {step + 1}")
-            time.sleep(0.1)
+            time.sleep(request.pause_s)
         return Echoed(text=request.text, pid=os.getpid())
 
     @handles

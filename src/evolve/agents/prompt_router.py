@@ -26,12 +26,15 @@ class PromptRouterAgent:
     def from_settings(cls, settings: Settings) -> PromptRouterAgent:
         return cls(DecisionLog(Database.open(settings)))
 
-    def route(self, prompt: str, *, history: Sequence[str] = (), available: Sequence[str] = ()) -> Routing:
-        """The service and a request ready to send. available: services to choose from; empty means all.
+    def route(
+        self, prompt: str, *, history: Sequence[str] = (), available: Sequence[str] = (), symbols: Sequence[str] = ()
+    ) -> Routing:
+        """The service and a request ready to send. available: services to choose from; empty means all. symbols: those the
+        user has bars of, which are read as named and never mended.
 
         For what nobody can do the target is None, and `suggestions` say what can be asked.
         """
-        frame = parse(prompt, history)
+        frame = parse(prompt, history, own=symbols)
         request = ready_request(frame, prompt)
         reasons = tuple(frame.reasons)
         if request is not None and available and request.service not in available:

@@ -67,7 +67,7 @@ EXAMPLES = (
 class Desk(Protocol):
     """How the other services are asked. Each method raises their typed errors."""
 
-    def understand(self, query: str, history: Sequence[str]) -> Routing: ...
+    def understand(self, query: str, history: Sequence[str], symbols: Sequence[str] = ()) -> Routing: ...
     def build_all(self, orders: Sequence[BuildOrder]) -> list[ModelCard | EvolveError]: ...
     def compare(
         self, model_ids: Sequence[str], symbol: str, timeframe: str, period: str, *, simulate: bool, refit: bool, ledger_position: int, trials: int
@@ -148,7 +148,7 @@ class QuantGptAgent:
         try:
             desk.progress("understand", 0, 1, "reading the question")
             history = self._history(session) if earlier is None else earlier.answer.recipe.get("history") or []
-            routing = desk.understand(query, history)
+            routing = desk.understand(query, history, self._own_symbols())
             desk.progress("understand", 1, 1, f"{routing.intent}: {_in_short(routing)}")
             question = self._question(query, routing, history, simulate or self._settings.simulate)
             answer = self._answer(question, desk, earlier, request_id)
@@ -357,7 +357,11 @@ class QuantGptAgent:
                 f"`evolve evaluate {model.model_id}` tests it against luck.",
             ]
             data: tuple[DataCard, ...] = (model.data,)
-            used = {"model": model.recipe.model_type, "symbols": model.recipe.symbol, "timeframe": model.recipe.timeframe}
+            used = {
+                "model": model.recipe.model_type,
+                "symbols": model.recipe.symbol,
+                "timeframe": model.recipe.timeframe,
+            }
             defaults = {name: SlotCard(value, "default") for name, value in used.items()}
             question = replace(question, shown={**defaults, **question.shown})
             return self._card(question, head, said, figures=figures, data=data, rows=(RankedRow(1, model.recipe.model_type, "model", model.model_id, found),), extra={"model_id": model.model_id})  # fmt: skip
@@ -570,6 +574,10 @@ class QuantGptAgent:
             return None
         stored = self._answers.get(answer_id)
         return _Earlier(from_json(AnswerCard, json.dumps(dict(stored.document))), stored.trial_position)
+
+    def _own_symbols(self) -> list[str]:
+        """Symbols with real bars: what the user may name exactly, however odd, and no speller should change."""
+        return [listing.symbol for listing in self._catalog.listings() if listing.origin != "simulated"]
 
     # --- memory ---
 

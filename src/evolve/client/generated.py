@@ -231,7 +231,7 @@ class GeneratedMethods:
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> dict[str, Any]:
-        """The service a sentence is for and the request to send. context: {"history": [earlier sentences, oldest first]}.
+        """The service a sentence is for and the request to send.
 
         Sends `route_prompt` to prompt_router; answers `prompt_routed`.
         """

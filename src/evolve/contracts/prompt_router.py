@@ -17,7 +17,10 @@ class PromptRouted(Reply):
 
 
 class RoutePrompt(Request[PromptRouted], records=True, positional=("user_prompt", "context", "available_agents")):
-    """The service a sentence is for and the request to send. context: {"history": [earlier sentences, oldest first]}."""
+    """The service a sentence is for and the request to send.
+
+    context: {"history": [earlier sentences, oldest first], "symbols": [symbols the user has bars of]}.
+    """
 
     user_prompt: str = Field(max_length=MAX_PROMPT)
     context: dict[str, Any] | None = Field(default_factory=dict)

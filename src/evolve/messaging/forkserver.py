@@ -106,7 +106,7 @@ class ForkServer:
             self._answers.pop(number, None)
         pid = int(answer["pid"])
         ours.setblocking(False)
-        return Child(pid, ours, self._exit_of(pid))
+        return Child(pid, ours, answer["exited"])
 
     def _send(self, line: bytes, handed: socket.socket) -> None:
         if self._writer is None:
@@ -173,6 +173,9 @@ class ForkServer:
         self._gone()
 
     def _answer(self, message: dict[str, Any]) -> None:
+        if "pid" in message:
+            # Now, and not when its asker goes on: the child's end may be the next line.
+            message["exited"] = self._exit_of(int(message["pid"]))
         coming = self._answers.get(int(message["ask"]))
         if coming is None or coming.done():
             self._kill_unwanted(message)

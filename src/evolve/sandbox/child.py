@@ -34,6 +34,7 @@ FLUSH_BYTES, FLUSH_S = (
     32_768,
     0.05,
 )  # printed text is sent this early, so that a run that times out shows what it printed
+PROMPT_SENDS = 64  # and the first pieces at once
 MAX_TRACE_LINES, MAX_MESSAGE_CHARACTERS = 8, 2_000
 _OUT_OF_MEMORY = channel.frame(
     channel.FAILED, orjson.dumps({"kind": "memory", "error": "MemoryError: the memory limit was reached", "notes": []})
@@ -91,7 +92,7 @@ def lock_down(walls: Walls | None, handed: int, *, parent: int, address_space_by
     if walls is not None and walls.ruleset is not None:
         limits.restrict_by_landlock(walls.ruleset)
     limits.keep_only(handed)
-    limits.limit_resources(address_space_bytes=address_space_bytes, cpu_s=cpu_s)
+    limits.limit_resources(address_space_bytes=address_space_bytes, cpu_s=cpu_s, nothing_else=walls is not None)
     if walls is not None:
         walls.filter.apply()
     warm()
@@ -333,7 +334,8 @@ class Captured(io.RawIOBase):
         self.left = max_bytes + 1  # one byte too many tells the service that it was cut
         self.waiting: list[bytes] = []
         self.size = 0
-        self.sent_at = time.monotonic()
+        self.sent_at = 0.0
+        self.sends = 0
 
     def writable(self) -> bool:
         return True
@@ -345,7 +347,7 @@ class Captured(io.RawIOBase):
             self.left -= len(part)
             self.waiting.append(part)
             self.size += len(part)
-            if self.size >= FLUSH_BYTES or time.monotonic() - self.sent_at > FLUSH_S:
+            if self.sends < PROMPT_SENDS or self.size >= FLUSH_BYTES or time.monotonic() - self.sent_at > FLUSH_S:
                 self.send()
         return count
 
@@ -354,6 +356,7 @@ class Captured(io.RawIOBase):
             data, self.waiting, self.size = b"".join(self.waiting), [], 0
             for start in range(0, len(data), FLUSH_BYTES):
                 channel.write(limits.CHANNEL, self.kind, data[start : start + FLUSH_BYTES])
+            self.sends += 1
         self.sent_at = time.monotonic()
 
 

@@ -26,6 +26,7 @@ import orjson
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import InvalidRequest, Unavailable
 from evolve.sandbox import channel
+from evolve.sandbox.child import Mode
 from evolve.sandbox.journal import Journal
 from evolve.sandbox.policy import MAX_SOURCE_BYTES, wanted_zygote
 from evolve.sandbox.pool import Allowance, Child, IsolationLevel, Pool
@@ -313,9 +314,7 @@ class StrategySession:
         self._result: ExecutionResult | None = None
         self._decision: Json = None
         self._talk = run.begin("bars", given)
-        if isinstance(self._talk, _Talk):
-            self._ended(self._talk.loaded())
-        else:
+        if isinstance(self._talk, ExecutionResult):
             self._ended(self._talk)
 
     @property
@@ -432,7 +431,7 @@ class _Run:
         if isinstance(talk, ExecutionResult):
             return talk
         try:
-            return talk.started() or talk.outcome()
+            return talk.outcome()
         finally:
             talk.close()
 
@@ -443,13 +442,12 @@ class _Run:
         if isinstance(talk, ExecutionResult):
             return [talk] * len(inputs)
         try:
-            failed = talk.loaded()
-            return [failed] * len(inputs) if failed is not None else talk.batch(inputs)
+            return talk.batch(inputs)
         finally:
             talk.close()
 
-    def begin(self, mode: str, input_data: Mapping[str, Any]) -> _Talk | ExecutionResult:
-        """Hand the job to a child. An ExecutionResult when it did not come to that."""
+    def begin(self, mode: Mode, input_data: Mapping[str, Any]) -> _Talk | ExecutionResult:
+        """Hand the program to a child and let it begin. An ExecutionResult when it did not come to that."""
         executor = self.executor
         try:
             code = self.code.encode("utf-8")
@@ -476,6 +474,15 @@ class _Run:
             inject=inject,
             max_output_bytes=executor.max_output_size,
         )
+        # Once more when the child was lost before the program ran: the zygotes died, and start anew.
+        talk = self._handed_over(mode, job, data, notes)
+        if isinstance(talk, _Talk) and talk.lost:
+            talk = self._handed_over(mode, job, data, notes)
+        return talk.failed if isinstance(talk, _Talk) and talk.failed is not None else talk
+
+    def _handed_over(self, mode: Mode, job: dict[str, Any], data: bytes, notes: Notes) -> _Talk | ExecutionResult:
+        """Take a child, send it the job, and wait until the program may begin."""
+        executor = self.executor
         try:
             child = self._take()
         except Unavailable as error:
@@ -489,10 +496,9 @@ class _Run:
             timeout_s=self.timeout_s,
         )
         talk.notes.lines += notes.lines
-        failed = talk.send_job(job, data)
-        if failed is not None:
+        talk.failed = talk.send_job(job, data) or (talk.started() if mode == "once" else talk.loaded())
+        if talk.failed is not None:
             talk.close()
-            return failed
         return talk
 
     def _take(self) -> Child:
@@ -537,6 +543,8 @@ class _Talk:
     events: list[str]
     memory_mb: int = 0
     timeout_s: float = 0.0
+    failed: ExecutionResult | None = None  # why it ended before it began
+    lost: bool = False  # the child was ended from outside before the program began
     notes: Notes = field(default_factory=Notes)
     _buffer: bytearray = field(default_factory=bytearray)
     _printed: bytearray = field(default_factory=bytearray)
@@ -790,6 +798,11 @@ class _Talk:
             return self._end("execution_error", "the program closed the channel it answers on")
         status, added = notice.status, self.child.added_mib(notice.peak_kib)
         self.child.kill()
+        if notice.lost or (not self._running and status == -SIGKILL):
+            self.lost = not self._running
+            return self.result(
+                "system_error", error="the sandbox's processes were ended from outside; run it again", memory_mib=added
+            )
         if not self._running:
             return self.result(
                 "validation_error", error="the program is nested too deeply to be read [rule: size]", memory_mib=added

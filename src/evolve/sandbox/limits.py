@@ -238,14 +238,16 @@ def die_with_parent() -> None:
     _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "pdeathsig")
 
 
-def limit_resources(*, address_space_bytes: int, cpu_s: int) -> None:
-    """Memory to the byte, processor seconds, and no files, processes, locks or queues. Raises OSError.
+def limit_resources(*, address_space_bytes: int, cpu_s: int, nothing_else: bool) -> None:
+    """Memory to the byte and processor seconds; with `nothing_else` no files, processes, locks or queues. Raises OSError.
 
     address_space_bytes: what the process holds already, plus what it may add.
     """
+    for kind, value in ((resource.RLIMIT_AS, address_space_bytes), (resource.RLIMIT_CPU, cpu_s)):
+        _lower(kind, value)
+    if not nothing_else:
+        return
     for kind, value in (
-        (resource.RLIMIT_AS, address_space_bytes),
-        (resource.RLIMIT_CPU, cpu_s),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NPROC, 0),
@@ -256,9 +258,13 @@ def limit_resources(*, address_space_bytes: int, cpu_s: int) -> None:
         (resource.RLIMIT_RTPRIO, 0),
         (resource.RLIMIT_NOFILE, CHANNEL + 1),
     ):
-        _, hard = resource.getrlimit(kind)
-        bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (bound, bound))
+        _lower(kind, value)
+
+
+def _lower(kind: int, value: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (bound, bound))
 
 
 def keep_only(descriptor: int) -> None:

@@ -57,6 +57,7 @@ class Notice:
 
     status: int
     peak_kib: int
+    lost: bool = False  # its zygote died with it: nothing the program did
 
 
 @dataclass
@@ -89,7 +90,7 @@ class Child:
         poll.register(self.pidfd, select.POLLIN)
         if not poll.poll(EXIT_MS):
             return None
-        return self._pool.notice(self, within_s=FORK_S)
+        return self._pool.notice(self, within_s=FORK_S) or Notice(-signal.SIGKILL, 0, lost=True)
 
     def peak_mib(self) -> float:
         """Peak memory that the run added, as the kernel counts it; 0 when the process is gone."""
@@ -152,6 +153,9 @@ class Pool:
             self._starts.append(now)
             self._owner = os.getpid()
             self._notices.clear()
+            for connections in self._waiting.values():
+                for connection in connections:
+                    connection.close()
             self._waiting = {}
             pairs = {size: socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for size in SIZES}
             loader, theirs = socket.socketpair()

@@ -285,7 +285,8 @@ def encode(value: Any, notes: Notes, path: str = "return_value") -> bytes:
         raise NotData(f"{path} contains itself or is nested too deeply") from None
 
 
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+# Possessive: a repeat that could step back would keep a hundred bytes of state for each byte of text.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 

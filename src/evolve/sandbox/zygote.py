@@ -233,6 +233,7 @@ def _prepare_learning() -> None:
     preprocessing = importlib.import_module("sklearn.preprocessing")
     ensemble = importlib.import_module("sklearn.ensemble")
     selection = importlib.import_module("sklearn.model_selection")
+    cluster = importlib.import_module("sklearn.cluster")
     features = np.random.default_rng(0).normal(size=(40, 3))
     target = features @ [1.0, 2.0, 3.0]
     with warnings.catch_warnings():
@@ -241,6 +242,7 @@ def _prepare_learning() -> None:
         ensemble.RandomForestRegressor(n_estimators=2).fit(features, target).score(features, target)
         ensemble.GradientBoostingRegressor(n_estimators=2).fit(features, target)
         ensemble.HistGradientBoostingRegressor(max_iter=2).fit(features, target)
+        cluster.KMeans(2, n_init=1).fit_predict(features)  # looks for thread pools once, in /proc
         model = pipeline.make_pipeline(preprocessing.StandardScaler(), linear.LogisticRegression())
         selection.cross_val_score(model, features, (target > 0).astype(int), cv=selection.TimeSeriesSplit(3))
 

@@ -28,13 +28,12 @@ class PromptRouterService(BaseService):
 
     @handles
     def route_prompt(self, request: RoutePrompt, job: Job) -> PromptRouted:
-        history = (request.context or {}).get("history") or []
-        if not isinstance(history, list):
-            raise InvalidRequest(
-                'context.history must be a list of earlier sentences, oldest first: {"history": ["…"]}'
-            )
-        turns = [str(turn) for turn in history]
-        routing = self.agent.route(request.user_prompt, history=turns, available=request.available_agents or ())
+        routing = self.agent.route(
+            request.user_prompt,
+            history=_texts(request, "history"),
+            available=request.available_agents or (),
+            symbols=_texts(request, "symbols"),
+        )
         return PromptRouted(result=routing)
 
     @handles
@@ -49,3 +48,11 @@ class PromptRouterService(BaseService):
     def get_routing_history(self, request: GetRoutingHistory, job: Job) -> RoutingHistory:
         history = self.agent.history(request.intent, request.limit)
         return RoutingHistory(history=history, intent=request.intent, count=len(history))
+
+
+def _texts(request: RoutePrompt, name: str) -> list[str]:
+    """A list of texts in the context. Raises InvalidRequest when it is something else."""
+    found = (request.context or {}).get(name) or []
+    if not isinstance(found, list):
+        raise InvalidRequest(f'context.{name} must be a list of texts, oldest first: {{"{name}": ["…"]}}')
+    return [str(text) for text in found]

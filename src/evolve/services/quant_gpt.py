@@ -103,8 +103,9 @@ class BusDesk:
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    def understand(self, query: str, history: Sequence[str]) -> Routing:
-        return self._job.ask(RoutePrompt(user_prompt=query, context={"history": list(history)})).result
+    def understand(self, query: str, history: Sequence[str], symbols: Sequence[str] = ()) -> Routing:
+        context = {"history": list(history), "symbols": list(symbols)}
+        return self._job.ask(RoutePrompt(user_prompt=query, context=context)).result
 
     def build_all(self, orders: Sequence[BuildOrder]) -> list[ModelCard | EvolveError]:
         requests = [

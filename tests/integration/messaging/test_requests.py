@@ -17,7 +17,6 @@ from evolve import services
 from evolve.client.core import AsyncClient
 from evolve.errors import Cancelled, DeadlineExceeded, Internal, InvalidRequest, JobDied, RequestIdReused
 from evolve.messaging.envelope import new_request_id
-from evolve.messaging.messages import Request
 from homes import PATIENCE_S
 from integration.messaging.fronts import Fronts, connected, gone, kill
 from services_under_test.echo import AskItself, Die, Echo, Fail, LightEcho, SlowEcho, Spin
@@ -59,13 +58,9 @@ async def test_a_job_reports_its_progress_and_then_replies(echo: Fronts) -> None
 async def test_what_a_job_says_last_comes_before_its_reply(echo: Fronts) -> None:
     """Both stand in the socket when the front reads them: published in two steps, they may change places."""
 
-    class Quick(Request[Any], service="echo", wire="slow_echo", slot="heavy"):
-        text: str = "q"
-        steps: int = 1
-
     ids = [new_request_id() for _ in range(10)]
     async with connected(echo.settings) as lines, lines.outputs() as outputs:
-        await asyncio.gather(*(lines.value(Quick(), request_id=one) for one in ids))
+        await asyncio.gather(*(lines.value(SlowEcho(text="q", steps=1, pause_s=0.0), request_id=one) for one in ids))
         for one in ids:
             await outputs.first(lambda message, one=one: of(one)(message) and message["type"] == "echoed")  # type: ignore[misc]
 

@@ -17,6 +17,9 @@ from evolve.language import commentary
 from evolve.market.bars import Bars
 from evolve.market.catalog import data_card
 
+# One worker for all: what they share takes seconds to make.
+pytestmark = pytest.mark.xdist_group("commentary")
+
 # What a sentence may say without evidence: the names of indicators and windows, and the level of the band.
 CONSTANTS = ("90 % band", "50-bar mean", "200-bar mean", "RSI(14)")
 

@@ -17,6 +17,9 @@ from evolve.market.bars import Bars
 from evolve.memory.canonical import canonical_json, from_json
 
 Import = Callable[[Bars], Bars]
+# One worker for all: what they share takes seconds to make.
+pytestmark = pytest.mark.xdist_group("critic")
+
 BASELINES = {"buy_and_hold", "flat", "naive", "drift"}
 
 

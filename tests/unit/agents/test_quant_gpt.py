@@ -24,6 +24,9 @@ from evolve.memory.decisions import Decision
 from evolve.services import SERVICES
 from evolve.settings import Settings
 
+# One worker for all: what they share takes seconds to make.
+pytestmark = pytest.mark.xdist_group("quant_gpt")
+
 BEST_AAPL = "Give me the best model for AAPL over 90 days"
 BEST_NOISE = "Give me the best model for NOISE over 90 days"
 TORCH = MissingExtra("lstm needs torch: run `evolve setup torch`")
@@ -50,9 +53,9 @@ class Office:
     def called(self, name: str) -> list[dict[str, Any]]:
         return [arguments for called, arguments in self.calls if called == name]
 
-    def understand(self, query: str, history: Sequence[str]) -> Routing:
+    def understand(self, query: str, history: Sequence[str], symbols: Sequence[str] = ()) -> Routing:
         self.note("understand", query=query, history=list(history))
-        return self.router.route(query, history=history)
+        return self.router.route(query, history=history, symbols=symbols)
 
     def build_all(self, orders: Sequence[BuildOrder]) -> list[ModelCard | EvolveError]:
         self.note("build_all", orders=list(orders))
@@ -528,8 +531,8 @@ def test_an_empty_question_asks_nobody(house: Asked, query: str) -> None:
 
 def test_an_unknown_symbol_is_an_inner_error_that_suggests_the_nearest(house: Asked) -> None:
     class Misread(Office):
-        def understand(self, query: str, history: Sequence[str]) -> Routing:
-            routing = super().understand(BEST_AAPL, history)
+        def understand(self, query: str, history: Sequence[str], symbols: Sequence[str] = ()) -> Routing:
+            routing = super().understand(BEST_AAPL, history, symbols)
             return replace(routing, arguments={**routing.arguments, "symbol": "APPL", "symbols": ["APPL"]})
 
     result = house.ask("Give me the best model for APPL over 90 days", Misread(house.desk))

@@ -177,13 +177,13 @@ def test_a_setting_of_a_service_that_is_no_whole_number_is_named(monkeypatch: py
 
 
 def test_logs_go_where_told_else_to_the_checkout_else_to_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Settings.load(log_dir=Path("/told"), home=Path("/home"))
-    untold = Settings.load(home=Path("/home"))
+    told = Settings.load(log_dir=Path("/told"), home=Path("/data"))
+    untold = Settings.load(home=Path("/data"))
     root = checkout()
 
     assert told.logs == Path("/told")
     assert root is not None
     assert untold.logs == root / "logs"
     monkeypatch.setattr("evolve.settings.checkout", lambda: None)
-    assert untold.logs == Path("/home/logs")
-    assert untold.plots == Path("/home/plots")
+    assert untold.logs == Path("/data/logs")
+    assert untold.plots == Path("/data/plots")

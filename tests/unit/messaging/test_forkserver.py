@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -61,6 +63,27 @@ async def test_an_exit_status_is_told() -> None:
         child = await server.spawn(f"{CHILDREN}:exit_with", {"status": 7})
         with child.connection:
             assert await asyncio.wait_for(child.exited, DEADLINE_S) == 7
+
+
+async def test_a_child_that_ends_before_its_asker_heard_of_it_is_told_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both messages come in one read; a supervisor that waits for the second for ever restarts nothing."""
+    ours, theirs = socket.socketpair()
+    server = ForkServer()
+    monkeypatch.setattr(server, "_launch", lambda: ours)
+
+    def answer() -> None:
+        number = json.loads(theirs.recv(10_000))["ask"]
+        theirs.sendall(f'{{"ask": {number}, "pid": 4194304}}\n{{"exit": 4194304, "status": 7}}\n'.encode())
+
+    with theirs:
+        answering = asyncio.create_task(asyncio.to_thread(answer))
+        child = await server.spawn(f"{CHILDREN}:exit_with", {"status": 7})
+        await answering
+        with child.connection:
+            assert await asyncio.wait_for(child.exited, 1.0) == 7
+        await server.close()
 
 
 async def test_a_bug_in_a_child_is_its_own_end_and_not_the_servers() -> None:

@@ -623,10 +623,11 @@ MOST_SPLITS = 5
 def _likely_splits(columns: Columns) -> list[str]:
     """Opens that are a whole fraction of the close before them: what a split looks like in prices not adjusted for it."""
     ratio = columns.close[:-1] / columns.open[1:]
-    found = []
-    for whole in SPLIT_RATIOS:
-        for bar in np.flatnonzero(np.abs(ratio / whole - 1) < SPLIT_TOLERANCE):
-            found.append((int(bar) + 1, whole))
+    found = [
+        (int(bar) + 1, whole)
+        for whole in SPLIT_RATIOS
+        for bar in np.flatnonzero(np.abs(ratio / whole - 1) < SPLIT_TOLERANCE)
+    ]
     return [
         f"{datetime.fromtimestamp(int(columns.time[bar]) / 1000, UTC):%Y-%m-%d} looks like an unadjusted {whole:g}:1 split; "
         "import adjusted prices, or add an adj_close column"

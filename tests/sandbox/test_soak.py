@@ -1,0 +1,65 @@
+"""Does anything pile up? Ten thousand runs, and the same counted afterwards as before."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from evolve.sandbox.executor import SafeExecutor
+
+RUNS = 10_000
+PROGRAMS = (
+    "def main(d): return 1",
+    "import numpy as np\ndef main(d): return float(np.mean([1, 2, 3]))",
+    "def main(d): return 1 / 0",
+    "import os",
+    "def main(d):\n    print('x' * 100)\n    return {'a': [1] * 100}",
+    "import numpy as np\ndef main(d): return np.ones(1 << 30).sum()",
+)
+
+
+@pytest.fixture
+def executor(tmp_path: Path) -> Iterator[SafeExecutor]:
+    with SafeExecutor(timeout_seconds=10, memory_limit_mb=64, log_executions=False, home=tmp_path / "home") as executor:
+        yield executor
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(3000)
+def test_ten_thousand_runs_leave_nothing_behind(executor: SafeExecutor) -> None:
+    me = psutil.Process()
+    for number in range(200):  # caches fill
+        executor.execute(PROGRAMS[number % len(PROGRAMS)], "m", {})
+    before = counted(me)
+
+    for number in range(RUNS):
+        executor.execute(PROGRAMS[number % len(PROGRAMS)], "m", {})
+
+    after = counted(me)
+    assert after["descriptors"] <= before["descriptors"] + 2
+    assert after["processes"] <= before["processes"] + 2  # a child or two may be on their way out
+    assert after["zygotes' descriptors"] <= before["zygotes' descriptors"] + 4
+    assert after["temporary files"] == before["temporary files"]
+    assert after["MiB here"] < before["MiB here"] + 20
+    assert after["MiB of the others"] < before["MiB of the others"] + 20
+    assert executor.get_statistics()["total_executions"] == RUNS + 200
+
+
+def counted(me: psutil.Process) -> dict[str, float]:
+    zygotes = [process for process in me.children(recursive=True) if process.status() != psutil.STATUS_ZOMBIE]
+    loader, *_ = me.children()
+    family = [loader, *loader.children()]
+    return {
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "processes": len(zygotes),
+        "zygotes' descriptors": sum(process.num_fds() for process in family),
+        "temporary files": len(os.listdir(tempfile.gettempdir()))
+        and len(list(Path(tempfile.gettempdir()).glob("evolve-*"))),
+        "MiB here": me.memory_info().rss / 2**20,
+        "MiB of the others": sum(process.memory_info().rss for process in family) / 2**20,
+    }
