@@ -1,1 +1,5 @@
-"""Documented entry points of the checkout; the code is in `src/evolve`."""
+"""The documented entry points of a checkout; everything they do is in the package `evolve`."""
+
+from services._checkout import require_evolve
+
+require_evolve()

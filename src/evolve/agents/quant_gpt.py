@@ -235,7 +235,13 @@ class QuantGptAgent:
         found = describe(bars, period_days(question.period), book)
         trend, volatility = regime(found)
         data = data_card(bars, self._clock.now())
-        said = [*commentary.on_market(bars.symbol, found, trend, volatility), *commentary.on_data(data)]
+        adjusted = any(note.startswith("prices are adjusted") for note in data.notes)
+        said = [
+            *commentary.on_market(bars.symbol, found, trend, volatility, adjusted=adjusted),
+            *commentary.on_data(data)[:1],
+        ]
+        if data.status == "stale":
+            said[0] = f"As of {data.last}: {said[0]}"
         if bars.simulated:
             said[0] = f"SIMULATED, no view on the real {bars.symbol}: {said[0]}"
         row = RankedRow(1, bars.symbol, "baseline", None, found)
@@ -274,13 +280,19 @@ class QuantGptAgent:
             given = past[0].metrics if past else {item.name: item for item in model.metrics}
             # Each evaluation numbers its own figures from e1, and calls every ridge "ridge".
             found = {name: book.adopt(replace(item, of=model.model_id)) for name, item in given.items()}
-            rows.append(RankedRow(len(rows) + 1, model.model_id, "model", model.model_id, found))
+            shown = f"{model.model_id} SIMULATED" if model.data.simulated else model.model_id
+            rows.append(RankedRow(len(rows) + 1, shown, "model", model.model_id, found))
         if not rows:
             raise InvalidRequest(
                 'no model has been built yet: `evolve build ridge AAPL`, or ask "Give me the best model for AAPL over 90 days"'
             )
         head = f"The latest {len(rows)} models and how they did out of sample, net of costs."
-        return self._card(question, head, ["Newest first; a figure is not a recommendation: the verdicts are in each evaluation."], rows=tuple(rows), figures=tuple(book))  # fmt: skip
+        said = [
+            "Newest first, each as of its own data; a figure is not a recommendation: `evolve evaluate ID` gives a verdict."
+        ]
+        if any(row.name.endswith("SIMULATED") for row in rows):
+            said.append("What is marked SIMULATED is no view on the symbol.")
+        return self._card(question, head, said, rows=tuple(rows), figures=tuple(book))  # fmt: skip
 
     def _cross_section(self, question: _Question) -> AnswerCard:
         """Every symbol with real bars, by return over the period."""
@@ -494,7 +506,8 @@ class QuantGptAgent:
             commentary=tuple(said),
             curves=curves,
             disclaimer=commentary.DISCLAIMER,
-            reproduce=f"evolve reproduce {answer_id}",
+            # What was read from the registry, or from no data at all, has nothing to compute again.
+            reproduce=f"evolve reproduce {answer_id}" if data else "",
             recipe={
                 "question": question.query,
                 "simulate": question.simulate,

@@ -128,7 +128,8 @@ def show_answer(answer: AnswerCard, output: Console) -> None:
     if answer.plot:
         output.print(f"chart      {escape(answer.plot)}", soft_wrap=True)
     output.print(f"answer     {answer.answer_id}", Text(f" · data {answer.data_status}" if answer.data_status else ""))
-    output.print(f"reproduce  {escape(answer.reproduce)}")
+    if answer.reproduce:
+        output.print(f"reproduce  {escape(answer.reproduce)}")
     output.print(Text(answer.disclaimer, style="dim"))
 
 

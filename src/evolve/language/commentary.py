@@ -21,7 +21,9 @@ _HEADLINES: dict[Verdict, str] = {
 
 def headline(comparison: ComparisonCard) -> str:
     winner = comparison.winner.model_id if comparison.winner else ""
-    return _HEADLINES[comparison.verdict].format(winner=winner, symbol=comparison.symbol)
+    said = _HEADLINES[comparison.verdict].format(winner=winner, symbol=comparison.symbol)
+    data = comparison.trust.data
+    return f"As of {data.last}: {said}" if data.status == "stale" else said
 
 
 def on_comparison(comparison: ComparisonCard) -> list[str]:
@@ -104,8 +106,10 @@ def on_signal(signal: str | None, comparison: ComparisonCard, data: DataCard) ->
     return said
 
 
-def on_market(symbol: str, found: dict[str, Evidence], trend: str, volatility: str) -> list[str]:
-    """Sentences about what a symbol is doing."""
+def on_market(
+    symbol: str, found: dict[str, Evidence], trend: str, volatility: str, *, adjusted: bool = False
+) -> list[str]:
+    """Sentences about what a symbol is doing. adjusted: its prices are not those that were paid on the day."""
     direction = {
         "up": "rising",
         "down": "falling",
@@ -113,7 +117,8 @@ def on_market(symbol: str, found: dict[str, Evidence], trend: str, volatility: s
         "unknown": "too young to have a trend",
     }[trend]
     known = {name for name, item in found.items() if item.value is not None}
-    first = [f"{symbol} is {direction}: last close {found['last_close']}"]
+    close = "last close, adjusted for splits and dividends," if adjusted else "last close"
+    first = [f"{symbol} is {direction}: {close} {found['last_close']}"]
     if "period_return" in known:
         first.append(f"{_signed(found['period_return'])} over the period shown")
     means = [
@@ -124,7 +129,7 @@ def on_market(symbol: str, found: dict[str, Evidence], trend: str, volatility: s
     said = [", ".join([*first, *([" and ".join(means)] if means else [])]) + "."]
     if volatility != "unknown":
         said.append(
-            f"Volatility is {volatility}: {found['volatility']} a year, no lower than {found['volatility_rank']} of all past readings."
+            f"Volatility is {volatility}: {found['volatility']} a year, at or above {found['volatility_rank']} of all past readings."
         )
     if "from_high" in known:
         said.append(

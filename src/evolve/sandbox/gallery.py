@@ -53,7 +53,7 @@ ATTACKS: tuple[Attack, ...] = (
     _attack("climb the frames", "reach open through a traceback", "try: 1 / 0\nexcept ZeroDivisionError as error: frame = error.__traceback__.tb_frame\nwhile frame.f_back: frame = frame.f_back\nframe.f_builtins['open']('/etc/passwd')"),
     _attack("trace a process", "attach to another process by ptrace", _LIBC.format("101, 16, 1, 0, 0")),
     _attack("open an io_uring", "do input and output that no filter sees", _LIBC.format("425, 8, ctypes.create_string_buffer(120)")),
-    _attack("make code", "map memory that can be executed", "import mmap\nmmap.mmap(-1, 4096, prot=7)"),
+    _attack("make code", "map memory that can be executed", "import ctypes\nlibc = ctypes.CDLL(None)\nlibc.mmap.restype = ctypes.c_long\nif libc.mmap(None, 4096, 7, 0x22, -1, 0) < 0: raise OSError(1, 'the kernel refused')"),
     _attack("eat the memory", "take 4 GiB", "x = 'a' * (4 << 30)"),
     _attack("never end", "loop for ever and ignore every signal", "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\nwhile True: pass"),
     _attack("forge the result", "write a result by hand", "import os\nos.write(3, b'R' + bytes([0, 0, 0, 40]) + b'{\"value\":\"reached\",\"status\":\"success\"}   ')\nimport time\ntime.sleep(60)"),

@@ -277,6 +277,27 @@ def keep_only(descriptor: int) -> None:
 # --- namespaces ---
 
 
+def namespaces_allowed() -> bool:
+    """Whether namespaces can be used here, tried out by a child: there is no way back from half of them.
+
+    Some systems let an ordinary user make a user namespace and then do nothing in it.
+    """
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        with contextlib.suppress(OSError):
+            if enter_namespaces():
+                inner = fork_in_pid_namespace()
+                if inner == 0:
+                    with contextlib.suppress(OSError):
+                        empty_root()
+                        status = 0
+                    os._exit(status)
+                status = os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1])
+        os._exit(status)
+    return os.waitpid(pid, 0)[1] == 0
+
+
 def enter_namespaces() -> bool:
     """Own network, mounts, IPC, host name and control groups for this process and its children. False where not allowed.
 

@@ -198,7 +198,11 @@ class Pool:
         if connection is None:
             connection = self._spawn(size, allowance)
         if pooled:
-            self._fill(key)
+            try:
+                self._fill(key)
+            except Unavailable:
+                connection.close()
+                raise
         return self._receive(connection, size)
 
     def prepare(self, size: Size, allowance: Allowance) -> None:

@@ -163,7 +163,9 @@ def test_a_gain_carries_a_plus_and_nothing_carries_a_plus_of_zero() -> None:
 def test_the_headline_follows_the_verdict(comparison: ComparisonCard) -> None:
     winner = Winner("ridge-X-1d-00000000", "because")
 
-    assert commentary.headline(replace(comparison, verdict="edge", winner=winner)).startswith(winner.model_id)
+    assert f"{winner.model_id} has earned trust" in commentary.headline(
+        replace(comparison, verdict="edge", winner=winner)
+    )
     assert "No edge" in commentary.headline(replace(comparison, verdict="no_edge", winner=None))
     assert "Too little data" in commentary.headline(replace(comparison, verdict="insufficient_data", winner=None))
 

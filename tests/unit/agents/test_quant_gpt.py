@@ -210,7 +210,7 @@ def test_the_answer_carries_verdict_rows_trust_and_words(house: Asked) -> None:
     assert {row.name for row in answer.rows if row.kind == "baseline"} == {"buy_and_hold", "flat", "naive", "drift"}
     assert {row.name for row in answer.rows if row.kind == "model"} >= {"ridge"}
     assert answer.trust is not None
-    assert answer.headline.startswith("No edge found")
+    assert answer.headline.startswith("As of 2013-03-01: No edge found")
     assert answer.commentary
     assert "not investment advice" in answer.disclaimer
     assert answer.reproduce == f"evolve reproduce {answer.answer_id}"
@@ -355,7 +355,7 @@ def test_a_market_is_described_without_building_anything(house: Asked) -> None:
     assert result.results["trend"] in ("up", "down", "sideways")
     assert result.answer is not None
     assert result.answer.verdict is None
-    assert result.answer.headline.startswith("AAPL is ")
+    assert result.answer.headline.startswith("As of 2013-03-01: AAPL is ")
 
 
 def test_a_simulated_market_is_marked_at_the_beginning(house: Asked) -> None:
