@@ -670,6 +670,7 @@ class _Talk:
             )
         except (_Forged, NotStrict) as error:
             self.events.append("channel_forged")
+            del self._printed[SMALL_FRAME:]  # written by hand: enough to see what it was
             return self._end("execution_error", f"the program wrote to the sandbox's own channel: {error}")
 
     def _until_started(self) -> ExecutionResult | None:
