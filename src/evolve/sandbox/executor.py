@@ -512,7 +512,8 @@ class _Run:
         try:
             return pool.take(size, allowance, pooled=usual)
         except Unavailable:
-            # The zygotes may have died a moment ago, or been cleaned up; they start anew once.
+            # The zygotes may have died a moment ago, and with them the children that waited; they start anew once.
+            pool.clear()
             return pool.take(size, allowance, pooled=usual)
 
 

@@ -287,8 +287,13 @@ class Pool:
             connection.close()
             raise
         made_of = orjson.loads(answered[1])
-        proc = Path(f"/proc/{_pid_of(descriptors[0])}")
-        faults, resident_kib = _usage(proc)
+        try:
+            proc = Path(f"/proc/{_pid_of(descriptors[0])}")
+            faults, resident_kib = _usage(proc)
+        except OSError:  # it said that it was ready, and was ended since
+            os.close(descriptors[0])
+            connection.close()
+            raise Unavailable("a waiting child of the sandbox was ended from outside; ask again") from None
         connection.setblocking(False)
         return Child(
             connection,

@@ -93,7 +93,9 @@ def test_a_value_becomes_json_by_the_table(value: Any, expected: Any) -> None:
     assert json.loads(encode(value, notes)) == expected
 
 
-@pytest.mark.parametrize("value", [object(), lambda: 1, b"bytes", 1j, np.array([1j]), iter([1])], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value", [object(), lambda: 1, b"bytes", 1j, np.array([1j]), iter([1])], ids=lambda value: type(value).__name__
+)
 def test_what_is_no_data_is_refused_with_its_place(value: Any) -> None:
     with pytest.raises(NotData, match=r"return_value\.model"):
         plain({"model": value}, Notes())
