@@ -38,10 +38,7 @@ class ServiceManager:
         *,
         settings: Settings | None = None,
     ) -> None:
-        overrides: dict[str, object] = {}
-        if (redis_host, redis_port, redis_db) != ("localhost", 6379, 0):
-            overrides = {"redis_host": redis_host, "redis_port": redis_port, "redis_db": redis_db}
-        self.settings = settings if settings is not None else Settings.load(**overrides)
+        self.settings = settings if settings is not None else Settings.for_server(redis_host, redis_port, redis_db)
         self._connection: socket.socket | None = None
 
     def start_service(self, name: str, replicas: int = 1, *, idle_stop: bool = False) -> dict[str, Any]:
@@ -210,6 +207,8 @@ class ServiceManager:
         ):
             if value is not None:
                 environment[variable] = str(value)
+            else:
+                environment.pop(variable, None)  # an argument may have overruled the environment
         process = subprocess.Popen(
             [sys.executable, "-m", "evolve.manager.supervisor"],
             env=environment,

@@ -520,9 +520,12 @@ def _translate(error: Exception) -> Exception:
         return Unavailable(f"the Redis server refused this user: {error}; set REDIS_USERNAME and REDIS_PASSWORD")
     if isinstance(error, redis_errors.ReadOnlyError):
         return Unavailable("the Redis server is a read-only replica; point REDIS_URL to the primary")
+    if isinstance(error, redis_errors.InvalidResponse):
+        return Unavailable(f"what answers there is no Redis server ({error}); check host and port")
     if isinstance(error, redis_errors.ConnectionError | redis_errors.TimeoutError | OSError):
+        reason = str(error).rstrip(". ")
         return Unavailable(
-            f"the Redis server does not answer: {error}; check that it runs, or start one with `evolve up`"
+            f"the Redis server does not answer: {reason}; check that it runs, or start one with `evolve up`"
         )
     if isinstance(error, redis_errors.ResponseError) and str(error).startswith("MISCONF"):
         return Unavailable("the Redis server cannot write its log to disk and accepts nothing; free disk space")

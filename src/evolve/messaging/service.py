@@ -91,10 +91,7 @@ class Service:
         *,
         settings: Settings | None = None,
     ) -> None:
-        overrides: dict[str, object] = {}
-        if (redis_host, redis_port, redis_db) != ("localhost", 6379, 0):
-            overrides = {"redis_host": redis_host, "redis_port": redis_port, "redis_db": redis_db}
-        self.settings = settings if settings is not None else Settings.load(**overrides)
+        self.settings = settings if settings is not None else Settings.for_server(redis_host, redis_port, redis_db)
         self.clock: Clock = SYSTEM_CLOCK
         self._ready = False
         self._setting_up = threading.Lock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from evolve.errors import InvalidRequest, Unavailable
 from evolve.messaging import embedded
 from evolve.messaging.connection import Server, bus_for, client_for, server_for
+from evolve.messaging.service import Service
 from evolve.settings import Settings
 
 
@@ -143,3 +145,33 @@ async def test_a_closed_bus_leaves_no_connection(home: Path) -> None:
     ]
     await again.close()
     assert line == "connected_clients:1"
+
+
+async def test_a_port_that_speaks_another_language_is_named_as_no_redis_server(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer_as_a_web_server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(64)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    other = await asyncio.start_server(answer_as_a_web_server, "127.0.0.1", 0)
+    port = other.sockets[0].getsockname()[1]
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{port}/0")
+    bus = bus_for(Settings.load())
+    try:
+        with pytest.raises(Unavailable, match="no Redis server"):
+            await bus.now()
+    finally:
+        await bus.close()
+        other.close()
+
+
+def test_a_server_named_to_a_constructor_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://of-the-environment:1/2")
+
+    named = Service("of-the-call", 7000)
+
+    assert server_for(named.settings).url == "redis://of-the-call:7000/0"
+    assert server_for(Service().settings).url == "redis://of-the-environment:1/2"
