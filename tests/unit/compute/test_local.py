@@ -157,6 +157,7 @@ except JobDied as error:
 
 def test_ctrl_c_kills_the_workers():
     out = shown_by("""
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it from birth
 def work(n):
     os.kill(parent, signal.SIGINT)
     time.sleep(30)
