@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import EvolveError, TimedOut, Unavailable
 from evolve.messaging.bus import ALIVE_S, Bus, Lane
 from evolve.messaging.envelope import RequestEnvelope, check_size, load, new_request_id
+from evolve.messaging.tasks import end_tasks
 from evolve.settings import Settings
 
 ProgressCallback = Callable[[dict[str, Any]], None]
@@ -169,10 +169,7 @@ class Asker:
             future.set_result(message)
 
     async def close(self) -> None:
-        for task in list(self._readers.values()):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end_tasks(list(self._readers.values()))
         self._readers.clear()
 
 

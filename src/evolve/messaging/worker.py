@@ -59,6 +59,7 @@ from evolve.messaging.forkserver import ForkServer
 from evolve.messaging.jobs import PROGRESS_INTERVAL_S, JobPool, SlotGate, incoming, outgoing, run_request
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import Job, Service
+from evolve.messaging.tasks import end_tasks
 from evolve.messaging.threads import DaemonThreads
 from evolve.settings import Settings
 
@@ -161,13 +162,10 @@ class Worker:
             self._log.info("started")
             await _first(asyncio.ensure_future(self._stopping.wait()), [*loops, *readers], within_s=None)
         finally:
-            for task in readers:
-                task.cancel()
-            await asyncio.gather(*readers, return_exceptions=True)
+            await end_tasks(readers)
             await self._drain()
-            for task in loops:
-                task.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            if not await end_tasks(loops):
+                self._log.error("a loop did not end; leaving without it")
             await self._leave()
 
     def _lanes(self) -> list[Lane]:
