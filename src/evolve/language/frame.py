@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:  # the market's types import pydantic, which would triple the load time of a parse
     from evolve.market.types import Timeframe
@@ -22,19 +22,7 @@ Intent = Literal[
     "plot_request",
     "unsupported",
 ]
-INTENTS: tuple[Intent, ...] = (
-    "model_recommendation",
-    "trading_signal",
-    "market_analysis",
-    "general_query",
-    "model_build",
-    "model_evaluate",
-    "model_retrain",
-    "hyperparameter_tune",
-    "research_search",
-    "plot_request",
-    "unsupported",
-)
+INTENTS: tuple[Intent, ...] = get_args(Intent)
 Side = Literal["long", "short", "buy", "sell"]
 SlotName = Literal["symbols", "timeframe", "period_days", "model", "side"]
 Origin = Literal["stated", "inherited", "default", "inferred"]
