@@ -192,7 +192,10 @@ class ReadyRequest:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """intent: one of the eleven; target_agent: a service's name, or null; parser: what understood the sentence."""
+    """intent: one of the eleven; target_agent: a service's name, or null; parser: what understood the sentence.
+
+    unusable: what was named but has no possible value, as a sentence; such a prompt has no request.
+    """
 
     intent: str
     confidence: float
@@ -204,6 +207,7 @@ class Routing:
     suggestions: tuple[str, ...] = ()
     question: str | None = None
     parser: str = "grammar"
+    unusable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from seed_system import System
 
-from evolve.agents.quant_gpt import compare_figures
+from evolve.agents.reproduction import compare_figures
 from evolve.cards import AnswerCard
 from evolve.evidence import EvidenceBook
 

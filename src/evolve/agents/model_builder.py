@@ -8,12 +8,12 @@ from typing import cast
 
 from evolve.agents.track_record import (
     FOLDS,
-    TrackRecord,
     arrays_of,
     figures,
     first_train_bars,
     forecast_out_of_sample,
     record_of_forecasts,
+    trials_of,
     usable_history,
 )
 from evolve.cards import DataCard, ModelCard, Recipe
@@ -29,7 +29,7 @@ from evolve.memory.artifacts import ArtifactStore
 from evolve.memory.canonical import recipe_hash
 from evolve.memory.database import Database
 from evolve.memory.registry import Registry, model_id_of
-from evolve.memory.trials import Trial, TrialLedger
+from evolve.memory.trials import TrialLedger
 from evolve.settings import Settings
 from evolve.version import code_version
 
@@ -151,19 +151,10 @@ class ModelBuilderAgent:
             metrics=tuple(figures(record, bars, EvidenceBook(), names=CARD_METRICS).values()),
             notes=tuple(dict.fromkeys((*notes, *forecasts.notes, *fitted.notes))),
         )
-        self._log_trial(recipe, bars, record, request_id)
+        self._ledger.record(trials_of([record], [recipe], bars), request_id=request_id)
         return self._registry.save(
             card, weights=fitted.to_bytes(), out_of_sample=arrays_of(forecasts), request_id=request_id
         )
-
-    def _log_trial(self, recipe: Recipe, bars: Bars, record: TrackRecord, request_id: str) -> None:
-        """Every learned model that was tried counts against the best one found; baselines are not candidates."""
-        if recipe.model_type in BASELINES:
-            return
-        deviation = float(record.returns.std(ddof=1)) if len(record.returns) > 1 else 0.0
-        sharpe = float(record.returns.mean()) / deviation if deviation > 0 else None
-        trial = Trial(bars.symbol, recipe_hash(recipe), bars.fingerprint, sharpe)
-        self._ledger.record([trial], request_id=request_id)
 
     def list(self, *, symbol: str | None, timeframe: str | None, limit: int) -> tuple[ModelCard, ...]:
         return self._registry.list(symbol=symbol, timeframe=timeframe, limit=limit)

@@ -18,6 +18,7 @@ from evolve.agents.track_record import (
     forecasts_from,
     record_of_constant,
     record_of_forecasts,
+    trials_of,
     usable_history,
 )
 from evolve.backtest.gate import MIN_BARS, CandidateVerdict, Judgement, judge
@@ -33,11 +34,11 @@ from evolve.market.catalog import Catalog, data_card
 from evolve.market.store import BarStore
 from evolve.market.types import canonical_period, period_days
 from evolve.memory.artifacts import ArtifactStore
-from evolve.memory.canonical import recipe_hash, sha256_of
+from evolve.memory.canonical import sha256_of
 from evolve.memory.database import Database
 from evolve.memory.evaluations import Evaluation, Evaluations
 from evolve.memory.registry import Registry
-from evolve.memory.trials import Trial, TrialLedger
+from evolve.memory.trials import TrialLedger
 from evolve.settings import Settings
 from evolve.statistics.metric import Metric
 from evolve.version import code_version
@@ -218,7 +219,12 @@ class PerformanceCriticAgent:
                 for rank, (record, found) in enumerate(rows, start=1)
             ),
             trust=self._trust(bench, book, _again("compare", model_ids, bench.bars, period)),
-            curves=tuple(curve(record, bench.bars) for record in everyone if record.name not in ("flat", "naive")),
+            # Models first, the best first of all: a picture puts what comes first on top.
+            curves=tuple(
+                curve(record, bench.bars)
+                for record, _ in sorted(rows, key=lambda row: row[0].kind != "model")
+                if record.name not in ("flat", "naive")
+            ),
         )
 
     def history(self, model_id: str, limit: int) -> tuple[EvaluationCard, ...]:
@@ -275,7 +281,7 @@ class PerformanceCriticAgent:
             recipes.append(recipe)
             records.append(record_of_forecasts(_row_name(card, cards), forecasts, bars, costs, model_id=card.model_id))
             progress("backtest", done, len(cards), f"{records[-1].name} backtested with costs")
-        self._log_trials(records, recipes, bars, request_id)
+        self._ledger.record(trials_of(records, recipes, bars), request_id=request_id)
         # All are judged where all have decided; a longer-trained model starts later, and the others wait for it.
         start = max(record.start for record in records)
         records = [_from(record, start) for record in records]
@@ -324,18 +330,6 @@ class PerformanceCriticAgent:
             record = record_of_forecasts(name, forecasts, bars, costs, model_id=None, kind="baseline")
             found.append(_from(record, start))
         return tuple(found)
-
-    def _log_trials(
-        self, records: Sequence[TrackRecord], recipes: Sequence[Recipe], bars: Bars, request_id: str
-    ) -> None:
-        tried = []
-        for record, recipe in zip(records, recipes, strict=True):
-            if recipe.model_type in BASELINES:
-                continue
-            deviation = float(record.returns.std(ddof=1)) if len(record.returns) > 1 else 0.0
-            sharpe = float(record.returns.mean()) / deviation if deviation > 0 else None
-            tried.append(Trial(bars.symbol, recipe_hash(recipe), bars.fingerprint, sharpe))
-        self._ledger.record(tried, request_id=request_id)
 
     def _in_period(self, record: TrackRecord, bench: _Bench, period: str, book: EvidenceBook) -> dict[str, Evidence]:
         """What it did in the stretch shown: a picture, not evidence."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from evolve.cards import DetectedIntent, ParsedArguments, ReadyRequest, RoutedPrompt, Routing, SlotCard
@@ -36,7 +37,7 @@ class PromptRouterAgent:
         """
         frame = parse(prompt, history, own=symbols)
         request = ready_request(frame, prompt)
-        reasons = tuple(frame.reasons)
+        reasons = (*frame.reasons, *((frame.unusable,) if frame.unusable else ()))
         if request is not None and available and request.service not in available:
             reasons += (f"it is for {request.service}, which is not among the available agents",)
             request = None
@@ -50,6 +51,7 @@ class PromptRouterAgent:
             reasons=reasons,
             suggestions=tuple(frame.suggestions),
             question=frame.question,
+            unusable=frame.unusable,
         )
 
     def detect(self, prompt: str) -> DetectedIntent:
@@ -99,6 +101,8 @@ def arguments_of(frame: Frame) -> dict[str, Any]:
         "period": f"{frame.period_days}d" if frame.period_days else None,
         "model_type": frame.model,
         "side": frame.side,
+        **({"models": list(frame.models)} if len(frame.models) > 1 else {}),
+        **({"rule": frame.rule} if frame.rule else {}),
     }
 
 
@@ -107,12 +111,14 @@ def slots_of(frame: Frame) -> dict[str, SlotCard]:
     for name, slot in frame.slots.items():
         value = ", ".join(slot.value) if isinstance(slot.value, tuple | list) else slot.value
         cards[name] = SlotCard(value, slot.origin, slot.text)
+    if "model" in cards and len(frame.models) > 1:
+        cards["model"] = replace(cards["model"], value=", ".join(frame.models))
     return cards
 
 
 def ready_request(frame: Frame, prompt: str) -> ReadyRequest | None:
     """The request that carries the sentence out, or None for what is out of scope."""
-    if frame.intent == "unsupported":
+    if frame.intent == "unsupported" or frame.unusable:
         return None
     symbol = {"symbol": frame.symbols[0]} if frame.symbols else {}
     # Null, not absent: the finest real one, or the model's own. Absent, the wire's default would be 1h of BTCUSDT.

@@ -18,9 +18,11 @@ from evolve.backtest.metrics import METRIC_UNITS, MetricName, performance, sharp
 from evolve.cards import Costs, Curve, Recipe
 from evolve.errors import DataUnavailable, InvalidRequest, nearest
 from evolve.evidence import Evidence, EvidenceBook, Unit
-from evolve.forecasting.base import Forecaster, forecaster
+from evolve.forecasting.base import BASELINES, Forecaster, forecaster
 from evolve.forecasting.walk_forward import OutOfSample, Progress, out_of_sample, position_from_forecast
 from evolve.market.bars import Bars, Floats
+from evolve.memory.canonical import recipe_hash
+from evolve.memory.trials import Trial
 from evolve.statistics.comparison import diebold_mariano
 from evolve.statistics.metric import Metric
 from evolve.statistics.scores import coverage, directional_accuracy, out_of_sample_r2, relative_mae
@@ -91,6 +93,20 @@ class TrackRecord:
     start: int
     decision: float = 0.0
     forecasts: OutOfSample | None = None
+
+
+def trials_of(records: Sequence[TrackRecord], recipes: Sequence[Recipe], bars: Bars) -> list[Trial]:
+    """What the ledger counts: each learned model that was tried counts against the best one found; baselines are not candidates."""
+    return [
+        Trial(bars.symbol, recipe_hash(recipe), bars.fingerprint, _sharpe_per_bar(record.returns))
+        for record, recipe in zip(records, recipes, strict=True)
+        if recipe.model_type not in BASELINES
+    ]
+
+
+def _sharpe_per_bar(returns: Floats) -> float | None:
+    deviation = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
+    return float(returns.mean()) / deviation if deviation > 0 else None
 
 
 def usable_history(bars: Bars) -> tuple[Bars, tuple[str, ...]]:

@@ -103,12 +103,17 @@ def parse(
 
 @app.command()
 def history(
-    limit: Annotated[int, typer.Option(min=1)] = 20, symbol: str | None = None, as_json: AsJson = False
+    limit: Annotated[int, typer.Option(min=1)] = 20,
+    symbol: str | None = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what the services asked of each other to answer it.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """What the services decided, newest first."""
+    """What was asked and decided, newest first."""
     from evolve.cli.history import run
 
-    run(limit, symbol, as_json=as_json)
+    run(limit, symbol, everything=everything, as_json=as_json)
 
 
 # --- models ---

@@ -34,8 +34,10 @@ def _show(frame: Frame, as_json: bool) -> None:
     print(f"{frame.intent} (confidence {frame.confidence:.2f})")
     for name, slot in frame.slots.items():
         print(f"  {name}: {slot.value} ({slot.origin}: {slot.text!r})")
-    if frame.question:
-        print(f"  question: {frame.question}")
+    if frame.rule:
+        print(f"  trading rule: {frame.rule}")
+    for said in filter(None, (frame.question, frame.unusable)):
+        print(f"  question: {said}")
 
 
 def _query(line: str) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def show_answer(answer: AnswerCard, output: Console) -> None:
         named = gap.get("model_type") or gap["service"]
         output.print(f"• missing: {escape(named)}: {escape(gap['why'])}", style="yellow")
     if answer.trust is not None:
-        _show_trust(answer.trust, output)
+        _show_trust(answer.trust, output, told=True)
     if answer.curves:
         output.print()
         output.print(Text.from_ansi(_chart(answer.curves, output)))
@@ -198,14 +198,17 @@ def print_json(value: object) -> None:
     print(json.dumps(TypeAdapter(type(value)).dump_python(value, mode="json"), indent=2, ensure_ascii=False))
 
 
-def _show_trust(trust: TrustCard, output: Console) -> None:
+def _show_trust(trust: TrustCard, output: Console, *, told: bool = False) -> None:
+    """What the verdict rests on. told: costs, trials, and how old or simulated the data are stand in the words above."""
+    costs = f"costs {trust.costs.fee_bps:g} + {trust.costs.slippage_bps:g} bp a leg, {trust.trials} trials counted, "
     output.print(
-        f"tested on {trust.out_of_sample_bars:,} bars out of sample, {trust.folds} refits, "
-        f"costs {trust.costs.fee_bps:g} + {trust.costs.slippage_bps:g} bp a leg, {trust.trials} trials counted, "
+        f"tested on {trust.out_of_sample_bars:,} bars out of sample, {trust.folds} refits, {'' if told else costs}"
         f"data {trust.data.fingerprint[:12]}",
         style="dim",
     )
     for caveat in trust.caveats:
+        if told and caveat.startswith(("SIMULATED", "the bars end on")):
+            continue
         output.print(f"• {escape(caveat)}", style="bold red" if caveat.startswith("SIMULATED") else "dim")
 
 

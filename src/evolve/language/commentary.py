@@ -6,9 +6,11 @@ What matters first comes first: the verdict, why, what it is compared with, what
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from evolve.cards import ComparisonCard, DataCard, EvaluationCard, RankedRow, Verdict
 from evolve.evidence import Evidence, render, render_interval
+from evolve.market.types import period_days
 
 DISCLAIMER = "Research, not investment advice: past results, real or simulated, do not foretell future ones."
 
@@ -48,7 +50,7 @@ def on_comparison(comparison: ComparisonCard) -> list[str]:
     if best is not None:
         said.append(_on_forecasts(best))
     if traded:
-        said.append(_on_period(comparison.period, traded[0], hold))
+        said.append(_on_period(_stretch(comparison.period, comparison.trust.data), traded[0], hold))
     costs = comparison.trust.costs
     trials = _figure(comparison.trust.evidence, "trials")
     said.append(
@@ -64,6 +66,15 @@ def on_others(symbol: str, asked: Sequence[str]) -> list[str]:
     if not others:
         return []
     return [f"Only {symbol} was examined: ask about {' and '.join(others)} in a question of its own."]
+
+
+def on_rule(rule: str | None) -> list[str]:
+    """What was asked about and not examined, and how it can be."""
+    if rule is None:
+        return []
+    return [
+        f"The {rule} itself was not tested: it is a trading rule, and what Evolve builds from a question are models."
+    ]
 
 
 def on_evaluation(evaluation: EvaluationCard) -> list[str]:
@@ -182,11 +193,20 @@ def _on_forecasts(row: RankedRow) -> str:
     )
 
 
-def _on_period(period: str, first: RankedRow, hold: RankedRow | None) -> str:
+def _stretch(period: str, data: DataCard) -> str:
+    held = (date.fromisoformat(data.last[:10]) - date.fromisoformat(data.first[:10])).days
+    return (
+        f"In the last {period} of the data"
+        if period_days(period) <= held
+        else f"The data hold less than {period}; in all of it"
+    )
+
+
+def _on_period(stretch: str, first: RankedRow, hold: RankedRow | None) -> str:
     held = f", buying and holding {hold.figures['period_total_return']}" if hold else ""
     return (
-        f"In the last {period} of the data {first.name} returned {first.figures['period_total_return']}{held}. "
-        f"So short a stretch proves nothing: the Sharpe ratio in it is {_bracketed(first.figures['period_sharpe'])}."
+        f"{stretch} {first.name} returned {first.figures['period_total_return']}{held}. "
+        f"One stretch proves nothing: the Sharpe ratio in it is {_bracketed(first.figures['period_sharpe'])}."
     )
 
 

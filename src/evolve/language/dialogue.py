@@ -127,6 +127,7 @@ def inherit(frame: Frame, reading: Reading, decision: Decision, previous: Frame)
         timeframe=timeframe,
         period_days=period,
         model=model,
+        models=frame.models or ((model,) if model else ()),
         side=side,
         confidence=round(min(max(frame.confidence, 0.6), previous.confidence), 2),
         slots=slots,

@@ -47,7 +47,9 @@ class Frame:
 
     slots: one per slot that is filled; `symbols` as a whole there, each symbol with its own origin and span in `symbol_slots`.
     confidence: how far to trust the intent, 0 to 1; reasons: the rules that fired, in order; suggestions: example queries, given
-    when the query is unsupported; question: what to ask back when two readings are close.
+    when the query is unsupported; question: what to ask back when two readings are close. models: every model named, the first of
+    them in `model`; rule: a trading rule that is named but is no model ("moving average crossover"); unusable: a sentence about a
+    slot that was named but has no possible value ("0 days"), so that nobody answers with a default in its place.
     """
 
     intent: Intent
@@ -62,3 +64,6 @@ class Frame:
     reasons: tuple[str, ...] = ()
     suggestions: tuple[str, ...] = ()
     question: str | None = None
+    models: tuple[str, ...] = ()
+    rule: str | None = None
+    unusable: str | None = None

@@ -124,6 +124,24 @@ def model_names() -> PhraseIndex[str]:
     return index
 
 
+@cache
+def _rules() -> PhraseIndex[str]:
+    index: PhraseIndex[str] = PhraseIndex()
+    for rule, phrases in table("rules.tsv"):
+        for phrase in phrases:
+            index.add(words_of(phrase), rule)
+    return index
+
+
+def rule_in(words: Sequence[str]) -> str | None:
+    """The first trading rule that is named, such as "moving-average crossover": what no model family stands for."""
+    for at in range(len(words)):
+        length, rules = _rules().longest(words, at)
+        if length:
+            return rules[0]
+    return None
+
+
 def marks_of(words: Sequence[str], tokens: Sequence[Token]) -> tuple[Mark, ...]:
     """Concepts from left to right, the longest phrase first, no word twice."""
     index = lexicon()

@@ -193,6 +193,7 @@ class PeriodReading:
 class TimeReading:
     timeframes: tuple[TimeframeReading, ...]
     periods: tuple[PeriodReading, ...]
+    impossible: tuple[tuple[int, int], ...] = ()  # tokens that name a stretch which there cannot be: 0 days, 500 years
 
     @property
     def timeframe(self) -> TimeframeReading | None:
@@ -245,6 +246,7 @@ class _Grammar:
         self.retrains = any(mark.concepts & {"RETRAIN", "UPDATE"} for mark in marks)
         self.timeframes: list[TimeframeReading] = []
         self.periods: list[PeriodReading] = []
+        self.impossible: list[tuple[int, int]] = []
 
     def read(self) -> TimeReading:
         at = 0
@@ -256,15 +258,25 @@ class _Grammar:
                 self._date_range(at) or self._phrase(at) or self._relative(at) or self._quantity(at) or self._adverb(at)
             )
             at = end or at + 1
-        return TimeReading(tuple(self.timeframes), tuple(self.periods))
+        return TimeReading(tuple(self.timeframes), tuple(self.periods), tuple(self.impossible))
 
     def _word(self, at: int) -> str:
         return self.words[at] if 0 <= at < len(self.words) else ""
 
     def _add_period(self, days: float, start: int, end: int, *, future: bool) -> None:
         whole = max(1, math.floor(days + 0.5))
-        if whole <= LONGEST_PERIOD_DAYS:
+        if days <= 0 or whole > LONGEST_PERIOD_DAYS:
+            self.impossible.append((start, end))
+        elif self._is_negative(start):
+            self.impossible.append((start - 1, end))
+        else:
             self.periods.append(PeriodReading(whole, start, end, future))
+
+    def _is_negative(self, at: int) -> bool:
+        """ "over -5 days": a minus stuck to the number and to nothing before it, where a range or a hyphen has something."""
+        if self._word(at - 1) != "-" or self.tokens[at].before or not self.tokens[at - 1].before:
+            return False
+        return at < 2 or self._word(at - 2) in _OVER
 
     # -- relative words ------------------------------------------------------------------------------------------------
 

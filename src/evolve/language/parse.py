@@ -13,6 +13,8 @@ from evolve.language.dialogue import inherit, is_elliptical, symbols_slot
 from evolve.language.frame import INTENTS, Frame, Intent, Origin, Side, Slot, SlotName
 from evolve.language.gazetteer import gazetteer
 from evolve.language.intents import SUGGESTIONS, Decision, decide, side_of, without_injection
+from evolve.language.lexicon import rule_in
+from evolve.language.numbers import LONGEST_PERIOD_DAYS
 from evolve.language.reading import Reading, read
 
 __all__ = ["INTENTS", "Frame", "Intent", "Origin", "Side", "Slot", "SlotName", "parse"]
@@ -82,6 +84,7 @@ def _fill(frame: Frame, reading: Reading, *, with_side: bool) -> Frame:
     if model is not None:
         mended = not reading.mended.isdisjoint(range(model.start, model.end))
         slots["model"] = slot(model.name, model.start, model.end, mended=mended)
+    models = tuple(dict.fromkeys(named.name for named in reading.named_models))
     side = side_of(reading) if with_side else None
     if side is not None:
         slots["side"] = slot(*side)
@@ -91,10 +94,21 @@ def _fill(frame: Frame, reading: Reading, *, with_side: bool) -> Frame:
         timeframe=timeframe.value if timeframe else None,
         period_days=period.days if period else None,
         model=model.name if model else None,
+        models=models,
+        rule=rule_in(reading.words),
+        unusable=_unusable(reading),
         side=side[0] if side else None,
         slots=slots,
         symbol_slots=tuple(symbol_slots),
     )
+
+
+def _unusable(reading: Reading) -> str | None:
+    if not reading.time.impossible:
+        return None
+    start, end = reading.time.impossible[0]
+    said = reading.query[reading.tokens[start].start : reading.tokens[end - 1].end]
+    return f"“{said}” is no stretch of time that can be tested: name one from 1 day to {LONGEST_PERIOD_DAYS // 365} years, such as 90 days"
 
 
 _AS_A_WISH: dict[Intent, str] = {

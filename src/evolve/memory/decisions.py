@@ -92,13 +92,17 @@ class DecisionLog:
         symbol: str | None = None,
         since: float | None = None,
         request_type: str | None = None,
+        asked_by_users: bool = False,
     ) -> tuple[Decision, ...]:
-        """The latest decisions, newest first; `since`: finished at or after, Unix seconds."""
+        """The latest decisions, newest first; since: finished at or after, Unix seconds; asked_by_users: none of those that one
+        service asked of another."""
         query = select(decisions).order_by(decisions.c.id.desc()).limit(limit)
         if service is not None:
             query = query.where(decisions.c.service == service)
         if request_type is not None:
             query = query.where(decisions.c.request_type == request_type)
+        if asked_by_users:
+            query = query.where(decisions.c.parent.is_(None))
         if since is not None:
             query = query.where(decisions.c.finished_at >= since)
         if symbol is not None:

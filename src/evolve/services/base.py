@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the decision log should say beside inputs and outcome."""
+    """What the decision log should say beside inputs and outcome. error_code: of a reply that says no, though it is a reply."""
 
     symbols: tuple[str, ...] = ()
     data_hash: str | None = None
     seed: int | None = None
+    error_code: str | None = None
 
 
 class BaseService(Service):
@@ -43,8 +44,8 @@ class BaseService(Service):
             return
         from evolve.memory.decisions import Decision
 
-        failed = isinstance(outcome, EvolveError)
         facts = self.facts(request, outcome)
+        error_code = outcome.code if isinstance(outcome, EvolveError) else facts.error_code
         self.decision_log().record(
             Decision(
                 service=self.name,
@@ -52,12 +53,12 @@ class BaseService(Service):
                 request_type=request.wire_type,
                 inputs=request.model_dump(mode="json"),
                 outcome={"error": outcome.message} if isinstance(outcome, EvolveError) else self.outcome_of(outcome),
-                status="error" if failed else "success",
+                status="error" if error_code else "success",
                 code_version=code_version(),
                 started_at=started,
                 finished_at=self.clock.now(),
                 asked_by=job.envelope.sender or "",
-                error_code=outcome.code if isinstance(outcome, EvolveError) else None,
+                error_code=error_code,
                 data_hash=facts.data_hash,
                 seed=facts.seed,
                 parent=job.envelope.parent,

@@ -79,7 +79,8 @@ class QuantGPTService(BaseService):
         parsed, answer = outcome.result.parsed_intent, outcome.result.answer
         data = answer.recipe.get("data") if answer else None
         fingerprint = data[0]["fingerprint"] if data and len(data) == 1 else None
-        return Facts(parsed.symbols if parsed else (), fingerprint, 0)
+        refused = (outcome.result.code or "invalid_request") if outcome.result.status == "error" else None
+        return Facts(parsed.symbols if parsed else (), fingerprint, 0, refused)
 
     def outcome_of(self, reply: Reply) -> dict[str, Any]:
         """Without the answer itself: that is stored under its id."""

@@ -14,7 +14,8 @@ from desks import Desk, autoregressive, next_id, noise, open_desk
 
 from evolve.agents.model_builder import BuildOrder
 from evolve.agents.prompt_router import PromptRouterAgent
-from evolve.agents.quant_gpt import QuantGptAgent, compare_figures
+from evolve.agents.quant_gpt import QuantGptAgent
+from evolve.agents.reproduction import compare_figures
 from evolve.cards import AnswerCard, ComparisonCard, EvaluationCard, ModelCard, QueryResult, Routing
 from evolve.clock import FrozenClock
 from evolve.errors import EvolveError, InvalidRequest, MissingExtra, Unavailable
@@ -141,7 +142,7 @@ def moment_after(desk: Desk, symbol: str) -> float:
 @pytest.fixture(autouse=True)
 def _quick_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     """One learned model, one that costs nothing, and the one that cannot be built."""
-    monkeypatch.setattr("evolve.agents.quant_gpt.CANDIDATES", ("ridge", "drift", "lstm"))
+    monkeypatch.setattr("evolve.agents.recommendation.CANDIDATES", ("ridge", "drift", "lstm"))
 
 
 @pytest.fixture(autouse=True)
@@ -252,6 +253,38 @@ def test_a_model_that_was_named_is_among_the_candidates(house: Asked) -> None:
 
     (built,) = office.called("build_all")
     assert "xgboost" in [order.model_type for order in built["orders"]]
+
+
+def test_of_models_named_for_a_comparison_only_these_are_built(house: Asked) -> None:
+    """Each further candidate is a trial, and makes a real edge harder to show."""
+    office = house.office(xgboost=TORCH)
+
+    house.ask("compare ridge and xgboost on NOISE", office)
+
+    assert [order.model_type for order in office.called("build_all")[0]["orders"]] == ["ridge", "xgboost"]
+
+
+@pytest.mark.parametrize("stretch", ["0 days", "500 years", "-5 days"])
+def test_a_stretch_that_cannot_be_is_refused_before_anything_is_built(house: Asked, stretch: str) -> None:
+    office = house.office()
+
+    result = house.ask(f"Give me the best model for NOISE over {stretch}", office)
+
+    assert (result.status, result.code) == ("error", "invalid_request")
+    assert stretch in str(result.error)
+    assert not office.called("build_all")
+
+
+def test_a_trading_rule_that_is_not_tested_is_named(house: Asked) -> None:
+    answer = house.answer("best moving average crossover for NOISE")
+
+    assert "moving-average crossover itself was not tested" in answer.commentary[0]
+
+
+def test_a_period_longer_than_the_data_is_said_to_be_all_of_them(house: Asked) -> None:
+    answer = house.answer("Give me the best model for EDGY over 20 years")
+
+    assert any(said.startswith("The data hold less than 7300d; in all of it") for said in answer.commentary)
 
 
 def test_a_model_that_cannot_be_built_is_missing_and_the_others_are_compared(house: Asked) -> None:
@@ -642,7 +675,7 @@ def test_another_question_has_another_id(house: Asked) -> None:
 def test_another_code_has_another_id(house: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     before = house.answer("Analyze AAPL").answer_id
 
-    monkeypatch.setattr("evolve.agents.quant_gpt.code_version", lambda: "0.1.0+other")
+    monkeypatch.setattr("evolve.agents.answer.code_version", lambda: "0.1.0+other")
 
     assert house.answer("Analyze AAPL").answer_id != before
 
@@ -733,7 +766,7 @@ def test_a_model_missing_here_leaves_the_figures_of_the_others_comparable(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another machine may lack torch: all later ids shift, but the others' own figures have not changed."""
-    monkeypatch.setattr("evolve.agents.quant_gpt.CANDIDATES", ("naive", "ridge", "drift"))
+    monkeypatch.setattr("evolve.agents.recommendation.CANDIDATES", ("naive", "ridge", "drift"))
     asked = small_house(desk)
     answer, without = asked.answer(BEST_NOISE), asked.answer(BEST_NOISE, asked.office(naive=TORCH))
 

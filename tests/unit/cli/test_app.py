@@ -299,11 +299,35 @@ def test_the_history_shows_decisions_newest_first(capsys: pytest.CaptureFixture[
             )
 
     assert main(["history"]) == 0
-    first, _, second, _ = capsys.readouterr().out.splitlines()
-    assert "unknown_symbol" in first
-    assert "No [edge] found" in second  # a headline's brackets are not a style
+    first, refused, second, answered = capsys.readouterr().out.splitlines()
+    assert "q1" in first
+    assert "unknown_symbol: no" in refused
+    assert "q0" in second
+    assert "No [edge] found" in answered  # a headline's brackets are not a style
     main(["history", "--json", "--limit", "1"])
     assert [each["request_id"] for each in json.loads(capsys.readouterr().out)] == ["r1"]
+
+
+def test_what_services_asked_of_each_other_is_shown_only_when_asked_for(
+    capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    from evolve.memory.database import Database
+    from evolve.memory.decisions import Decision, DecisionLog
+    from evolve.settings import Settings
+
+    with Database.open(Settings.load()) as database:
+        for request_id, parent in (("asked", None), ("within", "asked")):
+            inputs = {"model_type": "ridge", "symbol": "AAPL"}
+            DecisionLog(database).record(
+                Decision(
+                    "model_builder", request_id, "build_model", inputs, {}, "success", "v", 0.0, 1.0, parent=parent
+                )
+            )
+
+    main(["history"])
+    assert capsys.readouterr().out.count("ridge AAPL") == 1
+    main(["history", "--all"])
+    assert capsys.readouterr().out.count("ridge AAPL") == 2
 
 
 def test_help_loads_no_array_library_and_no_server() -> None:

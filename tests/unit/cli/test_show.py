@@ -92,11 +92,7 @@ def test_an_answer_shows_question_parse_verdict_words_id_and_how_to_reproduce_it
 def test_what_it_rests_on_is_shown() -> None:
     text = shown(answer())
 
-    assert (
-        "tested on 2,270 bars out of sample, 5 refits, costs 1 + 4 bp a leg, 7 trials counted, data ffffffffffff"
-        in text
-    )
-    assert "• the bars end on 2013-03-01" in text
+    assert "tested on 2,270 bars out of sample, 5 refits, data ffffffffffff" in text
 
 
 def test_every_figure_is_shown_in_full_where_there_is_no_terminal() -> None:

@@ -147,3 +147,33 @@ def test_no_text_takes_longer_than_fifty_milliseconds(query: str):
     parse(query, [query] * 8)
 
     assert time.process_time() - began < 0.05
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("best model for AAPL over 0 days", "0 days"),
+        ("best model for AAPL over 500 years", "500 years"),
+        ("best model for AAPL over -5 days", "-5 days"),
+    ],
+)
+def test_a_stretch_of_time_that_cannot_be_is_named_and_never_replaced_by_a_default(query: str, said: str):
+    frame = parse(query)
+
+    assert frame.period_days is None
+    assert frame.unusable is not None
+    assert f"“{said}”" in frame.unusable
+
+
+def test_a_hyphen_before_a_number_is_no_minus():
+    assert parse("AAPL - 5 days").unusable is None
+    assert parse("best model for AAPL, 2010-2012").unusable is None
+
+
+def test_all_models_of_a_comparison_are_read():
+    assert parse("compare ridge, lstm and xgboost on AAPL").models == ("ridge", "lstm", "xgboost")
+
+
+def test_a_trading_rule_is_told_from_a_model():
+    assert parse("best moving average crossover for AAPL").rule == "moving-average crossover"
+    assert parse("What's the best strategy for crypto trading?").rule is None

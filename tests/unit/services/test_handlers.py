@@ -189,7 +189,7 @@ def test_a_question_travels_over_the_other_services(building: Building) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evolve.agents.quant_gpt.CANDIDATES", ("ridge", "drift"))
+    monkeypatch.setattr("evolve.agents.recommendation.CANDIDATES", ("ridge", "drift"))
     monkeypatch.setattr("evolve.agents.track_record.INTERVAL_DRAWS", 100)
     monkeypatch.setattr("evolve.charts.equity.equity_png", lambda *_, **__: None)
 
@@ -437,3 +437,11 @@ def test_a_service_that_overrides_nothing_records_symbol_and_seed(settings: Sett
     facts = BaseService(settings=settings).facts(Plain(), Unavailable("no"))
 
     assert (facts.symbols, facts.seed, facts.data_hash) == (("AAPL",), 9, None)
+
+
+def test_a_question_that_got_no_answer_is_on_record_as_refused(building: Building, log: DecisionLog) -> None:
+    building.handle(ProcessQuery(query="best model for TINY over 0 days"), "r9")
+
+    decision = recorded(log, "r9")
+
+    assert (decision.status, decision.error_code) == ("error", "invalid_request")
