@@ -26,7 +26,7 @@ EvolveError
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, ClassVar
 
@@ -142,3 +142,42 @@ def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
     """The known names most like `name`, best first: what an error suggests."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
     return [by_folded[match] for match in get_close_matches(name.casefold(), by_folded, n=limit, cutoff=0.4)]
+
+
+def violation(kind: str, context: Mapping[str, object], message: str, value: str) -> str:
+    """What is wrong with a value, as the end of a sentence that begins with its name: "must be at least 2, not 1".
+
+    kind, context, message: of one of pydantic's validation errors; value: the value as it may be shown.
+    """
+    if kind == "value_error":  # a validator of ours: it says all there is to say
+        return f"is not valid: {message.removeprefix('Value error, ')}"
+    wanted = {
+        "string_type": "must be text",
+        "int_type": "must be a whole number",
+        "int_parsing": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "float_type": "must be a number",
+        "float_parsing": "must be a number",
+        "finite_number": "must be a finite number",
+        "bool_type": "must be true or false",
+        "bool_parsing": "must be true or false",
+        "tuple_type": "must be a list",
+        "list_type": "must be a list",
+        "dict_type": "must be an object",
+        "literal_error": "must be {expected}",
+        "greater_than_equal": "must be at least {ge}",
+        "greater_than": "must be more than {gt}",
+        "less_than_equal": "must be at most {le}",
+        "less_than": "must be less than {lt}",
+    }.get(kind)
+    if wanted is not None:
+        return f"{wanted.format(**context)}, not {value}"
+    if kind in ("too_short", "too_long"):
+        bound = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        return f"needs {bound} entries, not {context['actual_length']}"
+    if kind in ("string_too_short", "string_too_long"):
+        bound = (
+            f"at least {context['min_length']}" if kind == "string_too_short" else f"at most {context['max_length']}"
+        )
+        return f"must have {bound} characters, unlike {value}"
+    return f"is not valid: {message} (got {value})"

@@ -14,7 +14,7 @@ from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from evolve.errors import InvalidRequest
+from evolve.errors import InvalidRequest, violation
 
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_DB = "localhost", 6379, 0
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -64,9 +64,8 @@ class Settings(BaseSettings):
             return cls(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
         except ValidationError as error:
             first = error.errors()[0]
-            raise InvalidRequest(
-                f"{_variable(first['loc'])} is not valid: {first['msg']} (got {first.get('input')!r})"
-            ) from None
+            wrong = violation(first["type"], first.get("ctx", {}), first["msg"], repr(first.get("input")))
+            raise InvalidRequest(f"{_variable(first['loc'])} {wrong}") from None
 
     @classmethod
     def for_server(cls, host: str, port: int, db: int) -> Settings:

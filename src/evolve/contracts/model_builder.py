@@ -38,7 +38,7 @@ class BuildModel(
     features: tuple[str, ...] | None = ()
     period: Period | None = None
     hyperparameters: dict[str, Hyperparameter] = Field(default_factory=dict)
-    horizon_bars: int = Field(1, ge=1, le=250)
+    horizon_bars: int = Field(1, ge=1, le=63)  # the longest that a family forecasts; tested to agree
     seed: int = Field(0, ge=0, lt=2**31)
     rebuild: bool = False
     simulate: bool = False

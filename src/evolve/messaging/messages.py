@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from evolve.errors import InvalidRequest, UnknownType, nearest
+from evolve.errors import InvalidRequest, UnknownType, nearest, violation
 
 Slot = Literal["inline", "light", "heavy"]
 
@@ -138,7 +138,8 @@ def _explain(cls: type[Request[Any]], error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         fields = ", ".join(nearest(_short(field), cls.model_fields) or cls.model_fields) or "it takes none"
         return f"{cls.wire_type} has no field {_short(field)!r}; nearest: {fields}"
-    return f"{cls.wire_type}: {_short(field)} is not valid: {first['msg']} (got {_short(repr(first['input']))})"
+    value = _short(repr(first["input"]))
+    return f"{cls.wire_type}: {_short(field)} {violation(first['type'], first.get('ctx', {}), first['msg'], value)}"
 
 
 def _short(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import Field
 
 from evolve import errors
 from evolve.errors import (
@@ -90,3 +91,34 @@ def test_nothing_is_suggested_for_what_resembles_nothing() -> None:
 
 def test_at_most_three_names_are_suggested() -> None:
     assert len(nearest("model", [f"model_{number}" for number in range(10)])) == 3
+
+
+def test_every_kind_of_violation_that_our_messages_can_have_is_said_in_plain_words() -> None:
+    """pydantic's own sentences speak of "Input" and "validation"."""
+    from typing import Annotated, Literal
+
+    from pydantic import BaseModel, ValidationError
+
+    from evolve.errors import violation
+
+    class Everything(BaseModel):
+        text: Annotated[str, Field(min_length=2, max_length=3)] = "ab"
+        whole: Annotated[int, Field(ge=1, le=5)] = 1
+        number: Annotated[float, Field(gt=0, lt=9, allow_inf_nan=False)] = 1.0
+        choice: Literal["a", "b"] = "a"
+        items: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)] = ("a",)
+        flag: bool = True
+        mapping: dict[str, int] = {}
+
+    wrong: list[dict[str, object]] = [
+        {"text": 5}, {"text": "a"}, {"text": "abcd"}, {"whole": 0}, {"whole": 6}, {"whole": "x"}, {"whole": 1.5}, {"whole": []},
+        {"number": 0}, {"number": 9}, {"number": "x"}, {"number": []}, {"number": float("inf")}, {"choice": "c"}, {"items": ()},
+        {"items": ("a", "b", "c")}, {"items": 3}, {"flag": "maybe"}, {"flag": []}, {"mapping": 3},
+    ]  # fmt: skip
+    for values in wrong:
+        with pytest.raises(ValidationError) as raised:
+            Everything(**values)  # type: ignore[arg-type]
+        error = raised.value.errors()[0]
+        said = violation(error["type"], error.get("ctx", {}), error["msg"], repr(error["input"]))
+        assert said.startswith(("must ", "needs ")), (values, said)
+        assert "Input" not in said

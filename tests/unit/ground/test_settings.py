@@ -102,7 +102,7 @@ def test_a_wrong_variable_is_named_as_the_user_wrote_it(
 ) -> None:
     monkeypatch.setenv(variable, text)
 
-    with pytest.raises(InvalidRequest, match=rf"^{variable} is not valid.*{text}"):
+    with pytest.raises(InvalidRequest, match=rf"^{variable} must be .*{text}"):
         Settings.load()
 
 

@@ -73,7 +73,7 @@ def test_an_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch, 
 def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(variable, value)
 
-    with pytest.raises(InvalidRequest, match=f"{variable} is not valid: .*{value}"):
+    with pytest.raises(InvalidRequest, match=f"{variable} must be .*{value}"):
         Settings.load()
 
 

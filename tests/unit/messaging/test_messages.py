@@ -105,14 +105,14 @@ def test_a_request_is_parsed_by_its_wire_type() -> None:
     [
         ({}, "build_model needs 'symbol'"),
         ({"symbol": "AAPL", "lookbak": 3}, "build_model has no field 'lookbak'; nearest: lookback"),
-        ({"symbol": 3}, "build_model: symbol is not valid: Input should be a valid string (got 3)"),
+        ({"symbol": 3}, "build_model: symbol must be text, not 3"),
         (
             {"symbol": "AAPL", "lookback": 1},
-            "build_model: lookback is not valid: Input should be greater than or equal to 2 (got 1)",
+            "build_model: lookback must be at least 2, not 1",
         ),
         (
             {"symbol": "AAPL", "model_type": "tcn"},
-            "build_model: model_type is not valid: Input should be 'lstm' or 'ridge' (got 'tcn')",
+            "build_model: model_type must be 'lstm' or 'ridge', not 'tcn'",
         ),
         (["AAPL"], "data of build_model must be an object, not list"),
         (None, "data of build_model must be an object, not NoneType"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels, ModelBuilt
 from evolve.contracts.performance_critic import (
@@ -365,6 +366,19 @@ def test_a_secret_in_a_question_never_reaches_the_record(building: Building, log
 # --- the frame around them ---
 
 
+def test_a_service_of_the_specification_that_is_not_there_yet_is_no_misspelling() -> None:
+    with pytest.raises(UnknownService, match=r"^updater is not part of this version of Evolve; there are model_builder"):
+        service_path("updater")
+
+
+def test_the_longest_horizon_of_a_request_is_the_longest_that_is_forecast() -> None:
+    from evolve.forecasting.base import MAX_HORIZON_BARS
+
+    BuildModel(horizon_bars=MAX_HORIZON_BARS)
+    with pytest.raises(ValidationError):
+        BuildModel(horizon_bars=MAX_HORIZON_BARS + 1)
+
+
 def test_an_unknown_service_is_refused_with_the_nearest() -> None:
     with pytest.raises(UnknownService, match="model_builder"):
         service_path("model_bilder")
@@ -412,7 +426,7 @@ def test_no_service_loads_an_array_library_before_its_first_request() -> None:
         (["no_such"], 1, "nearest"),
         ([], 2, "usage"),
         (["model_builder", "--redis-port", "abc"], 2, "invalid int"),
-        (["model_builder", "--redis-port", "99999"], 1, "REDIS_PORT is not valid"),
+        (["model_builder", "--redis-port", "99999"], 1, "REDIS_PORT must be"),
     ],
 )
 def test_a_wrong_launch_says_what_is_wrong(
