@@ -143,7 +143,9 @@ def _crew(function: Callable[[Item], Result], items: Sequence[Item], workers: in
         os.write(tickets_in, b"".join(_TICKET.pack(index) for index in range(len(items))))
         os.close(tickets_in)
         for _ in range(workers):
-            crew.append(_start(function, items, tickets, inherited=[worker.answers for worker in crew]))
+            # An interruption between the fork and the append would leave a process that nobody knows of.
+            with _uninterrupted() as mask:
+                crew.append(_start(function, items, tickets, mask, inherited=[worker.answers for worker in crew]))
         yield crew
     finally:
         os.close(tickets)
@@ -157,8 +159,23 @@ def _crew(function: Callable[[Item], Result], items: Sequence[Item], workers: in
             os.waitpid(pid, 0)
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[set[int]]:
+    """Signals that end this process wait until the block is left. Yields the mask that was in force."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield {int(number) for number in mask}
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _start(
-    function: Callable[[Item], Result], items: Sequence[Item], tickets: int, *, inherited: Sequence[int]
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    tickets: int,
+    mask: set[int],
+    *,
+    inherited: Sequence[int],
 ) -> _Worker:
     answers, answers_in = os.pipe()
     parent = os.getpid()
@@ -169,7 +186,7 @@ def _start(
     try:
         for descriptor in (answers, *inherited):
             os.close(descriptor)
-        _become_worker(parent)
+        _become_worker(parent, mask)
         _work(function, items, tickets, answers_in)
     except BaseException:  # noqa: BLE001 - nothing may climb out of a fork into the parent's stack
         traceback.print_exc(file=sys.stderr)
@@ -178,10 +195,11 @@ def _start(
     os._exit(0)
 
 
-def _become_worker(parent: int) -> None:
+def _become_worker(parent: int, mask: set[int]) -> None:
     # Ctrl-C reaches the whole group of processes; the parent alone decides, and kills.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"
     if sys.platform == "linux":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
 
 from evolve.clock import SYSTEM_CLOCK, Clock
-from evolve.errors import EvolveError, InvalidRequest
+from evolve.errors import EvolveError, Internal, InvalidRequest
 from evolve.messaging.envelope import RequestEnvelope
 from evolve.messaging.messages import Reply, Request, parse_request
 from evolve.settings import Settings
@@ -125,6 +125,10 @@ class Service:
             reply: Reply = getattr(self, self.handlers[request.wire_type].name)(request, job)
         except EvolveError as error:
             self.record(request, job, error, started)
+            raise
+        except Exception as error:
+            # A bug of ours is a decision too: the request was taken and came to nothing.
+            self.record(request, job, Internal(f"{type(error).__name__}: {error}"), started)
             raise
         self.record(request, job, reply, started)
         return reply

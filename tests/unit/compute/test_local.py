@@ -175,6 +175,23 @@ except KeyboardInterrupt:
     assert out == "interrupted []"
 
 
+def test_ctrl_c_while_workers_are_still_being_started_leaves_none():
+    """Sent by the first worker the moment it lives, some hundred microseconds before the others do."""
+    out = shown_by("""
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def work(n):
+    if n == 0:
+        os.kill(parent, signal.SIGINT)
+    time.sleep(30)
+try:
+    map_work(work, range(8), workers=8)
+except KeyboardInterrupt:
+    print("interrupted", children())
+""")
+
+    assert out == "interrupted []"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux")
 def test_workers_die_with_their_parent():
     """The parent is killed outright; the write end that only its workers hold closes when they are gone too."""

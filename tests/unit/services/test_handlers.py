@@ -367,7 +367,9 @@ def test_a_secret_in_a_question_never_reaches_the_record(building: Building, log
 
 
 def test_a_service_of_the_specification_that_is_not_there_yet_is_no_misspelling() -> None:
-    with pytest.raises(UnknownService, match=r"^updater is not part of this version of Evolve; there are model_builder"):
+    with pytest.raises(
+        UnknownService, match=r"^updater is not part of this version of Evolve; there are model_builder"
+    ):
         service_path("updater")
 
 
@@ -459,3 +461,17 @@ def test_a_question_that_got_no_answer_is_on_record_as_refused(building: Buildin
     decision = recorded(log, "r9")
 
     assert (decision.status, decision.error_code) == ("error", "invalid_request")
+
+
+def test_a_bug_of_ours_is_on_record_too(building: Building, log: DecisionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "evolve.agents.model_builder.ModelBuilderAgent.build",
+        lambda *_, **__: (_ for _ in ()).throw(ZeroDivisionError("x")),
+    )
+
+    with pytest.raises(ZeroDivisionError):
+        building.handle(BuildModel(model_type="naive", symbol="TINY", timeframe=None), "r10")
+
+    decision = recorded(log, "r10")
+    assert (decision.status, decision.error_code) == ("error", "internal")
+    assert decision.outcome["error"] == "ZeroDivisionError: x"
