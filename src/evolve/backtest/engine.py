@@ -153,7 +153,9 @@ def backtest_positions(
     """
     opens, closes, targets = series(open, "open"), series(close, "close"), series(target, "target")
     same_length(open=opens, close=closes, target=targets)
-    _check(opens, closes, targets, costs, bars_per_year, initial_equity)
+    check_prices(opens, closes)
+    _check_targets(targets)
+    check_account(costs, bars_per_year, initial_equity)
 
     borrow_per_bar = costs.borrow_bps_per_year * BPS / bars_per_year
     walk = _kernel(engine)(
@@ -191,20 +193,19 @@ def _per_bar(fill_bar: NDArray[np.int64], amounts: Floats, bars: int) -> Floats:
     return np.bincount(fill_bar, weights=amounts, minlength=bars).astype(np.float64)
 
 
-def _check(
-    opens: Floats, closes: Floats, targets: Floats, costs: Costs, bars_per_year: float, initial_equity: float
-) -> None:
+def check_prices(opens: Floats, closes: Floats) -> None:
+    """Raises InvalidRequest for no bars at all, and for prices that are not positive, naming the bar."""
     if not opens.size:
         raise InvalidRequest("there are no bars to trade on")
     for name, prices in (("open", opens), ("close", closes)):
         if (prices <= 0).any():
-            bar = int(np.flatnonzero(prices <= 0)[0])
-            raise InvalidRequest(f"{name} of bar {bar} is {prices[bar]:g}; prices must be positive")
-    if (np.abs(targets) > 1).any():
-        bar = int(np.flatnonzero(np.abs(targets) > 1)[0])
-        raise InvalidRequest(
-            f"the target of bar {bar} is {targets[bar]:g}; it must lie between −1 (short) and 1 (long)"
-        )
+            at = np.unravel_index(int(np.argmax(prices <= 0)), prices.shape)
+            of = f"symbol {int(at[1])} at bar {int(at[0])}" if prices.ndim == 2 else f"bar {int(at[0])}"
+            raise InvalidRequest(f"{name} of {of} is {prices[at]:g}; prices must be positive")
+
+
+def check_account(costs: Costs, bars_per_year: float, initial_equity: float) -> None:
+    """Raises InvalidRequest for costs, bars per year or initial equity that cannot be."""
     for name in ("fee_bps", "slippage_bps", "borrow_bps_per_year"):
         rate = getattr(costs, name)
         if not 0 <= rate < 1 / BPS:
@@ -213,6 +214,14 @@ def _check(
         raise InvalidRequest(f"bars_per_year must be positive, not {bars_per_year}")
     if not (initial_equity > 0 and np.isfinite(initial_equity)):
         raise InvalidRequest(f"initial_equity must be positive, not {initial_equity}")
+
+
+def _check_targets(targets: Floats) -> None:
+    if (np.abs(targets) > 1).any():
+        bar = int(np.flatnonzero(np.abs(targets) > 1)[0])
+        raise InvalidRequest(
+            f"the target of bar {bar} is {targets[bar]:g}; it must lie between −1 (short) and 1 (long)"
+        )
 
 
 Kernel = Callable[[Floats, Floats, Floats, float, float, float, float], Walk]

@@ -1,0 +1,165 @@
+"""What would a portfolio of target weights have earned, after costs? Many symbols, one account; the convention of `engine`.
+
+Weights decided at the close of bar t are filled at the open of bar t + 1. Where the weights of a bar equal those before it nothing
+is traded and the holdings drift. Sizing: at a fill, equity is valued at the opens, and what the fills themselves will cost is put
+aside first, so that weights that sum to 1 leave no debt. Costs: slippage on the price and the fee on the slipped notional of all
+that is traded, borrow on short holdings at each close.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from evolve.backtest.engine import BPS, Engine, check_account, check_prices
+from evolve.cards import Costs
+from evolve.errors import InvalidRequest, MissingExtra
+from evolve.statistics.metric import Floats, table
+
+
+@dataclass(frozen=True, eq=False)
+class Portfolio:
+    """The account at each close, all of shape (bars,); quantity: holdings at the last close, shape (symbols,).
+
+    turnover: notional filled as a fraction of the equity at the close before; paid: fees, slippage and borrow, in money.
+    """
+
+    equity: Floats
+    cash: Floats
+    turnover: Floats
+    paid: Floats
+    quantity: Floats
+    initial_equity: float
+
+    @cached_property
+    def returns(self) -> Floats:
+        """Simple net return of each bar; the first against the initial equity."""
+        before = np.concatenate([[self.initial_equity], self.equity[:-1]])
+        net: Floats = self.equity / before - 1
+        return net
+
+    @property
+    def costs_paid(self) -> float:
+        """Fees, slippage and borrow of all bars, in money."""
+        return float(self.paid.sum())
+
+
+def backtest_portfolio(
+    open: ArrayLike,
+    close: ArrayLike,
+    weights: ArrayLike,
+    costs: Costs,
+    *,
+    bars_per_year: float,
+    initial_equity: float = 1.0,
+    max_leverage: float = 1.0,
+    engine: Engine = "numba",
+) -> Portfolio:
+    """Fill `weights` and follow the account.
+
+    open, close: positive prices, shape (bars, symbols); weights: fractions of equity decided at each close, negative for short,
+    of the same shape. max_leverage: the most that the absolute weights of a bar may sum to; above 1 cash may become debt, which
+    is free here, so that its cost must be added by who wants it. Raises InvalidRequest for prices or weights out of range, and,
+    naming the bar, when the account loses everything; MissingExtra when numba cannot be imported.
+    """
+    opens, closes, wanted = table(open, "open"), table(close, "close"), table(weights, "weights")
+    if not opens.shape == closes.shape == wanted.shape:
+        raise InvalidRequest(
+            f"open, close and weights must have one shape (bars, symbols), not {opens.shape}, {closes.shape} and {wanted.shape}"
+        )
+    check_prices(opens, closes)
+    check_account(costs, bars_per_year, initial_equity)
+    if not 0 < max_leverage < np.inf:
+        raise InvalidRequest(f"max_leverage must be positive, not {max_leverage}")
+    gross = np.abs(wanted).sum(axis=1)
+    # Weights that were divided by their sum add up to 1 within rounding, not exactly.
+    if (gross > max_leverage * (1 + 1e-9)).any():
+        bar = int(np.argmax(gross > max_leverage * (1 + 1e-9)))
+        raise InvalidRequest(
+            f"the absolute weights of bar {bar} sum to {gross[bar]:g}; at most max_leverage={max_leverage:g} is allowed"
+        )
+    borrow_per_bar = costs.borrow_bps_per_year * BPS / bars_per_year
+    rates = (costs.fee_bps * BPS, costs.slippage_bps * BPS, borrow_per_bar, initial_equity)
+    equity, cash, turnover, paid, quantity, ruined = _walk(engine, opens, closes, wanted, rates)
+    if ruined >= 0:
+        raise InvalidRequest(
+            f"the account is wiped out at bar {ruined}: its holdings lost all equity; smaller short weights or less leverage survive",
+            bar=ruined,
+        )
+    return Portfolio(equity, cash, turnover, paid, quantity, initial_equity)
+
+
+Walked = tuple[Floats, Floats, Floats, Floats, Floats, int]
+Rates = tuple[float, float, float, float]
+
+
+def _walk(engine: Engine, opens: Floats, closes: Floats, weights: Floats, rates: Rates) -> Walked:
+    if engine == "numpy":
+        return walk_weights(opens, closes, weights, *rates)
+    if engine != "numba":
+        raise InvalidRequest(f"engine must be 'numba' or 'numpy', not {engine!r}")
+    try:
+        from evolve.backtest.portfolio_kernels import walk_weights_compiled
+    except ImportError as error:
+        raise MissingExtra(
+            f"numba cannot be imported ({error}); install it, or pass engine='numpy', which is slower"
+        ) from error
+    walked: Walked = walk_weights_compiled(
+        np.ascontiguousarray(opens), np.ascontiguousarray(closes), np.ascontiguousarray(weights), *rates
+    )
+    return walked
+
+
+def walk_weights(
+    opens: Floats,
+    closes: Floats,
+    weights: Floats,
+    fee: float,
+    slippage: float,
+    borrow_per_bar: float,
+    initial_equity: float,
+) -> Walked:
+    """The reference: one step per bar, numpy over the symbols."""
+    bars, symbols = closes.shape
+    equity, cash_path, turnover, paid = np.empty(bars), np.empty(bars), np.zeros(bars), np.zeros(bars)
+    quantity = np.zeros(symbols)
+    cash = initial_equity
+    held = np.zeros(symbols)  # the weights that the holdings were last traded to
+    for bar in range(bars):
+        if bar > 0 and (weights[bar - 1] != held).any():
+            held = weights[bar - 1]
+            holdings = quantity * opens[bar]
+            worth = cash + holdings.sum()
+            if worth <= 0:
+                return equity, cash_path, turnover, paid, quantity, bar
+            aside = reserve(np.abs(held * worth - holdings).sum(), fee, slippage)
+            value = held * (worth - aside)
+            change = value - holdings
+            bought, sold = change[change > 0].sum(), -change[change < 0].sum()
+            fees = (bought * (1 + slippage) + sold * (1 - slippage)) * fee
+            cash += sold * (1 - slippage) - bought * (1 + slippage) - fees
+            quantity = value / opens[bar]
+            before = equity[bar - 1]
+            turnover[bar] = (bought * (1 + slippage) + sold * (1 - slippage)) / before
+            paid[bar] = fees + (bought + sold) * slippage
+        holdings = quantity * closes[bar]
+        borrowed = -holdings[holdings < 0].sum() * borrow_per_bar
+        cash -= borrowed
+        paid[bar] += borrowed
+        equity[bar] = cash + holdings.sum()
+        cash_path[bar] = cash
+        if equity[bar] <= 0:
+            return equity, cash_path, turnover, paid, quantity, bar
+    return equity, cash_path, turnover, paid, quantity, -1
+
+
+def reserve(notional: float, fee: float, slippage: float) -> float:
+    """What is put aside for the fills of a rebalancing that trades `notional` at the opens.
+
+    A little more than they cost: the smaller equity that is left to trade to sells more of what is sold, by the cost's own size.
+    """
+    rate = slippage + fee * (1 + slippage)
+    return notional * rate * (1 + 2 * rate)
