@@ -22,6 +22,7 @@ from evolve.agents.track_record import (
     usable_history,
 )
 from evolve.backtest.gate import MIN_BARS, CandidateVerdict, Judgement, judge
+from evolve.backtest.significance import backtest_overfitting, circular_shift_test
 from evolve.cards import ComparisonCard, Costs, EvaluationCard, ModelCard, RankedRow, Recipe, TrustCard, Winner
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.errors import InvalidRequest
@@ -357,6 +358,11 @@ class PerformanceCriticAgent:
                  computed="bars after the first training stretch")  # fmt: skip
         book.add("hurdle_sharpe", "all models", float(judgement.hurdle_sharpe), "ratio", as_of=as_of, source=source,
                  computed=f"annual Sharpe ratio that the best of {judgement.trials} lucky trials is expected to show")  # fmt: skip
+        shifted, overfitted = _second_opinions(bench)
+        book.add("circular_shift_p_value", "all models", shifted.value, "probability", as_of=as_of, source=source, note=shifted.note,
+                 computed="largest t of position × (return − mean) over the candidates, against all circular shifts of the positions")  # fmt: skip
+        book.add("pbo", "all models", overfitted.value, "probability", as_of=as_of, source=source, note=overfitted.note,
+                 computed="probability of backtest overfitting, CSCV with 10 blocks, by Sharpe ratio")  # fmt: skip
         return TrustCard(
             verdict=judgement.verdict,
             reason=judgement.reason,
@@ -371,6 +377,23 @@ class PerformanceCriticAgent:
             caveats=tuple(dict.fromkeys(caveats)),
             reproduce=reproduce,
         )
+
+
+def _second_opinions(bench: _Bench) -> tuple[Metric, Metric]:
+    """Shown beside the gate, never part of it: timing against circular shifts, and the odds that the best was picked by luck."""
+    first = max(record.start for record in bench.models) + 1
+    # What is filled at the open of a bar is held to the next open.
+    moves = bench.bars.open[first + 1 :] / bench.bars.open[first:-1] - 1
+    positions = np.column_stack([record.backtest.position[first:-1] for record in bench.models])
+    shifted = circular_shift_test(positions, moves)
+    traded = [record.returns for record in bench.models if np.ptp(record.returns) > 0]
+    if len(traded) < 2:
+        return shifted, Metric.undefined(len(moves), "fewer than two models traded, so none was picked from others")
+    returns = np.column_stack(traded)
+    if len(returns) < 20:
+        return shifted, Metric.undefined(len(returns), "needs at least 20 bars")
+    found = backtest_overfitting(returns)
+    return shifted, Metric.of(found.probability, len(returns), f"{found.overfitted} of {found.splits} splits")
 
 
 def overall_score(found: dict[str, Evidence]) -> float:

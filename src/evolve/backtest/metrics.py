@@ -32,6 +32,10 @@ MetricName = Literal[
     "drawdown_bars",
     "win_rate",
     "profit_factor",
+    "var_95",
+    "cvar_95",
+    "omega",
+    "tail_ratio",
     "turnover_per_year",
     "exposure",
     "costs_paid",
@@ -50,6 +54,10 @@ METRIC_UNITS: dict[MetricName, Unit] = {
     "drawdown_bars": "bars",
     "win_rate": "fraction",
     "profit_factor": "ratio",
+    "var_95": "fraction",
+    "cvar_95": "fraction",
+    "omega": "ratio",
+    "tail_ratio": "ratio",
     "turnover_per_year": "ratio",
     "exposure": "fraction",
     "costs_paid": "fraction",
@@ -81,6 +89,10 @@ def performance(
         "drawdown_bars": max_drawdown_bars(returns),
         "win_rate": win_rate(returns),
         "profit_factor": profit_factor(returns),
+        "var_95": value_at_risk(returns),
+        "cvar_95": conditional_value_at_risk(returns),
+        "omega": omega_ratio(returns),
+        "tail_ratio": tail_ratio(returns),
         "turnover_per_year": turnover_per_year(backtest.turnover, bars_per_year=bars_per_year),
         "exposure": exposure(backtest.quantity),
         "costs_paid": Metric.of(backtest.costs_paid / backtest.initial_equity, len(returns), "of the initial equity"),
@@ -265,6 +277,49 @@ def profit_factor(returns: ArrayLike) -> Metric:
     if lost == 0:
         return Metric.undefined(sample.size, "no bar lost money")
     return Metric.of(float(sample[sample > 0].sum()) / lost, sample.size)
+
+
+def value_at_risk(returns: ArrayLike, *, level: float = 0.95) -> Metric:
+    """The return that all but the worst 1 − level of the bars exceeded: an empirical quantile, negative for a loss."""
+    sample = series(returns, "returns")
+    if sample.size < 2:
+        return Metric.undefined(sample.size, FEW)
+    return Metric.of(float(np.quantile(sample, 1 - level)), sample.size)
+
+
+def conditional_value_at_risk(returns: ArrayLike, *, level: float = 0.95) -> Metric:
+    """The mean of the worst 1 − level of the bars (expected shortfall), at least one bar.
+
+    Source: Rockafellar & Uryasev (2000), Optimization of conditional value-at-risk, J. Risk 2(3).
+    """
+    sample = series(returns, "returns")
+    if sample.size < 2:
+        return Metric.undefined(sample.size, FEW)
+    worst = int((sample.size - 1) * (1 - level)) + 1
+    return Metric.of(float(np.partition(sample, worst - 1)[:worst].mean()), sample.size, f"{worst} bars")
+
+
+def omega_ratio(returns: ArrayLike, *, threshold: float = 0.0) -> Metric:
+    """Sum of the returns above the threshold over the sum below it.
+
+    Source: Keating & Shadwick (2002), A universal performance measure, J. Performance Measurement 6(3).
+    """
+    sample = series(returns, "returns") - threshold
+    lost = float(-sample[sample < 0].sum())
+    if lost == 0:
+        return Metric.undefined(sample.size, "no bar fell short of the threshold")
+    return Metric.of(float(sample[sample > 0].sum()) / lost, sample.size)
+
+
+def tail_ratio(returns: ArrayLike) -> Metric:
+    """Size of the 95 % quantile of the returns over that of the 5 % quantile: above 1, large gains outweigh large losses."""
+    sample = series(returns, "returns")
+    if sample.size < 2:
+        return Metric.undefined(sample.size, FEW)
+    low, high = np.quantile(sample, (0.05, 0.95))
+    if low == 0:
+        return Metric.undefined(sample.size, "the 5 % quantile is zero")
+    return Metric.of(float(abs(high) / abs(low)), sample.size)
 
 
 def turnover_per_year(turnover: ArrayLike, *, bars_per_year: float) -> Metric:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
 from evolve.errors import DataUnavailable, InvalidRequest
-from evolve.statistics.metric import Floats, Metric, table
+from evolve.statistics.metric import Floats, Metric, series, table
 
 
 def sharpe_standard_error(sharpe: float, *, bars: int, skew: float = 0.0, kurtosis: float = 3.0) -> float:
@@ -124,6 +124,40 @@ def backtest_overfitting(returns: ArrayLike, *, blocks: int = 10) -> Overfitting
     logits = np.log(rank / (1 - rank))
     overfitted = int(np.sum(logits <= 0))
     return Overfitting(overfitted / len(logits), overfitted, len(logits), logits)
+
+
+def circular_shift_test(positions: ArrayLike, returns: ArrayLike, *, shortest_shift: int = 20) -> Metric:
+    """p-value of "the timing is luck": how often the best candidate does as well when its positions are moved in time.
+
+    positions: (bars, candidates), held over the bar whose return of the asset is in `returns`, shape (bars,). Every circular
+    shift from `shortest_shift` bars on, both ways, keeps each candidate's turnover, exposure and autocorrelation and what all of
+    them share, and breaks only their hold on the future: each is a random entry at equal turnover. The statistic is the largest
+    t of position × (return − mean return) over the candidates, so that being long in a rising market is no timing. Costs are the
+    same for every shift and cancel. Undefined where no position ever changes or the bars are too few to shift.
+    """
+    held, moves = table(positions, "positions"), series(returns, "returns")
+    bars = len(moves)
+    if held.shape[0] != bars:
+        raise InvalidRequest(f"positions have {held.shape[0]} bars, returns {bars}")
+    if bars < 3 * shortest_shift:
+        return Metric.undefined(bars, f"needs at least {3 * shortest_shift} bars to shift")
+    held = held[:, np.ptp(held, axis=0) > 0]
+    if not held.shape[1]:
+        return Metric.undefined(bars, "no position ever changes")
+    excess = moves - moves.mean()
+    gained = _circular_sums(held, excess) / bars
+    squared = _circular_sums(held**2, excess**2) / bars
+    spread = np.sqrt(np.maximum(squared - gained**2, 1e-300))
+    best = (gained / spread * np.sqrt(bars)).max(axis=1)
+    shifted = best[shortest_shift : bars - shortest_shift + 1]
+    # As for every simulated p-value, the observed one counts among the draws.
+    return Metric.of(float((1 + np.sum(shifted >= best[0])) / (1 + shifted.size)), bars, f"{shifted.size} shifts")
+
+
+def _circular_sums(columns: Floats, values: Floats) -> Floats:
+    """For every shift s and column: Σ over bars t of column[t − s] × values[t], by the discrete correlation theorem."""
+    spectrum = np.fft.rfft(values)[:, None] * np.fft.rfft(columns, axis=0).conj()
+    return np.asarray(np.fft.irfft(spectrum, len(values), axis=0))
 
 
 def _sharpe_from_sums(sums: Floats, squares: Floats, size: int) -> Floats:

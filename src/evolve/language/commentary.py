@@ -32,10 +32,10 @@ def on_comparison(comparison: ComparisonCard) -> list[str]:
     """Sentences about models and baselines side by side."""
     models = [row for row in comparison.rows if row.kind == "model"]
     hold = next((row for row in comparison.rows if row.name == "buy_and_hold"), None)
+    traded = [row for row in models if row.figures["sharpe"].value is not None]
     # The headline has said "no edge" already.
     reason = comparison.reason.removeprefix("No edge: ")
-    said = [reason[:1].upper() + reason[1:]]
-    traded = [row for row in models if row.figures["sharpe"].value is not None]
+    said = [reason[:1].upper() + reason[1:]] if traded or comparison.verdict != "no_edge" else []
     if models and not traded:
         said.append(
             "No model's forecast was ever strong enough to pay for a round trip, so none took a position"
@@ -46,6 +46,7 @@ def on_comparison(comparison: ComparisonCard) -> list[str]:
             f"Ranked first among the models: {_with(traded[0])}. Against it {_with(hold)}. "
             "All after costs, on bars the models had not seen."
         )
+    said += _second_opinions(comparison)
     best = _best_forecaster(models)
     if best is not None:
         said.append(_on_forecasts(best))
@@ -191,6 +192,16 @@ def _on_forecasts(row: RankedRow) -> str:
         f"(p = {found['dm_p_value']}), right about the direction {found['direction']} of the time; "
         f"its 90 % band held {found['band_coverage']} of the outcomes."
     )
+
+
+def _second_opinions(comparison: ComparisonCard) -> list[str]:
+    shifted, pbo = (_figure(comparison.trust.evidence, name) for name in ("circular_shift_p_value", "pbo"))
+    known = []
+    if shifted is not None and shifted.value is not None:
+        known.append(f"the same positions moved in time do as well with probability {shifted}")
+    if pbo is not None and pbo.value is not None:
+        known.append(f"the best of one half of the bars is below the median in the other with probability {pbo}")
+    return [f"Second opinions: {'; '.join(known)}."] if known else []
 
 
 def _stretch(period: str, data: DataCard) -> str:

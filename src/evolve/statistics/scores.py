@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from evolve.errors import InvalidRequest
 from evolve.statistics.metric import Floats, Metric, same_length, series
@@ -99,6 +99,41 @@ def pinball(quantile_forecast: ArrayLike, realised: ArrayLike, *, quantile: floa
         return Metric.undefined(0, NOTHING)
     error = actual - predicted
     return Metric.of(float(np.mean(np.maximum(quantile * error, (quantile - 1) * error))), actual.size)
+
+
+def scaled_error(forecast: ArrayLike, realised: ArrayLike, history: ArrayLike, *, season: int = 1) -> Metric:
+    """Mean absolute error over that of the seasonal naive forecast within `history`, which the forecast was made from (MASE).
+
+    history: in time order, longer than `season` bars. Source: Hyndman & Koehler (2006), Int. J. Forecasting 22(4), eq. 2.
+    """
+    predicted, actual = _pair(forecast, realised)
+    past = series(history, "history")
+    if not 1 <= season < past.size:
+        raise InvalidRequest(f"season must be from 1 to {past.size - 1}, the bars of history less one, not {season}")
+    if not actual.size:
+        return Metric.undefined(0, NOTHING)
+    scale = float(np.mean(np.abs(past[season:] - past[:-season])))
+    if scale == 0:
+        return Metric.undefined(actual.size, "the history never changes")
+    return Metric.of(float(np.mean(np.abs(actual - predicted))) / scale, actual.size)
+
+
+def crps_normal(mean: ArrayLike, std: ArrayLike, realised: ArrayLike) -> Metric:
+    """Continuous ranked probability score of normal forecasts, in units of the forecast: smaller is better.
+
+    mean, std: of each bar's forecast; std positive. Source: Gneiting & Raftery (2007), Strictly proper scoring rules, prediction,
+    and estimation, J. American Statistical Association 102, eq. 21.
+    """
+    predicted, actual = _pair(mean, realised)
+    spread = series(std, "std")
+    same_length(mean=predicted, std=spread)
+    if (spread <= 0).any():
+        raise InvalidRequest(f"std of bar {int(np.argmax(spread <= 0))} is {spread.min():g}; it must be positive")
+    if not actual.size:
+        return Metric.undefined(0, NOTHING)
+    z = (actual - predicted) / spread
+    density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+    return Metric.of(float(np.mean(spread * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / np.sqrt(np.pi)))), actual.size)
 
 
 def coverage(low: ArrayLike, high: ArrayLike, realised: ArrayLike, *, level: float = 0.95) -> Metric:

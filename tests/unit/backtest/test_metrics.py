@@ -26,7 +26,8 @@ def fat_tails() -> np.ndarray:
 
 
 def test_the_figures_equal_empyrical(fat_tails: np.ndarray) -> None:
-    """empyrical-reloaded 0.7.1, daily: sharpe_ratio, sortino_ratio, calmar_ratio, annual_return, max_drawdown, annual_volatility, cum_returns_final."""
+    """empyrical-reloaded 0.7.1, daily: sharpe_ratio, sortino_ratio, calmar_ratio, annual_return, max_drawdown, annual_volatility, cum_returns_final,
+    value_at_risk, conditional_value_at_risk, omega_ratio, tail_ratio."""
     expected = {
         metrics.sharpe_ratio(fat_tails, bars_per_year=YEAR): -0.8983084165277352,
         metrics.sortino_ratio(fat_tails, bars_per_year=YEAR): -1.1979094371510726,
@@ -35,6 +36,10 @@ def test_the_figures_equal_empyrical(fat_tails: np.ndarray) -> None:
         metrics.max_drawdown(fat_tails): -0.5213810196669871,
         metrics.annual_volatility(fat_tails, bars_per_year=YEAR): 0.2262651871350022,
         metrics.total_return(fat_tails): -0.42017861028465087,
+        metrics.value_at_risk(fat_tails): -0.022851779360776803,
+        metrics.conditional_value_at_risk(fat_tails): -0.03600595703466344,
+        metrics.omega_ratio(fat_tails): 0.8470722045574324,
+        metrics.tail_ratio(fat_tails): 0.788124748238695,
     }
 
     for metric, value in expected.items():
@@ -52,6 +57,13 @@ def test_the_sp500_has_the_known_sharpe_ratio_and_drawdown() -> None:
     assert metrics.sharpe_ratio(returns, bars_per_year=YEAR).value == pytest.approx(0.282739, abs=5e-7)
     assert metrics.max_drawdown(returns).value == pytest.approx(-0.567754, abs=5e-7)
     assert metrics.total_return(returns).value == pytest.approx(1.041243, abs=5e-7)
+
+
+def test_a_tail_without_losses_has_no_ratio() -> None:
+    assert metrics.omega_ratio([0.01, 0.02]).value is None
+    assert metrics.tail_ratio(np.zeros(40)).value is None
+    assert metrics.value_at_risk([0.1]).value is None
+    assert metrics.conditional_value_at_risk([-0.3, 0.1]).value == -0.3  # by hand: the worst of two
 
 
 def test_los_factor_for_a_year_of_autocorrelated_months() -> None:

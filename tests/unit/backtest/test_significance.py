@@ -7,6 +7,7 @@ import pytest
 
 from evolve.backtest.significance import (
     backtest_overfitting,
+    circular_shift_test,
     deflated_sharpe_ratio,
     expected_max_sharpe,
     expected_maximum,
@@ -102,3 +103,43 @@ def test_too_few_bars_for_the_blocks_say_how_many_are_needed() -> None:
 def test_less_than_one_trial_is_refused(trials: int) -> None:
     with pytest.raises(InvalidRequest):
         expected_maximum(trials)
+
+
+def test_every_circular_shift_is_counted_as_a_loop_would_count_it() -> None:
+    rng = np.random.default_rng(1)
+    held, moves = rng.choice([-1.0, 0.0, 1.0], (90, 2)), rng.normal(0, 0.01, 90)
+    excess = moves - moves.mean()
+
+    def best(shift: int) -> float:
+        earned = np.roll(held, shift, axis=0) * excess[:, None]
+        return float((earned.mean(axis=0) / earned.std(axis=0) * np.sqrt(90)).max())
+
+    shifted = [best(shift) for shift in range(20, 71)]
+    expected = (1 + sum(value >= best(0) for value in shifted)) / (1 + len(shifted))
+
+    assert circular_shift_test(held, moves).value == pytest.approx(expected)
+
+
+def test_timing_that_was_planted_is_found_and_being_long_in_a_rising_market_is_not() -> None:
+    rng = np.random.default_rng(2)
+    moves = rng.normal(0.002, 0.01, 1000)
+    knows = np.where(moves + rng.normal(0, 0.05, 1000) > 0, 1.0, 0.0)[:, None]
+    mostly_long = np.where(rng.random(1000) < 0.9, 1.0, 0.0)[:, None]
+
+    assert circular_shift_test(knows, moves).value < 0.01
+    assert circular_shift_test(mostly_long, moves).value > 0.05
+
+
+def test_in_noise_the_p_values_of_the_best_of_ten_are_uniform() -> None:
+    """200 worlds: at 10 % between 8 and 34 are expected (99.9 %)."""
+    rng = np.random.default_rng(3)
+    low = sum(
+        circular_shift_test(np.sign(rng.normal(size=(200, 10))), rng.normal(size=200)).value <= 0.1 for _ in range(200)
+    )
+
+    assert 8 <= low <= 34
+
+
+def test_what_cannot_be_shifted_has_no_p_value() -> None:
+    assert circular_shift_test(np.ones((100, 1)), np.arange(100.0)).value is None
+    assert circular_shift_test(np.eye(10), np.arange(10.0)).value is None

@@ -113,3 +113,21 @@ def test_without_anything_to_score_a_score_is_undefined_with_a_reason(metric: sc
 def test_forecasts_of_another_length_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="equally long"):
         scores.mean_absolute_error([1.0], [1.0, 2.0])
+
+
+def test_the_ranked_probability_score_equals_properscoring() -> None:
+    """properscoring 0.1: crps_gaussian(obs, mu, sd).mean()."""
+    rng = np.random.default_rng(3)
+    realised, mean, std = rng.normal(0, 1, 50), rng.normal(0, 0.3, 50), np.exp(rng.normal(0, 0.2, 50))
+
+    assert scores.crps_normal(mean, std, realised).value == pytest.approx(0.6102843160287701, rel=1e-10)
+    with pytest.raises(InvalidRequest, match="must be positive"):
+        scores.crps_normal(mean, np.zeros(50), realised)
+
+
+def test_the_scaled_error_is_one_for_errors_as_large_as_the_histories_steps() -> None:
+    """By hand: the history steps by 2 each bar, the forecast is off by 1 and 3."""
+    assert scores.scaled_error([1.0, 3.0], [0.0, 0.0], [0.0, 2.0, 4.0, 6.0]).value == 1.0
+    assert scores.scaled_error([1.0], [0.0], [5.0, 5.0, 5.0]).value is None
+    with pytest.raises(InvalidRequest, match="season must be from 1 to 2"):
+        scores.scaled_error([1.0], [0.0], [1.0, 2.0, 3.0], season=3)
