@@ -76,8 +76,8 @@ class SafeExecutor:
     def execute_model(
         self, code: str, name: str, input_data: Mapping[str, Any] | None = None, model_type: str = "custom"
     ) -> ExecutionResult:
-        """Call the program's `main(input_data)`."""
-        return self.execute(code, name, dict(input_data or {}))
+        """Call the program's `main(input_data)`. model_type: what kind of model the caller says it is; changes nothing."""
+        return self.execute(code, name, self.input_of("model", name, input_data, None))
 
     def execute_strategy(
         self,
@@ -87,7 +87,7 @@ class SafeExecutor:
         parameters: Mapping[str, Any] | None = None,
     ) -> ExecutionResult:
         """Call it with {market_data, parameters, strategy_name}."""
-        return self.execute(code, name, _strategy_input(name, market_data, parameters), kind="strategy")
+        return self.execute(code, name, self.input_of("strategy", name, market_data, parameters), kind="strategy")
 
     def execute_indicator(
         self,
@@ -97,8 +97,20 @@ class SafeExecutor:
         parameters: Mapping[str, Any] | None = None,
     ) -> ExecutionResult:
         """Call it with {price_data, parameters, indicator_name}."""
-        given = {"price_data": dict(price_data or {}), "parameters": dict(parameters or {}), "indicator_name": name}
-        return self.execute(code, name, given, kind="indicator")
+        return self.execute(code, name, self.input_of("indicator", name, price_data, parameters), kind="indicator")
+
+    @staticmethod
+    def input_of(
+        kind: Kind, name: str, data: Mapping[str, Any] | None, parameters: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """What the entry point of a program of this kind gets."""
+        if kind == "model":
+            return dict(data or {})
+        return {
+            "market_data" if kind == "strategy" else "price_data": dict(data or {}),
+            "parameters": dict(parameters or {}),
+            f"{kind}_name": name,
+        }
 
     def execute(
         self,
@@ -155,7 +167,7 @@ class SafeExecutor:
     ) -> StrategySession:
         """A strategy that decides bar by bar in one process: see StrategySession. market_data: what is the same at all bars."""
         run = self._run(code, name, "strategy", timeout_seconds, memory_limit_mb, caller)
-        return StrategySession(run, _strategy_input(name, market_data, parameters), self._record)
+        return StrategySession(run, self.input_of("strategy", name, market_data, parameters), self._record)
 
     def run_bars(
         self,
@@ -279,9 +291,3 @@ class SafeExecutor:
             why = next((result.error for result in results if result.error), "")
             self._journal.security_event(event, name=run.name[:200], detail=why[:300])
         run.events.clear()
-
-
-def _strategy_input(
-    name: str, market_data: Mapping[str, Any] | None, parameters: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    return {"market_data": dict(market_data or {}), "parameters": dict(parameters or {}), "strategy_name": name}

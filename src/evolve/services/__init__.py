@@ -9,6 +9,7 @@ SERVICES: dict[str, str] = {
     "performance_critic": "evolve.services.performance_critic:PerformanceCriticService",
     "prompt_router": "evolve.services.prompt_router:PromptRouterService",
     "quant_gpt": "evolve.services.quant_gpt:QuantGPTService",
+    "safe_executor": "evolve.services.safe_executor:SafeExecutorService",
 }
 
 
