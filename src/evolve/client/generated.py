@@ -7,7 +7,13 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels
-from evolve.contracts.performance_critic import CompareModels, EvaluateModel, GetBestModels, GetEvaluationHistory
+from evolve.contracts.performance_critic import (
+    BacktestStrategy,
+    CompareModels,
+    EvaluateModel,
+    GetBestModels,
+    GetEvaluationHistory,
+)
 from evolve.contracts.prompt_router import DetectIntent, GetRoutingHistory, ParseArguments, RoutePrompt
 from evolve.contracts.quant_gpt import GetAnswer, GetAvailableSymbols, GetQueryHistory, ProcessQuery
 from evolve.contracts.safe_executor import (
@@ -184,6 +190,43 @@ class GeneratedMethods:
                     "refit": refit,
                     "ledger_position": ledger_position,
                     "trials": trials,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def backtest_strategy(
+        self,
+        strategy_code: str,
+        strategy_name: str,
+        symbol: str = "BTCUSDT",
+        timeframe: Any = "1h",
+        period: str = "90d",
+        *,
+        parameters: Any = None,
+        long_only: bool = False,
+        simulate: bool = False,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Score a strategy given as code: bar by bar in the sandbox, net of costs, beside the baselines, counted as a trial.
+
+        Sends `backtest_strategy` to performance_critic; answers `strategy_backtested`.
+        """
+        return self._call(
+            BacktestStrategy,
+            _given(
+                BacktestStrategy,
+                {
+                    "strategy_code": strategy_code,
+                    "strategy_name": strategy_name,
+                    "symbol": symbol,
+                    "timeframe": timeframe,
+                    "period": period,
+                    "parameters": parameters,
+                    "long_only": long_only,
+                    "simulate": simulate,
                 },
             ),
             timeout=timeout,
