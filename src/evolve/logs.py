@@ -76,5 +76,19 @@ _SHARED: list[Any] = [
 
 
 def logger(**bound: Any) -> Any:
-    """A logger whose lines carry `bound`."""
+    """A logger whose lines carry `bound`.
+
+    Where nobody configured logging (a notebook, a script), lines go to the host program's `logging`: warnings to stderr by
+    Python's own default, and never anything to standard output, which belongs to that program.
+    """
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,
+                *_SHARED,
+                structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"], sort_keys=False),
+            ],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
+        )
     return structlog.get_logger(**bound)

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     openai_api_key: str | None = Field(None, repr=False, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
 
+    safe_executor_timeout_s: float = Field(300.0, gt=0, lt=86_400, validation_alias="SAFE_EXECUTOR_TIMEOUT")
+    safe_executor_memory_mb: int = Field(1024, ge=1, validation_alias="SAFE_EXECUTOR_MEMORY_LIMIT")
+
     home: Annotated[Path, AfterValidator(Path.expanduser)] = Field(default_factory=lambda: user_data_path("evolve"))
     log_dir: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(None)
     database_url: str | None = Field(None)
@@ -56,6 +59,8 @@ class Settings(BaseSettings):
     max_attempts: int = Field(3, ge=1)
     idle_stop_s: float = Field(1800.0, gt=0)
     simulate: bool = Field(False)
+    # Set by the front of the safe executor for its jobs: where its sandbox answers.
+    sandbox_socket: Path | None = Field(None)
 
     @classmethod
     def load(cls, **overrides: object) -> Settings:
@@ -75,6 +80,14 @@ class Settings(BaseSettings):
         settings = cls.load(**given)
         # An argument wins over the environment, whose REDIS_URL would name another server.
         return settings.model_copy(update={"redis_url": None}) if given else settings
+
+    def with_arguments(self, **given: object) -> Settings:
+        """These settings with arguments in place of some of them; None leaves what is there. Raises InvalidRequest."""
+        changed = {name: value for name, value in given.items() if value is not None}
+        if not changed:
+            return self
+        checked = type(self).load(**changed)
+        return self.model_copy(update={name: getattr(checked, name) for name in changed})
 
     @property
     def redis_is_default(self) -> bool:

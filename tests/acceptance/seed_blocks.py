@@ -17,11 +17,6 @@ NOT_YET = {
     "tune_hyperparameters": 8,
     "search_github": 9,
     "generate_plot": 10,
-    "execute_model_safely": 4,
-    "execute_strategy_safely": 4,
-    "execute_indicator_safely": 4,
-    "get_safe_executor_statistics": 4,
-    "cleanup_safe_executor": 4,
 }
 # The same for the command line: action → issue.
 ACTIONS_NOT_YET = {"retrain": 8, "tune": 8, "search": 9, "plot": 10}

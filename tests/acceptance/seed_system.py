@@ -21,7 +21,7 @@ from seed_blocks import ROOT
 from evolve.settings import Settings
 
 SERVICES = ROOT / "services"
-OURS = ("EVOLVE_", "REDIS_", "OPENAI_", "LOG_LEVEL")
+OURS = ("EVOLVE_", "REDIS_", "OPENAI_", "SAFE_EXECUTOR_", "LOG_LEVEL")
 PATIENCE_S = 120.0  # a deadline, not a duration: on a quiet machine nothing here takes a tenth of it
 
 

@@ -45,6 +45,11 @@ def test_the_block_runs_from_top_to_bottom_with_an_answer_for_every_call(printed
         "query_processed",
         "query_history",
         "available_symbols",
+        "model_executed",
+        "strategy_executed",
+        "indicator_executed",
+        "statistics",
+        "cleanup_completed",
     ]
 
 
@@ -97,6 +102,16 @@ def test_the_available_symbols_hold_those_of_the_specification(printed):
     assert reply["periods"] == ["7d", "14d", "30d", "90d", "180d", "1y"]
     assert set(reply["models"]) >= {"lstm", "xgboost"}
     assert {"ensemble", "transformer", "tcn"}.isdisjoint(reply["models"])
+
+
+def test_the_programs_of_the_block_run_and_return_what_they_say(printed):
+    values = [reply["result"]["return_value"] for reply in printed[6:9]]
+    assert [reply["result"]["status"] for reply in printed[6:9]] == ["success"] * 3
+    assert values == [
+        {"prediction": 100.5},
+        {"signal": "BUY", "confidence": 0.8},
+        {"ma": 101.0, "signal": "BULLISH"},
+    ]
 
 
 def test_every_timeframe_and_symbol_of_the_specification_can_be_asked_for(client):

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from evolve.agents.strategy import Strategy
 from evolve.agents.track_record import (
+    FOLDS,
     JUDGED_METRICS,
     TrackRecord,
     check_metrics,
     curve,
     figures,
     first_train_bars,
+    folds_for,
     forecast_out_of_sample,
     forecasts_from,
     record_of_constant,
     record_of_forecasts,
+    record_of_positions,
     trials_of,
     usable_history,
 )
@@ -61,6 +66,7 @@ RESAMPLING_SEED = 20_130_301
 # overall_score = these weights of: probability that alpha is positive after all trials; probability that the forecast
 # beats no change; 1 − |maximum drawdown|. Evidence weighs most, for the other two can be had by luck or by doing nothing.
 SCORE_WEIGHTS = (0.6, 0.2, 0.2)
+NOT_REFITTED = "a strategy given as code is not refitted, and who wrote it may have known these bars: for it they are not out of sample"
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +199,45 @@ class PerformanceCriticAgent:
             cards, symbol, timeframe, simulate, progress, request_id,
             refit=refit, ledger_position=ledger_position, trials=trials,
         )  # fmt: skip
+        return self._compared(bench, period, progress, _again("compare", model_ids, bench.bars, period))
+
+    def bars_for(self, symbol: str, timeframe: str | None, *, simulate: bool) -> tuple[Bars, tuple[str, ...]]:
+        """The bars that a strategy is tested on, and notes about them. Raises UnknownSymbol, DataUnavailable."""
+        return usable_history(self._catalog.load(symbol, timeframe, simulate=simulate or self._simulate))
+
+    def backtest(
+        self,
+        strategy: Strategy,
+        decisions: Sequence[Any],
+        bars: Bars,
+        *,
+        period: str,
+        notes: tuple[str, ...] = (),
+        request_id: str,
+        progress: Progress,
+    ) -> ComparisonCard:
+        """A strategy given as code among the baselines, from its decisions at each bar; counted as a trial like any model.
+
+        It sees all bars and is scored where a model would be, so that their figures can be compared. Raises InvalidRequest for a
+        decision that is none, DataUnavailable for too few bars.
+        """
+        start = first_train_bars(len(bars), horizon_bars=1)
+        recipe = strategy.recipe(bars, folds=FOLDS, first_bar=start)
+        folds_for(bars, recipe)
+        position = strategy.positions(decisions, bars)
+        name = f"{strategy.name} (yours)" if strategy.name in BASELINE_NAMES else strategy.name
+        record = record_of_positions(name, position[start:], start, bars, default_costs(bars.symbol))
+        bench = self._judged([record], [recipe], bars, (*notes, NOT_REFITTED), progress, request_id)
+        simulate = " --simulate" if bars.simulated else ""
+        again = (
+            f"evolve backtest --code FILE --symbol {bars.symbol} --timeframe {bars.timeframe} --period {period}{simulate}"
+            f" (FILE: sha256 {strategy.code_sha256[:12]}…)"
+        )
+        card = self._compared(bench, period, progress, again)
+        return replace(card, trust=replace(card.trust, folds=0))
+
+    def _compared(self, bench: _Bench, period: str, progress: Progress, again: str) -> ComparisonCard:
+        """Everyone on the bench, ranked, with the verdict. again: the command that gives the same figures."""
         book = EvidenceBook()
         rows = []
         everyone = (*bench.models, *bench.baselines)
@@ -219,7 +264,7 @@ class PerformanceCriticAgent:
                 RankedRow(rank, record.name, record.kind, record.model_id, found)
                 for rank, (record, found) in enumerate(rows, start=1)
             ),
-            trust=self._trust(bench, book, _again("compare", model_ids, bench.bars, period)),
+            trust=self._trust(bench, book, again),
             # Models first, the best first of all: a picture puts what comes first on top.
             curves=tuple(
                 curve(record, bench.bars)
@@ -282,6 +327,24 @@ class PerformanceCriticAgent:
             recipes.append(recipe)
             records.append(record_of_forecasts(_row_name(card, cards), forecasts, bars, costs, model_id=card.model_id))
             progress("backtest", done, len(cards), f"{records[-1].name} backtested with costs")
+        return self._judged(
+            records, recipes, bars, notes, progress, request_id, ledger_position=ledger_position, trials=trials
+        )
+
+    def _judged(
+        self,
+        records: list[TrackRecord],
+        recipes: Sequence[Recipe],
+        bars: Bars,
+        notes: tuple[str, ...],
+        progress: Progress,
+        request_id: str,
+        *,
+        ledger_position: int = 0,
+        trials: int = 0,
+    ) -> _Bench:
+        """Count them as trials, and judge them together beside the baselines."""
+        costs = default_costs(bars.symbol)
         self._ledger.record(trials_of(records, recipes, bars), request_id=request_id)
         # All are judged where all have decided; a longer-trained model starts later, and the others wait for it.
         start = max(record.start for record in records)

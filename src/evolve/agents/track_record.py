@@ -182,6 +182,11 @@ def record_of_constant(name: str, position: float, start: int, bars: Bars, costs
     return _record(name, "baseline", None, bars, start, np.full(len(bars) - start, position), costs, None)
 
 
+def record_of_positions(name: str, position: Floats, start: int, bars: Bars, costs: Costs) -> TrackRecord:
+    """What decided by itself: target positions at each close from `start` on, shape (bars − start,)."""
+    return _record(name, "model", None, bars, start, position, costs, None)
+
+
 def _record(
     name: str,
     kind: Kind,

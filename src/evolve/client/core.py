@@ -131,9 +131,12 @@ class AsyncClient:
 
     def timeout_for(self, request: type[Request[Any]]) -> float:
         """What the user configured, the usual 30 s too, else what this kind of request usually needs."""
-        if request.waits is None or "response_timeout_s" in self.settings.model_fields_set:
+        if "response_timeout_s" in self.settings.model_fields_set:
             return self.settings.response_timeout_s
-        return request.waits
+        # A request whose work has a limit of its own is waited for that long.
+        usual = getattr(request, "usual_wait_s", None)
+        waits = request.waits if usual is None else usual(self.settings)
+        return self.settings.response_timeout_s if waits is None else float(waits)
 
     @property
     def bus(self) -> Bus:

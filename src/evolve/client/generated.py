@@ -7,9 +7,23 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels
-from evolve.contracts.performance_critic import CompareModels, EvaluateModel, GetBestModels, GetEvaluationHistory
+from evolve.contracts.performance_critic import (
+    BacktestStrategy,
+    CompareModels,
+    EvaluateModel,
+    GetBestModels,
+    GetEvaluationHistory,
+)
 from evolve.contracts.prompt_router import DetectIntent, GetRoutingHistory, ParseArguments, RoutePrompt
 from evolve.contracts.quant_gpt import GetAnswer, GetAvailableSymbols, GetQueryHistory, ProcessQuery
+from evolve.contracts.safe_executor import (
+    Cleanup,
+    ExecuteBars,
+    ExecuteIndicator,
+    ExecuteModel,
+    ExecuteStrategy,
+    GetStatistics,
+)
 from evolve.messaging.asker import ProgressCallback
 from evolve.messaging.messages import Request
 
@@ -176,6 +190,43 @@ class GeneratedMethods:
                     "refit": refit,
                     "ledger_position": ledger_position,
                     "trials": trials,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def backtest_strategy(
+        self,
+        strategy_code: str,
+        strategy_name: str,
+        symbol: str = "BTCUSDT",
+        timeframe: Any = "1h",
+        period: str = "90d",
+        *,
+        parameters: Any = None,
+        long_only: bool = False,
+        simulate: bool = False,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Score a strategy given as code: bar by bar in the sandbox, net of costs, beside the baselines, counted as a trial.
+
+        Sends `backtest_strategy` to performance_critic; answers `strategy_backtested`.
+        """
+        return self._call(
+            BacktestStrategy,
+            _given(
+                BacktestStrategy,
+                {
+                    "strategy_code": strategy_code,
+                    "strategy_name": strategy_name,
+                    "symbol": symbol,
+                    "timeframe": timeframe,
+                    "period": period,
+                    "parameters": parameters,
+                    "long_only": long_only,
+                    "simulate": simulate,
                 },
             ),
             timeout=timeout,
@@ -371,6 +422,142 @@ class GeneratedMethods:
         return self._call(
             GetAnswer, _given(GetAnswer, {"answer_id": answer_id}), timeout=timeout, on_progress=on_progress
         )
+
+    def execute_model_safely(
+        self,
+        model_code: str,
+        model_name: str,
+        input_data: Any = None,
+        model_type: str = "custom",
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Run a program's `main(input_data)` in the sandbox.
+
+        Sends `execute_model` to safe_executor; answers `model_executed`.
+        """
+        return self._call(
+            ExecuteModel,
+            _given(
+                ExecuteModel,
+                {
+                    "model_code": model_code,
+                    "model_name": model_name,
+                    "input_data": input_data,
+                    "model_type": model_type,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def execute_strategy_safely(
+        self,
+        strategy_code: str,
+        strategy_name: str,
+        market_data: Any = None,
+        parameters: Any = None,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Run a strategy's `main({market_data, parameters, strategy_name})` in the sandbox.
+
+        Sends `execute_strategy` to safe_executor; answers `strategy_executed`.
+        """
+        return self._call(
+            ExecuteStrategy,
+            _given(
+                ExecuteStrategy,
+                {
+                    "strategy_code": strategy_code,
+                    "strategy_name": strategy_name,
+                    "market_data": market_data,
+                    "parameters": parameters,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def execute_indicator_safely(
+        self,
+        indicator_code: str,
+        indicator_name: str,
+        price_data: Any = None,
+        parameters: Any = None,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Run an indicator's `main({price_data, parameters, indicator_name})` in the sandbox.
+
+        Sends `execute_indicator` to safe_executor; answers `indicator_executed`.
+        """
+        return self._call(
+            ExecuteIndicator,
+            _given(
+                ExecuteIndicator,
+                {
+                    "indicator_code": indicator_code,
+                    "indicator_name": indicator_name,
+                    "price_data": price_data,
+                    "parameters": parameters,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def execute_strategy_over_bars(
+        self,
+        strategy_code: str,
+        strategy_name: str,
+        bars: Any,
+        parameters: Any = None,
+        *,
+        market_data: Any = None,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Let a strategy decide bar by bar: it is sent a bar only after its decision on the one before was kept.
+
+        Sends `execute_bars` to safe_executor; answers `bars_executed`.
+        """
+        return self._call(
+            ExecuteBars,
+            _given(
+                ExecuteBars,
+                {
+                    "strategy_code": strategy_code,
+                    "strategy_name": strategy_name,
+                    "bars": bars,
+                    "parameters": parameters,
+                    "market_data": market_data,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def get_safe_executor_statistics(
+        self, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> dict[str, Any]:
+        """Counts, times and limits of the safe executor, and what its wall is made of.
+
+        Sends `get_statistics` to safe_executor; answers `statistics`.
+        """
+        return self._call(GetStatistics, _given(GetStatistics, {}), timeout=timeout, on_progress=on_progress)
+
+    def cleanup_safe_executor(
+        self, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> dict[str, Any]:
+        """End waiting processes and remove what a crash left; the next run starts anew.
+
+        Sends `cleanup` to safe_executor; answers `cleanup_completed`.
+        """
+        return self._call(Cleanup, _given(Cleanup, {}), timeout=timeout, on_progress=on_progress)
 
 
 def _given(request: type[Request[Any]], fields: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from evolve.cards import ComparisonCard, EvaluationCard
+from evolve.contracts.safe_executor import MAX_CODE, RunResult
 from evolve.market.types import Period, Symbol, Timeframe
 from evolve.messaging.messages import Reply, Request
 
@@ -97,3 +98,33 @@ class GetBestModels(Request[BestModels], positional=("symbol", "timeframe", "lim
     timeframe: Timeframe = "1h"
     limit: int = Field(5, ge=1, le=1000)
     metric: str = "overall_score"
+
+
+class StrategyBacktested(Reply):
+    """comparison: the strategy among the baselines, with a verdict; run: what became of its program in the sandbox."""
+
+    comparison: ComparisonCard
+    run: RunResult
+
+
+class BacktestStrategy(
+    Request[StrategyBacktested],
+    slot="heavy",
+    records=True,
+    waits=600.0,
+    positional=("strategy_code", "strategy_name", "symbol", "timeframe", "period"),
+):
+    """Score a strategy given as code: bar by bar in the sandbox, net of costs, beside the baselines, counted as a trial.
+
+    Its `main(input_data)` decides at each close; docs/sandbox.md says what it gets and may return. long_only: SELL means out of
+    the market, and negative positions count as 0.
+    """
+
+    strategy_code: str = Field(min_length=1, max_length=MAX_CODE)
+    strategy_name: str = Field(min_length=1, max_length=64)
+    symbol: Symbol = "BTCUSDT"
+    timeframe: Timeframe | None = "1h"
+    period: Period = "90d"
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    long_only: bool = False
+    simulate: bool = False

@@ -38,7 +38,7 @@ READY_S = 20.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 30.0
 SERVER_CHECK_S = 1.0
 STEADY_S = 60.0  # a replica that ran this long was healthy: the next crash starts the back-off anew
-FRONT_PRELOAD = ("evolve.messaging.worker",)
+FRONT_PRELOAD = ("evolve.services.launch", "evolve.messaging.worker")
 
 
 def socket_path(home: Path) -> Path:
@@ -179,7 +179,7 @@ class Supervisor:
     async def _launch(self, name: str) -> None:
         supervised = self._services[name]
         child = await self._nursery.spawn(
-            "evolve.messaging.worker:front",
+            "evolve.services.launch:front",
             {
                 "service_path": service_path(name),
                 "settings": self._settings.model_dump(mode="json"),

@@ -22,7 +22,7 @@ import orjson
 from evolve.clock import Clock, iso
 from evolve.errors import Unavailable
 from evolve.logs import logger
-from evolve.sandbox.result import ExecutionResult
+from evolve.sandbox.result import ExecutionResult, Json
 
 COMPACT_BYTES = 32 << 20  # about 200,000 runs; then all but the newest become one line of sums
 RECENT = 10_000  # runs that percentiles are taken from
@@ -106,6 +106,24 @@ class Journal:
             except FileNotFoundError:
                 self._tally, self._read = Tally(), (0, 0)
             return self._tally
+
+    def statistics(self) -> dict[str, Json]:
+        """Counts, times and memory over all runs of this home. What did not succeed has failed, refused programs too."""
+        tally = self.tally()
+        total = tally.by_status.total()
+        successful = tally.by_status["success"]
+        return {
+            "total_executions": total,
+            "successful_executions": successful,
+            "failed_executions": total - successful,
+            "success_rate": successful / total if total else 0.0,
+            "total_execution_time": tally.seconds,
+            "average_execution_time": tally.seconds / total if total else 0.0,
+            "p50_execution_time": tally.percentile(0.50),
+            "p99_execution_time": tally.percentile(0.99),
+            "peak_memory_mb": tally.peak_mib,
+            "by_status": dict(tally.by_status),
+        }
 
     def clean(self) -> None:
         """Remove what a process that died during compaction left."""

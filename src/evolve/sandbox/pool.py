@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import contextlib
 import json
+import math
 import os
 import select
 import selectors
@@ -49,6 +50,11 @@ class Allowance:
 
     memory_bytes: int
     cpu_s: int
+
+    @classmethod
+    def of(cls, timeout_s: float, memory_mb: int) -> Allowance:
+        # Two seconds more than the wall clock: the kernel's own end to a run whose service is stuck.
+        return cls(memory_mb << 20, math.ceil(timeout_s) + 2)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,7 @@ def _stage(
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     gc.freeze()  # else the first collection in a child copies every page it looks at
+    limits.collapse_memory()
     control = controls.pop(size)
     reader, writer = os.pipe()
     pid = limits.fork_in_pid_namespace() if options["namespaces"] else os.fork()

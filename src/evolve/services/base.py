@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evolve.errors import EvolveError
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import Job, Service
+from evolve.settings import Settings
 from evolve.version import code_version
 
 if TYPE_CHECKING:
@@ -29,11 +32,47 @@ class BaseService(Service):
 
     _log: DecisionLog | None = None
 
+    def __init__(
+        self,
+        redis_host: str = "localhost",
+        redis_port: int = 6379,
+        redis_db: int = 0,
+        *,
+        settings: Settings | None = None,
+    ) -> None:
+        super().__init__(redis_host, redis_port, redis_db, settings=settings)
+        self._beside = ExitStack()
+
     def facts(self, request: Request[Any], outcome: Reply | EvolveError) -> Facts:
         """A service that knows data and seed says so."""
         del outcome
         symbol = getattr(request, "symbol", None)
         return Facts(symbols=(symbol,) if symbol else (), seed=getattr(request, "seed", None))
+
+    @classmethod
+    def beside(cls, settings: Settings) -> AbstractContextManager[Settings]:
+        """What runs beside a replica's front, for as long as it serves; yields the settings of the front and its jobs.
+
+        Entered before the first request, in the front's process; a service that keeps a process of its own overrides it.
+        """
+        return nullcontext(settings)
+
+    def run(self) -> int:
+        return run_beside(type(self), self.settings)
+
+    def start(self) -> None:
+        if self._background is None or not self._background.is_running():
+            self._beside.close()
+            self.settings = self._beside.enter_context(self.beside(self.settings))
+        super().start()
+
+    def stop(self) -> None:
+        super().stop()
+        self._beside.close()
+
+    def inputs_of(self, request: Request[Any]) -> dict[str, Any]:
+        """What the log keeps of a request."""
+        return request.model_dump(mode="json")
 
     def outcome_of(self, reply: Reply) -> dict[str, Any]:
         """What the log keeps of a reply; a service whose replies are stored elsewhere keeps less."""
@@ -51,7 +90,7 @@ class BaseService(Service):
                 service=self.name,
                 request_id=job.request_id,
                 request_type=request.wire_type,
-                inputs=request.model_dump(mode="json"),
+                inputs=self.inputs_of(request),
                 outcome={"error": outcome.message} if isinstance(outcome, EvolveError) else self.outcome_of(outcome),
                 status="error" if error_code else "success",
                 code_version=code_version(),
@@ -73,3 +112,12 @@ class BaseService(Service):
 
             self._log = DecisionLog(Database.open(self.settings))
         return self._log
+
+
+def run_beside(cls: type[Service], settings: Settings, *, job_server: Path | None = None) -> int:
+    """Run one replica in the foreground, with what the service keeps beside it. Returns the exit code."""
+    from evolve.messaging.worker import run_service
+
+    kept = cls.beside(settings) if issubclass(cls, BaseService) else nullcontext(settings)
+    with kept as settings:
+        return run_service(cls, settings, job_server=job_server)

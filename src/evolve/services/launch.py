@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from evolve.errors import EvolveError
 from evolve.messaging.service import load_service
-from evolve.messaging.worker import run_service
 from evolve.services import service_path
+from evolve.services.base import run_beside
 from evolve.settings import Settings
 
 
@@ -32,4 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error.message, file=sys.stderr)
         return 1
     print(f"{options.service} service: answering on {cls.name}_input; log in {settings.logs}", file=sys.stderr)
-    return run_service(cls, settings)
+    return run_beside(cls, settings)
+
+
+def front(connection: socket.socket, *, service_path: str, settings: dict[str, Any], job_server: str | None) -> int:
+    """A front forked by the supervisor's fork server; its socket only tells that the supervisor lives."""
+    del connection
+    configured = Settings.load(**settings)
+    return run_beside(load_service(service_path), configured, job_server=Path(job_server) if job_server else None)

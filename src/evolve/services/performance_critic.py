@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evolve.contracts.performance_critic import (
+    BacktestStrategy,
     BestModels,
     CompareModels,
     EvaluateModel,
@@ -13,11 +14,16 @@ from evolve.contracts.performance_critic import (
     GetEvaluationHistory,
     ModelEvaluated,
     ModelsCompared,
+    StrategyBacktested,
 )
-from evolve.errors import EvolveError
+from evolve.contracts.safe_executor import ExecuteBars, RunResult
+from evolve.errors import EvolveError, InvalidRequest, Unavailable
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import Job, handles
 from evolve.services.base import BaseService, Facts
+
+if TYPE_CHECKING:
+    from evolve.market.bars import Bars
 
 
 class PerformanceCriticService(BaseService):
@@ -47,6 +53,30 @@ class PerformanceCriticService(BaseService):
         return ModelsCompared(comparison=comparison)
 
     @handles
+    def backtest_strategy(self, request: BacktestStrategy, job: Job) -> StrategyBacktested:
+        from evolve.agents.strategy import Strategy, columns_of
+
+        strategy = Strategy(request.strategy_code, request.strategy_name, request.parameters, request.long_only)
+        bars, notes = self.agent.bars_for(request.symbol, request.timeframe, simulate=request.simulate)
+        job.progress("decide", 0, len(bars), f"{strategy.name} decides on {len(bars):,} bars in the sandbox")
+        done = job.ask(ExecuteBars(
+            strategy_code=strategy.code, strategy_name=strategy.name, bars=columns_of(bars), parameters=request.parameters,
+            market_data={"symbol": bars.symbol, "timeframe": bars.timeframe},
+        ))  # fmt: skip
+        _check_run(done.result, strategy.name, len(done.decisions), bars)
+        job.progress("decide", len(bars), len(bars), f"{len(bars):,} decisions")
+        comparison = self.agent.backtest(
+            strategy,
+            done.decisions,
+            bars,
+            period=request.period,
+            notes=notes,
+            request_id=job.request_id,
+            progress=job.progress,
+        )
+        return StrategyBacktested(comparison=comparison, run=done.result)
+
+    @handles
     def get_evaluation_history(self, request: GetEvaluationHistory, job: Job) -> EvaluationHistory:
         return EvaluationHistory(history=self.agent.history(request.model_id, request.limit), model_id=request.model_id)
 
@@ -58,6 +88,20 @@ class PerformanceCriticService(BaseService):
     def facts(self, request: Request[Any], outcome: Reply | EvolveError) -> Facts:
         if isinstance(outcome, ModelEvaluated):
             return Facts((outcome.evaluation.symbol,), outcome.evaluation.trust.data.fingerprint)
-        if isinstance(outcome, ModelsCompared):
+        if isinstance(outcome, ModelsCompared | StrategyBacktested):
             return Facts((outcome.comparison.symbol,), outcome.comparison.trust.data.fingerprint)
         return super().facts(request, outcome)
+
+
+def _check_run(result: RunResult, name: str, decided: int, bars: Bars) -> None:
+    """A strategy that did not get to the last bar cannot be scored. Raises InvalidRequest, or Unavailable where no sandbox runs."""
+    if result.status == "success":
+        return
+    if result.status == "system_error":
+        raise Unavailable(f"{name} could not be run: {result.error}")
+    where = (
+        "before the first bar"
+        if result.status == "validation_error"
+        else f"at bar {decided} ({bars.date(min(decided, len(bars) - 1))})"
+    )
+    raise InvalidRequest(f"{name} ended {where}, {result.status}: {result.error}", run=result.model_dump(mode="json"))

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels, ModelBuilt
 from evolve.contracts.performance_critic import (
+    BacktestStrategy,
     CompareModels,
     EvaluateModel,
     GetBestModels,
@@ -29,6 +30,14 @@ from evolve.contracts.quant_gpt import (
     QueryHistory,
     QueryProcessed,
 )
+from evolve.contracts.safe_executor import (
+    Cleanup,
+    ExecuteBars,
+    ExecuteIndicator,
+    ExecuteModel,
+    ExecuteStrategy,
+    GetStatistics,
+)
 from evolve.errors import EvolveError, InvalidRequest, Unavailable, UnknownModel, UnknownService
 from evolve.market.bars import Bars
 from evolve.market.store import BarStore
@@ -38,9 +47,11 @@ from evolve.messaging.envelope import RequestEnvelope
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import Job, load_service
 from evolve.services import SERVICES, launch, service_path
+from evolve.services.safe_executor import SafeExecutorService
 from evolve.settings import Settings
 
 DAY_MS = 86_400_000
+HOLD = "def main(input_data): return 'HOLD'"
 
 # service → request → response, from the contract's table, for the services that exist.
 CONTRACT = {
@@ -54,6 +65,10 @@ CONTRACT = {
         "get_routing_history": "routing_history",
     },
     "quant_gpt": {"process_query": "query_processed", "get_query_history": "query_history", "get_available_symbols": "available_symbols"},
+    "safe_executor": {
+        "execute_model": "model_executed", "execute_strategy": "strategy_executed", "execute_indicator": "indicator_executed",
+        "get_statistics": "statistics", "cleanup": "cleanup_completed",
+    },
 }  # fmt: skip
 
 
@@ -137,7 +152,17 @@ def test_a_handler_is_named_after_its_request_and_the_service_after_its_module(s
     assert {handler.request.service for handler in cls.handlers.values()} == {service}
 
 
-def test_every_handler_answers_with_the_reply_that_its_request_declares(building: Building) -> None:
+@pytest.fixture
+def sandboxed(building: Building) -> Iterator[Building]:
+    """With the process that the safe executor keeps beside its front."""
+    cls = SafeExecutorService
+    with cls.beside(building.settings) as settings:
+        building.services["safe_executor"] = cls(settings=settings)
+        yield building
+
+
+def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxed: Building) -> None:
+    building = sandboxed
     naive, drift = built(building), built(building, "drift")
     answer = building.handle(ProcessQuery(query="Analyze TINY over 30 days"), "q1")
     assert isinstance(answer, QueryProcessed)
@@ -150,6 +175,10 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(building
         ParseArguments(user_prompt="Analyze AAPL", intent="market_analysis"), GetRoutingHistory(),
         ProcessQuery(query="What can you do?"), GetQueryHistory(), GetAvailableSymbols(), GetAnswer(answer_id=answer.result.answer.answer_id),
         DeleteModel(model_id=drift),
+        ExecuteModel(model_code=HOLD, model_name="m"), ExecuteStrategy(strategy_code=HOLD, strategy_name="s"),
+        ExecuteIndicator(indicator_code=HOLD, indicator_name="i"), GetStatistics(), Cleanup(),
+        ExecuteBars(strategy_code=HOLD, strategy_name="s", bars={"close": [1.0]}),
+        BacktestStrategy(strategy_code=HOLD, strategy_name="s", symbol="TINY", timeframe=None),
     ]  # fmt: skip
 
     answers = [building.handle(request, f"each-{number}") for number, request in enumerate(requests)]
