@@ -191,6 +191,23 @@ class ReadyRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditCard:
+    """Does a model know what it cannot know? cuts: bars behind which the future was changed; runs: how often it was run; kinds: how
+    the future was changed; tolerance: relative difference that counts as rounding."""
+
+    model_id: str
+    symbol: str
+    timeframe: str
+    passed: bool
+    reason: str
+    bars: int
+    cuts: int
+    runs: int
+    kinds: tuple[str, ...]
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
 class Routing:
     """intent: one of the eleven; target_agent: a service's name, or null; parser: what understood the sentence.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from evolve.agents.lookahead_audit import audit_model
 from evolve.agents.strategy import Strategy
 from evolve.agents.track_record import (
     FOLDS,
@@ -28,11 +29,21 @@ from evolve.agents.track_record import (
 )
 from evolve.backtest.gate import MIN_BARS, CandidateVerdict, Judgement, judge
 from evolve.backtest.significance import backtest_overfitting, circular_shift_test
-from evolve.cards import ComparisonCard, Costs, EvaluationCard, ModelCard, RankedRow, Recipe, TrustCard, Winner
+from evolve.cards import (
+    AuditCard,
+    ComparisonCard,
+    Costs,
+    EvaluationCard,
+    ModelCard,
+    RankedRow,
+    Recipe,
+    TrustCard,
+    Winner,
+)
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.errors import InvalidRequest
 from evolve.evidence import Evidence, EvidenceBook
-from evolve.forecasting.base import BASELINES
+from evolve.forecasting.base import BASELINES, restore
 from evolve.forecasting.walk_forward import OutOfSample
 from evolve.market.bars import Bars, Floats
 from evolve.market.calendar import default_costs
@@ -138,7 +149,9 @@ class PerformanceCriticAgent:
         """
         card = self._registry.get(model_id)
         names = [name for name in dict.fromkeys((*check_metrics(metrics), *ROW_METRICS)) if name not in JUDGED_METRICS]
-        bench = self._bench([card], symbol, timeframe, simulate, progress, request_id, refit=refit)
+        bench = self._cleared(
+            self._bench([card], symbol, timeframe, simulate, progress, request_id, refit=refit), progress
+        )
         record, book = bench.models[0], EvidenceBook()
         found = figures(record, bench.bars, book, names=names, benchmark=bench.benchmark, seed=RESAMPLING_SEED)
         found |= _judged_figures(bench.judgement.candidates[0], bench, book)
@@ -236,8 +249,25 @@ class PerformanceCriticAgent:
         card = self._compared(bench, period, progress, again)
         return replace(card, trust=replace(card.trust, folds=0))
 
+    def _cleared(self, bench: _Bench, progress: Progress) -> _Bench:
+        """The bench as it is, or without its winner where that looks ahead: only what is about to be recommended is audited.
+
+        A strategy that ran bar by bar in the sandbox has no id here, and could not look ahead.
+        """
+        judgement = bench.judgement
+        if judgement.winner is None or (model_id := bench.models[judgement.winner].model_id) is None:
+            return bench
+        progress("audit", 0, 1, f"changing the future behind bars of {bench.bars.symbol}")
+        audit = audit_model(model_id, restore(self._registry.weights(model_id)), bench.bars)
+        progress("audit", 1, 1, audit.reason)
+        if audit.passed:
+            return bench
+        barred = replace(judgement, verdict="no_edge", winner=None, reason=f"No edge: {model_id} {audit.reason}")
+        return replace(bench, judgement=barred)
+
     def _compared(self, bench: _Bench, period: str, progress: Progress, again: str) -> ComparisonCard:
         """Everyone on the bench, ranked, with the verdict. again: the command that gives the same figures."""
+        bench = self._cleared(bench, progress)
         book = EvidenceBook()
         rows = []
         everyone = (*bench.models, *bench.baselines)
@@ -272,6 +302,19 @@ class PerformanceCriticAgent:
                 if record.name not in ("flat", "naive")
             ),
         )
+
+    def audit(
+        self, model_id: str, *, symbol: str | None, timeframe: str | None, simulate: bool, progress: Progress
+    ) -> AuditCard:
+        """Whether a registered model, frozen as it is, looks ahead. Raises UnknownModel, UnknownSymbol, DataUnavailable."""
+        card = self._registry.get(model_id)
+        recipe = card.recipe
+        simulate = simulate or self._simulate or (symbol in (None, recipe.symbol) and card.data.simulated)
+        bars = self._catalog.load(symbol or recipe.symbol, timeframe or recipe.timeframe, simulate=simulate)
+        progress("audit", 0, 1, f"changing the future behind bars of {bars.symbol}")
+        found = audit_model(model_id, restore(self._registry.weights(model_id)), bars)
+        progress("audit", 1, 1, found.reason)
+        return found
 
     def history(self, model_id: str, limit: int) -> tuple[EvaluationCard, ...]:
         """Past evaluations, newest first. Raises UnknownModel for an id that was never registered or evaluated."""

@@ -74,13 +74,15 @@ def audit_lookahead(
     cuts: int = 32,
     kinds: Sequence[Kind] = KINDS,
     stop_at: int = 5,
+    tolerance: float = 0.0,
     rng: np.random.Generator,
 ) -> Audit:
     """Run `signal` with the future changed behind at least `cuts` bars and behind those at which it changes.
 
     columns: arrays of one length, at least 40 bars; those named open, high, low, close keep being prices under noise. signal: gives
     shape (bars,) or (bars, k) for as many bars as it is handed, and must not change what it is handed. stop_at: leaks
-    after which enough is known. Raises InvalidRequest for columns or a signal of another shape. What the signal itself
+    after which enough is known. tolerance: relative difference that is rounding; 0 for
+    all that computes row by row, above it only for what sums in another order when it is handed fewer bars. Raises InvalidRequest for columns or a signal of another shape. What the signal itself
     raises on NaN means that this kind is not run; raised on the other kinds, it climbs out.
     """
     bars = _length(columns)
@@ -92,7 +94,7 @@ def audit_lookahead(
     leaks: list[Leak] = []
     not_run: dict[Kind, str] = {}
     runs = 2
-    deterministic = _first_difference(first, again) is None
+    deterministic = _first_difference(first, again, 0.0) is None
     for cut in behind if deterministic else ():
         for kind in kinds:
             if kind in not_run or len(leaks) >= stop_at:
@@ -106,7 +108,7 @@ def audit_lookahead(
                 not_run[kind] = f"it refuses NaN ({type(error).__name__})"
                 continue
             runs += 1
-            differs = _first_difference(first[: cut + 1], rows[: cut + 1])
+            differs = _first_difference(first[: cut + 1], rows[: cut + 1], tolerance)
             if differs is not None:
                 row, column = differs
                 leaks.append(Leak(kind, cut, row, float(first[row, column]), float(rows[row, column])))
@@ -165,15 +167,11 @@ def _changed(columns: Columns, cut: int, kind: Kind, rng: np.random.Generator) -
     return changed
 
 
-def _first_difference(before: Floats, after: Floats) -> tuple[int, int] | None:
-    """Row and column of the first value that differs in any bit, NaN equal to NaN."""
-    same = (before == after) | (np.isnan(before) & np.isnan(after))
+def _first_difference(before: Floats, after: Floats, tolerance: float) -> tuple[int, int] | None:
+    """Row and column of the first value that differs by more than the tolerance, NaN equal to NaN."""
+    close = np.abs(before - after) <= tolerance * np.maximum(np.abs(before), np.abs(after))
+    same = (before == after) | close | (np.isnan(before) & np.isnan(after))
     if same.all():
         return None
     row, column = np.argwhere(~same)[0]
     return int(row), int(column)
-
-
-def columns_of(bars: object) -> dict[str, NDArray[np.generic]]:
-    """Time, open, high, low, close and volume of `Bars` as writable arrays."""
-    return {name: np.array(getattr(bars, name)) for name in ("time", *PRICES, "volume")}

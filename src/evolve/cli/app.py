@@ -174,6 +174,32 @@ def evaluate(
 
 
 @app.command()
+def audit(
+    model_id: str,
+    symbol: SymbolOption = None,
+    timeframe: TimeframeOption = None,
+    simulate: Simulate = False,
+    as_json: AsJson = False,
+    timeout: Timeout = None,
+) -> None:
+    """Does a model look ahead? The future is changed, and its past forecasts must stay."""
+    from evolve.cli.show import print_json
+    from evolve.contracts.performance_critic import AuditModel
+
+    fields = {"model_id": model_id, "symbol": symbol, "timeframe": timeframe, "simulate": simulate}
+    found = _send(AuditModel, fields, timeout).audit
+    if as_json:
+        print_json(found)
+    else:
+        print(f"{found.model_id}: {'passed' if found.passed else 'FAILED'}: {found.reason}")
+        print(
+            f"{found.bars:,} bars of {found.symbol} at {found.timeframe}; the future was changed by: {', '.join(found.kinds)}"
+        )
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def compare(
     model_ids: list[str],
     symbol: SymbolOption = None,

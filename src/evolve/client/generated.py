@@ -8,6 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels
 from evolve.contracts.performance_critic import (
+    AuditModel,
     BacktestStrategy,
     CompareModels,
     EvaluateModel,
@@ -229,6 +230,27 @@ class GeneratedMethods:
                     "simulate": simulate,
                 },
             ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def audit_model(
+        self,
+        model_id: str,
+        *,
+        symbol: Any = None,
+        timeframe: Any = None,
+        simulate: bool = False,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Does a model look ahead? Its forecasts must not change by the future. symbol, timeframe: null means its own.
+
+        Sends `audit_model` to performance_critic; answers `model_audited`.
+        """
+        return self._call(
+            AuditModel,
+            _given(AuditModel, {"model_id": model_id, "symbol": symbol, "timeframe": timeframe, "simulate": simulate}),
             timeout=timeout,
             on_progress=on_progress,
         )

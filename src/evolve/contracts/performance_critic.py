@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, JsonValue
 
-from evolve.cards import ComparisonCard, EvaluationCard
+from evolve.cards import AuditCard, ComparisonCard, EvaluationCard
 from evolve.contracts.safe_executor import MAX_CODE, RunResult
 from evolve.market.types import Period, Symbol, Timeframe
 from evolve.messaging.messages import Reply, Request
@@ -98,6 +98,21 @@ class GetBestModels(Request[BestModels], positional=("symbol", "timeframe", "lim
     timeframe: Timeframe = "1h"
     limit: int = Field(5, ge=1, le=1000)
     metric: str = "overall_score"
+
+
+class ModelAudited(Reply):
+    """`audit.passed` is false when a forecast changed with bars that came after it; `audit.reason` names the bar."""
+
+    audit: AuditCard
+
+
+class AuditModel(Request[ModelAudited], slot="heavy", records=True, waits=600.0, positional=("model_id",)):
+    """Does a model look ahead? Its forecasts must not change by the future. symbol, timeframe: null means its own."""
+
+    model_id: ModelId = Field(min_length=1, max_length=128)
+    symbol: Symbol | None = None
+    timeframe: Timeframe | None = None
+    simulate: bool = False
 
 
 class StrategyBacktested(Reply):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evolve.contracts.performance_critic import (
+    AuditModel,
     BacktestStrategy,
     BestModels,
     CompareModels,
@@ -12,6 +13,7 @@ from evolve.contracts.performance_critic import (
     EvaluationHistory,
     GetBestModels,
     GetEvaluationHistory,
+    ModelAudited,
     ModelEvaluated,
     ModelsCompared,
     StrategyBacktested,
@@ -75,6 +77,13 @@ class PerformanceCriticService(BaseService):
             progress=job.progress,
         )
         return StrategyBacktested(comparison=comparison, run=done.result)
+
+    @handles
+    def audit_model(self, request: AuditModel, job: Job) -> ModelAudited:
+        audit = self.agent.audit(
+            request.model_id, symbol=request.symbol, timeframe=request.timeframe, simulate=request.simulate, progress=job.progress
+        )  # fmt: skip
+        return ModelAudited(audit=audit)
 
     @handles
     def get_evaluation_history(self, request: GetEvaluationHistory, job: Job) -> EvaluationHistory:

@@ -9,7 +9,7 @@ from desks import Desk, autoregressive, noise
 
 from evolve.agents.performance_critic import SCORE_WEIGHTS
 from evolve.agents.track_record import forecasts_from
-from evolve.cards import ComparisonCard, EvaluationCard, RankedRow
+from evolve.cards import AuditCard, ComparisonCard, EvaluationCard, RankedRow
 from evolve.errors import InvalidRequest, UnknownModel
 from evolve.evidence import Evidence
 from evolve.forecasting.walk_forward import position_from_forecast
@@ -156,6 +156,19 @@ def test_a_market_that_remembers_has_an_edge_and_a_winner(shared: Desk, on_memor
     assert card.winner.model_id == ridge
     assert card.rows[0].model_id == ridge
     assert float(row(card, "ridge").figures["skill_r2"].value or 0) > 0.04  # 0.3² less what must be learned
+
+
+def test_a_model_that_looks_ahead_wins_nothing_however_good_it_looks(
+    shared: Desk, on_memory: ComparisonCard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = AuditCard("m", "EDGY", "1d", False, "it looks ahead", 300, 32, 96, ("noise",), 0.0)
+    monkeypatch.setattr("evolve.agents.performance_critic.audit_model", lambda *_: failed)
+    ids = [row.model_id for row in on_memory.rows if row.model_id]
+
+    card = shared.compare(*ids, symbol=on_memory.symbol, timeframe="1d", period="90d")
+
+    assert (on_memory.verdict, card.verdict, card.winner) == ("edge", "no_edge", None)
+    assert "it looks ahead" in card.reason
 
 
 def test_a_market_of_noise_has_no_winner(on_noise: ComparisonCard) -> None:
