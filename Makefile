@@ -39,7 +39,10 @@ demo: ## set up, then answer one question about a real stock with real services
 	mkdir -p "$$EVOLVE_HOME"; \
 	trap '$(BIN)/evolve down' EXIT; trap 'exit 130' INT TERM; \
 	echo '$$ evolve ask "$(QUESTION)"'; \
-	$(BIN)/evolve ask "$(QUESTION)"
+	$(BIN)/evolve ask "$(QUESTION)"; code=$$?; \
+	echo; echo "The demo's answers stay in .evolve/demo until the next one:"; \
+	echo "  export EVOLVE_HOME=$$EVOLVE_HOME; . $(BIN)/activate; evolve history; evolve reproduce ID"; \
+	exit $$code
 
 test: ## all tests but the long proofs
 	$(SETUP) --dev

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evolve.agents.question import Question
-from evolve.cards import AnswerCard, ComparisonCard, Curve, DataCard, RankedRow, Recipe, TrustCard, Verdict
+from evolve.cards import AnswerCard, ComparisonCard, Curve, DataCard, DataStatus, RankedRow, Recipe, TrustCard, Verdict
 from evolve.clock import Clock, iso
 from evolve.errors import EvolveError
 from evolve.evidence import Evidence
@@ -34,9 +34,13 @@ def write_answer(
     recipes: tuple[Recipe, ...] = (),
     missing: tuple[dict[str, str], ...] = (),
     extra: dict[str, Any] | None = None,
+    status: DataStatus | None = None,
     clock: Clock,
 ) -> AnswerCard:
-    """The answer, with the id that question, data, recipes, trials so far and code give it."""
+    """The answer, with the id that question, data, recipes, trials so far and code give it.
+
+    status: of the data that it rests on, where these themselves are not handed over.
+    """
     verdict: Verdict | None = None
     if comparison is not None:
         rows, trust, curves = comparison.rows, comparison.trust, comparison.curves
@@ -61,7 +65,7 @@ def write_answer(
         intent=question.routing.intent,
         headline=head,
         verdict=verdict,
-        data_status=_worst(data),
+        data_status=status or worst_status([card.status for card in data]),
         slots=question.shown,
         rows=rows,
         trust=trust,
@@ -115,6 +119,8 @@ def plain(value: object) -> Any:
     return to_jsonable_python(value)
 
 
-def _worst(data: Sequence[DataCard]) -> Any:
-    statuses = {card.status for card in data}
-    return next((status for status in ("simulated", "stale", "current") if status in statuses), None)
+def worst_status(statuses: Iterable[DataStatus]) -> DataStatus | None:
+    """What an answer must say of data that differ: simulated before stale before current."""
+    found = set(statuses)
+    order: tuple[DataStatus, ...] = ("simulated", "stale", "current")
+    return next((status for status in order if status in found), None)

@@ -88,7 +88,17 @@ class MarketReport:
         return self._answer(question, head, said, rows=rows, figures=tuple(book), data=data)
 
     def _answer(self, question: Question, head: str, said: Sequence[str], **parts: Any) -> AnswerCard:
-        return write_answer(question, head, [*commentary.on_rule(question.rule), *said], clock=self._clock, **parts)
+        return write_answer(
+            question,
+            head,
+            [
+                *commentary.on_rule(question.rule),
+                *(commentary.on_future(question.symbol) if question.foretells and question.symbol else ()),
+                *said,
+            ],
+            clock=self._clock,
+            **parts,
+        )
 
 
 def _price_curve(bars: Bars, days: int) -> Curve:

@@ -8,6 +8,7 @@ from typing import cast
 
 from evolve.agents.track_record import (
     FOLDS,
+    RESAMPLING_SEED,
     arrays_of,
     figures,
     first_train_bars,
@@ -148,7 +149,7 @@ class ModelBuilderAgent:
             created_at=iso(self._clock.now()),
             code_version=code_version(),
             weights_sha256="",
-            metrics=tuple(figures(record, bars, EvidenceBook(), names=CARD_METRICS).values()),
+            metrics=tuple(figures(record, bars, EvidenceBook(), names=CARD_METRICS, seed=RESAMPLING_SEED).values()),
             notes=tuple(dict.fromkeys((*notes, *forecasts.notes, *fitted.notes))),
         )
         self._ledger.record(trials_of([record], [recipe], bars), request_id=request_id)

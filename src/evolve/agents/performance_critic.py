@@ -13,8 +13,10 @@ from evolve.agents.strategy import Strategy
 from evolve.agents.track_record import (
     FOLDS,
     JUDGED_METRICS,
+    RESAMPLING_SEED,
     TrackRecord,
     check_metrics,
+    counted_on,
     curve,
     figures,
     first_train_bars,
@@ -72,8 +74,6 @@ PERIOD_METRICS = ("total_return", "sharpe", "drawdown")
 SMALLER_IS_BETTER = frozenset(
     ("volatility", "drawdown_bars", "turnover_per_year", "costs_paid", "relative_mae", "dm_p_value", "alpha_p_value")
 )
-# The seed of intervals and resampling: figures are reproduced bit for bit, and no run gets to draw again.
-RESAMPLING_SEED = 20_130_301
 # overall_score = these weights of: probability that alpha is positive after all trials; probability that the forecast
 # beats no change; 1 − |maximum drawdown|. Evidence weighs most, for the other two can be had by luck or by doing nothing.
 SCORE_WEIGHTS = (0.6, 0.2, 0.2)
@@ -208,6 +208,12 @@ class PerformanceCriticAgent:
         if len(set(model_ids)) < len(model_ids):
             raise InvalidRequest("compare_models needs different models; one is named twice")
         cards = [self._registry.get(model_id) for model_id in model_ids]
+        if symbol is None and len({card.recipe.symbol for card in cards}) > 1:
+            named = ", ".join(f"{card.model_id} of {card.recipe.symbol}" for card in cards)
+            raise InvalidRequest(
+                f"these models are of different symbols ({named}): name the symbol on whose bars all are to be tested, "
+                f"such as --symbol {cards[0].recipe.symbol}"
+            )
         bench = self._bench(
             cards, symbol, timeframe, simulate, progress, request_id,
             refit=refit, ledger_position=ledger_position, trials=trials,
@@ -394,7 +400,7 @@ class PerformanceCriticAgent:
         records = [_from(record, start) for record in records]
         baselines = self._baselines(recipes[0], start, bars, costs)
         position = ledger_position or self._ledger.position()
-        trials = max(len(records), trials or self._ledger.count(bars.symbol, as_of=position))
+        trials = max(len(records), trials or self._ledger.count(counted_on(bars), as_of=position))
         progress("judge", 0, 1, f"testing {len(records)} candidates against luck, {trials} trials counted")
         judgement = judge(
             np.column_stack([record.returns for record in records]),
@@ -452,7 +458,7 @@ class PerformanceCriticAgent:
         if data.status == "stale":
             caveats.append(f"the bars end on {data.last}: nothing here speaks of today")
         if data.simulated:
-            caveats.append("SIMULATED bars: no result on them is a view on the stock")
+            caveats.append(f"SIMULATED bars: no result on them is a view on the real {data.symbol}")
         as_of, source = data.last, data.source
         book.add(
             "spa_p_value", "all models", judgement.spa.value, "probability", as_of=as_of, source=source,

@@ -102,7 +102,10 @@ def arguments_of(frame: Frame) -> dict[str, Any]:
         "model_type": frame.model,
         "side": frame.side,
         **({"models": list(frame.models)} if len(frame.models) > 1 else {}),
+        **({"not_models": list(frame.not_models)} if frame.not_models else {}),
         **({"rule": frame.rule} if frame.rule else {}),
+        **({"dates": frame.dates} if frame.dates else {}),
+        **({"foretells": True} if frame.foretells else {}),
     }
 
 

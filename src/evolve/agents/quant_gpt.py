@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from evolve.agents.answer import plain, with_picture, write_answer
+from evolve.agents.answer import plain, with_picture, worst_status, write_answer
 from evolve.agents.desk import Desk
 from evolve.agents.market_report import MarketReport
 from evolve.agents.question import Question, question_of
@@ -31,7 +31,7 @@ from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.errors import BadRequest, EvolveError, InvalidRequest, MissingExtra, Unavailable, UnknownSymbol
 from evolve.evidence import Evidence, EvidenceBook
 from evolve.language import commentary
-from evolve.market.catalog import Catalog
+from evolve.market.catalog import Catalog, status_now
 from evolve.market.store import BarStore
 from evolve.market.types import SPECIFIED_PERIODS, SPECIFIED_TIMEFRAMES, canonical_period
 from evolve.memory.answers import Answers
@@ -152,7 +152,8 @@ class QuantGptAgent:
         """What the registered models did when they were last evaluated; from storage, nothing is computed."""
         rows: list[RankedRow] = []
         book = EvidenceBook()
-        for model in desk.models()[:10]:
+        models = desk.models()[:10]
+        for model in models:
             past = desk.evaluations(model.model_id)
             given = past[0].metrics if past else {item.name: item for item in model.metrics}
             # Each evaluation numbers its own figures from e1, and calls every ridge "ridge".
@@ -169,7 +170,9 @@ class QuantGptAgent:
         ]
         if any(row.name.endswith("SIMULATED") for row in rows):
             said.append("What is marked SIMULATED is no view on the symbol.")
-        return self._answer_with(question, head, said, rows=tuple(rows), figures=tuple(book))  # fmt: skip
+        now = self._clock.now()
+        status = worst_status(status_now(model.data, now) for model in models)
+        return self._answer_with(question, head, said, rows=tuple(rows), figures=tuple(book), status=status)
 
     def _capabilities(self, question: Question) -> AnswerCard:
         head = "Evolve tests models on bars they have not seen, net of costs, against naive baselines, and says when there is no edge."
@@ -257,7 +260,7 @@ class QuantGptAgent:
             missing=answer.missing,
         )
 
-    def _earlier(self, answer_id: str | None, document: dict[str, Any] | None) -> Earlier | None:
+    def _earlier(self, answer_id: str | None, document: dict[str, Any] | None, *, again: bool = True) -> Earlier | None:
         if document is not None:
             try:
                 answer = from_json(AnswerCard, json.dumps(document))
@@ -268,7 +271,12 @@ class QuantGptAgent:
         if answer_id is None:
             return None
         stored = self._answers.get(answer_id)
-        return Earlier(from_json(AnswerCard, json.dumps(dict(stored.document))), stored.trial_position)
+        answer = from_json(AnswerCard, json.dumps(dict(stored.document)))
+        if again and not answer.reproduce:
+            raise InvalidRequest(
+                f"answer {answer_id} was read from what is stored, so there is nothing to compute again; ask once more: “{answer.query}”"
+            )
+        return Earlier(answer, stored.trial_position)
 
     def _own_symbols(self) -> list[str]:
         """Symbols with real bars: what the user may name exactly, however odd, and no speller should change."""
@@ -278,7 +286,7 @@ class QuantGptAgent:
 
     def stored(self, answer_id: str) -> AnswerCard:
         """An answer as it was given. Raises InvalidRequest listing the latest ids."""
-        earlier = self._earlier(answer_id, None)
+        earlier = self._earlier(answer_id, None, again=False)
         if earlier is None:
             raise InvalidRequest("an answer's id is needed")
         return earlier.answer

@@ -12,6 +12,8 @@ from evolve.market.catalog import Catalog
 from evolve.market.types import canonical_period
 
 DEFAULT_PERIOD = "90d"
+# What these answer depends on the stretch; a search for papers "since 2020" does not.
+OVER_A_STRETCH = ("model_recommendation", "trading_signal", "market_analysis", "model_evaluate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,9 @@ class Question:
     period: str
     model: str | None
     models: tuple[str, ...]
+    not_models: tuple[str, ...]
     rule: str | None
+    foretells: bool
     side: str | None
     simulate: bool
     shown: dict[str, SlotCard]
@@ -41,6 +45,11 @@ def question_of(query: str, routing: Routing, history: Sequence[str], catalog: C
     if routing.unusable:
         raise InvalidRequest(routing.unusable)
     arguments = routing.arguments
+    if arguments.get("dates") and routing.intent in OVER_A_STRETCH:
+        raise InvalidRequest(
+            f"“{arguments['dates']}” names calendar dates, and the stretch that an answer shows ends with the last bar: "
+            "name its length, such as 90 days or 2 years (models are tested on all history either way)"
+        )
     shown = {name: slot for name, slot in routing.slots.items() if slot.value not in (None, "")}
     symbol = arguments.get("symbol")
     period = arguments.get("period")
@@ -62,7 +71,9 @@ def question_of(query: str, routing: Routing, history: Sequence[str], catalog: C
         period=canonical_period(period or DEFAULT_PERIOD),
         model=arguments.get("model_type"),
         models=tuple(arguments.get("models") or ()),
+        not_models=tuple(arguments.get("not_models") or ()),
         rule=arguments.get("rule"),
+        foretells=bool(arguments.get("foretells")),
         side=arguments.get("side"),
         simulate=simulate,
         shown=shown,

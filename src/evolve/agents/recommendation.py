@@ -28,7 +28,9 @@ class Recommendation:
 
     def recommend(self, question: Question, desk: Desk, earlier: Earlier | None) -> AnswerCard:
         comparison, recipes, missing = self._compare(question, desk, earlier)
+        chosen = question.shown.get("symbol")
         said = [
+            *commentary.on_default(comparison.symbol, chosen.origin if chosen else "stated"),
             *commentary.on_others(comparison.symbol, question.symbols),
             *commentary.on_comparison(comparison),
             *commentary.on_data(comparison.trust.data)[:1],
@@ -50,9 +52,7 @@ class Recommendation:
             *commentary.on_data(data)[:1],  # what else there is to know stands among the caveats
         ]
         first = f"{data.symbol}: {signal or 'no side'}"
-        why = {"stale": f"the data end on {data.last}", "simulated": "SIMULATED data, no view on the stock"}.get(
-            data.status, ""
-        )
+        why = {"stale": f"the data end on {data.last}", "simulated": "SIMULATED data"}.get(data.status, "")
         head = (
             f"{first} ({why}). {commentary.headline(comparison)}"
             if why
@@ -105,7 +105,7 @@ class Recommendation:
             ]  # fmt: skip
         # Those that were named, and no others: each further candidate is a trial that the verdict must pay for.
         named = [name for name in question.models if name not in ALWAYS_COMPARED and not _is_id(name)]
-        wanted = named if len(named) >= 2 else list(CANDIDATES)
+        wanted = named if len(named) >= 2 else [name for name in CANDIDATES if name not in question.not_models]
         if question.model and question.model not in (*wanted, *ALWAYS_COMPARED) and not _is_id(question.model):
             wanted.insert(0, question.model)
         return [BuildOrder(name, bars.symbol, bars.timeframe, seed=SEED, simulate=bars.simulated) for name in wanted]

@@ -40,6 +40,8 @@ BAND_Z = 1.6448536269514722  # standard normal quantile of 0.95: the two-sided 9
 BPS = 1e-4
 CURVE_POINTS = 400
 INTERVAL_DRAWS = 1_000
+# The seed of intervals and resampling: figures are reproduced bit for bit, and no run gets to draw again.
+RESAMPLING_SEED = 20_130_301
 
 Kind = Literal["model", "baseline"]
 
@@ -102,10 +104,15 @@ class TrackRecord:
 def trials_of(records: Sequence[TrackRecord], recipes: Sequence[Recipe], bars: Bars) -> list[Trial]:
     """What the ledger counts: each learned model that was tried counts against the best one found; baselines are not candidates."""
     return [
-        Trial(bars.symbol, recipe_hash(recipe), bars.fingerprint, _sharpe_per_bar(record.returns))
+        Trial(counted_on(bars), recipe_hash(recipe), bars.fingerprint, _sharpe_per_bar(record.returns))
         for record, recipe in zip(records, recipes, strict=True)
         if recipe.model_type not in BASELINES
     ]
+
+
+def counted_on(bars: Bars) -> str:
+    """The symbol as the ledger knows it: what was tried on invented bars says nothing about the real ones, nor the other way."""
+    return f"{bars.symbol} SIMULATED" if bars.simulated else bars.symbol
 
 
 def _sharpe_per_bar(returns: Floats) -> float | None:

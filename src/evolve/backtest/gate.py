@@ -145,13 +145,14 @@ def judge(
     deflated = candidates[best].deflated_sharpe
     alpha = candidates[best].alpha.value or 0.0
     who = f"{names[best]} (alpha {100 * alpha:+.1f} % a year over buy-and-hold and vol-targeted buy-and-hold)"
+    luck = f"the best of {judged.size} lucky candidates" if judged.size > 1 else "a lucky one"
     beats_luck = spa.p <= LEVEL
     survives = deflated.value is not None and deflated.value >= 1 - LEVEL
     if beats_luck and survives:
         return ruling(
             "edge",
-            f"{who} is better than the best of {judged.size} lucky candidates would be (SPA p = {spa.p:.3f}), and its Sharpe "
-            f"ratio survives deflation by {trials} trials (probability {deflated.value:.3f}).",
+            f"{who} is better than {luck} would be (SPA p = {spa.p:.3f}), and the Sharpe ratio of that "
+            f"alpha survives deflation by {trials} trials (probability {deflated.value:.3f}).",
             candidates,
             p,
             winner=best,
@@ -159,13 +160,11 @@ def judge(
         )
     failed = []
     if not beats_luck:
-        failed.append(
-            f"the best of {judged.size} lucky candidates does as well with probability {spa.p:.2f} (at most {LEVEL:g} is asked)"
-        )
+        failed.append(f"{luck} does as well with probability {spa.p:.2f} (at most {LEVEL:g} is asked)")
     if not survives:
         shown = "undefined" if deflated.value is None else f"{deflated.value:.2f}"
         failed.append(
-            f"after {trials} trials its Sharpe ratio is real with probability {shown} (at least {1 - LEVEL:g} is asked)"
+            f"after {trials} trials the Sharpe ratio of that alpha is above zero with probability {shown} (at least {1 - LEVEL:g} is asked)"
         )
     return ruling(
         silence,

@@ -14,6 +14,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an ASCII terminal shows ? for an ellipsis rather than a traceback
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        # Before the command is there to cancel what it asked for, nothing has been asked.
+        print("cancelled", file=sys.stderr)
+        return CANCELLED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     from evolve.cli.app import app
     from evolve.errors import EvolveError
 

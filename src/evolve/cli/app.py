@@ -250,15 +250,16 @@ def models(symbol: str | None = None, timeframe: str | None = None, as_json: AsJ
 @app.command()
 def up(
     redis_port: Annotated[
-        int, typer.Option("--redis-port", help="Open the embedded server on TCP (localhost) too.")
-    ] = 0,
+        int | None,
+        typer.Option("--redis-port", min=1, max=65_535, help="Open the embedded server on TCP (localhost) too."),
+    ] = None,
     replicas: int = 1,
 ) -> None:
     """Start everything: server, supervisor, services."""
     from evolve.manager.manager import ServiceManager
 
     with ServiceManager() as manager:
-        _print_status(manager.up(redis_port=redis_port, replicas=replicas))
+        _print_status(manager.up(redis_port=redis_port or 0, replicas=replicas))
         typer.echo(f"server: {manager.get_manager_stats()['server']}")
 
 
@@ -287,7 +288,9 @@ def status(as_json: AsJson = False) -> None:
         typer.echo(json.dumps(stats, indent=2))
         return
     _print_status(stats["services"])
-    typer.echo(f"server: {stats['server']}")
+    typer.echo(
+        f"server: {stats['server']}" if stats["server_running"] else "server: not running; `evolve up` starts it"
+    )
     typer.echo(f"home:   {stats['home']}")
 
 
@@ -298,12 +301,14 @@ def ping(service: str) -> None:
 
     from evolve.errors import error_for
 
-    started = time.perf_counter()
     with _client() as client:
+        client.ping_service(service)  # connects: the user wants the service's time, not that of this program's start
+        started = time.perf_counter()
         found = client.ping_service(service)
+        took_ms = 1000 * (time.perf_counter() - started)
     if found["status"] != "success":
         raise error_for(found["code"])(found["error"])
-    typer.echo(f"{service} answers ({1000 * (time.perf_counter() - started):.0f} ms, replica {found['replica']})")
+    typer.echo(f"{service} answers ({took_ms:.1f} ms, replica {found['replica']})")
 
 
 @app.command()
@@ -346,6 +351,14 @@ def data_show(symbol: str, timeframe: TimeframeOption = None, simulate: Simulate
     from evolve.cli.data import show
 
     show(symbol, timeframe, simulate=simulate)
+
+
+@data_app.command("remove")
+def data_remove(symbol: str, timeframe: TimeframeOption = None) -> None:
+    """Forget imported bars; a symbol of the bundled sample shows that again."""
+    from evolve.cli.data import remove
+
+    remove(symbol, timeframe)
 
 
 @data_app.command("import")

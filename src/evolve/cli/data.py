@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from evolve.cli.show import console
 from evolve.clock import SYSTEM_CLOCK
-from evolve.errors import InvalidRequest
+from evolve.errors import DataUnavailable, InvalidRequest
 from evolve.market.catalog import Catalog, data_card
 from evolve.market.store import BarStore
 from evolve.market.types import TIMEFRAMES, Timeframe
@@ -56,6 +56,20 @@ def import_bars(file: Path, symbol: str, timeframe: str | None, currency: str) -
     for note in bars.notes:
         output.print(f"• {note}", style="dim")
     output.print(f'next: evolve ask "Give me the best model for {bars.symbol} over 90 days"')
+
+
+def remove(symbol: str, timeframe: str | None) -> None:
+    store = BarStore(Settings.load().home)
+    wanted = symbol.strip().upper()
+    found = [spec for spec in store.symbols() if spec.symbol == wanted and timeframe in (None, spec.timeframe)]
+    if not found:
+        have = ", ".join(f"{spec.symbol} {spec.timeframe}" for spec in store.symbols()) or "none"
+        raise DataUnavailable(
+            f"no bars of {wanted}{f' at {timeframe}' if timeframe else ''} have been imported; imported are: {have}"
+        )
+    for spec in found:
+        store.remove(spec)
+        print(f"removed {spec.symbol} {spec.timeframe}; models built on it stay, and say which bars they saw")
 
 
 def _unknown(timeframe: str | None) -> Timeframe:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from evolve.cards import AnswerCard, Curve, EvaluationCard, ModelCard, QueryResult, RankedRow, TrustCard
@@ -29,9 +29,9 @@ MODEL_COLUMNS = (
     ("return", "total_return"),
     ("drawdown", "drawdown"),
     ("alpha/year", "alpha"),
-    ("p", "alpha_p_value"),
+    ("p (alpha)", "alpha_p_value"),
     ("in market", "exposure"),
-    ("costs", "costs_paid"),
+    ("costs paid", "costs_paid"),
     ("R²", "skill_r2"),
 )
 # What a narrow terminal does without, the first one first.
@@ -70,7 +70,7 @@ def watch() -> Iterator[Callable[[dict[str, Any]], None]]:
 
         yield line
         return
-    columns = (TextColumn("{task.description:<30}"), BarColumn(16), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[message]}"))  # fmt: skip
+    columns = (TextColumn("{task.description:<27}", table_column=Column(no_wrap=True)), BarColumn(12), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.fields[message]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")))  # fmt: skip
     with Progress(*columns, console=output, transient=True) as progress:
         tasks: dict[str, Any] = {}
 
@@ -104,11 +104,13 @@ def show_answer(answer: AnswerCard, output: Console) -> None:
     output.print(_understood(answer), style="dim")
     if answer.data_status == "simulated":
         output.print(
-            Text("SIMULATED DATA: invented prices; nothing below is a view on the stock", style="bold white on red")
+            Text(
+                "SIMULATED DATA: invented prices; nothing below is a view on the real market", style="bold white on red"
+            )
         )
     output.print()
     if answer.rows:
-        output.print(_table(answer.rows, _period(answer), output.width))
+        _show_table(answer.rows, _period(answer), output)
     if answer.verdict is not None:
         style = VERDICT_STYLE[answer.verdict]
         output.print(Text(f"Verdict: {VERDICT_WORDS[answer.verdict]}", style=style), Text(f"  {answer.headline}"))
@@ -154,7 +156,7 @@ def show_model(card: ModelCard, *, found: bool = False) -> None:
     output.print(Text(card.model_id, style="bold"), "(built before: same recipe, same bars)" if found else "")
     figures = {item.name: item for item in card.metrics}
     row = RankedRow(1, card.recipe.model_type, "model", card.model_id, figures)
-    output.print(_table((row,), None, output.width))
+    _show_table((row,), None, output)
     output.print(
         f"{card.data.bars:,} bars of {card.data.symbol} at {card.data.timeframe}, {card.data.first} to {card.data.last}, "
         f"{card.data.source}; seed {card.recipe.seed}; {card.recipe.folds} refits"
@@ -168,7 +170,7 @@ def show_evaluation(card: EvaluationCard) -> None:
     output = console()
     output.print(Text(f"{card.model_id} on {card.symbol} {card.timeframe}", style="bold"))
     figures = {**card.metrics, **{f"period_{name}": item for name, item in card.in_period.items()}}
-    output.print(_table((RankedRow(1, card.model_id, "model", card.model_id, figures),), card.period, output.width))
+    _show_table((RankedRow(1, card.model_id, "model", card.model_id, figures),), card.period, output)
     score = "n/a" if card.overall_score is None else f"{card.overall_score:.2f}"
     output.print(f"overall score {score} (0 … 1, see docs/evaluation.md)")
     output.print(
@@ -183,7 +185,7 @@ def show_evaluation(card: EvaluationCard) -> None:
 
 def show_comparison(rows: Sequence[RankedRow], trust: TrustCard, curves: Sequence[Curve], period: str) -> None:
     output = console()
-    output.print(_table(rows, period, output.width))
+    _show_table(rows, period, output)
     output.print(
         Text(f"Verdict: {VERDICT_WORDS[trust.verdict]}", style=VERDICT_STYLE[trust.verdict]), Text(f"  {trust.reason}")
     )
@@ -227,19 +229,34 @@ def _period(answer: AnswerCard) -> str | None:
     return f"{slot.value}d" if isinstance(slot.value, int) else str(slot.value)
 
 
-def _table(rows: Sequence[RankedRow], period: str | None, width: int) -> Table:
-    known = {name for row in rows for name in row.figures}
+def _show_table(rows: Sequence[RankedRow], period: str | None, output: Console) -> None:
+    known = {name for row in rows for name, item in row.figures.items() if item.value is not None}
     columns = list(MODEL_COLUMNS if "sharpe" in known else MARKET_COLUMNS)
     if "period_total_return" in known and period:
         columns.append((f"last {period}", "period_total_return"))
-    columns = _fitting(columns, rows, width)
+    columns = [column for column in columns if column[1] in known]
+    fitting = _fitting(columns, rows, output.width)
+    output.print(_table(rows, fitting, models="sharpe" in known))
+    named = (
+        {"costs_paid": "costs paid: all fees and slippage, in % of the initial equity"} if "costs_paid" in known else {}
+    )
+    if "alpha_p_value" in known:
+        named["alpha_p_value"] = "p: of the alpha, one-sided, this model alone"
+    shown = {name for _, name in fitting}
+    if legend := "; ".join(text for name, text in named.items() if name in shown):
+        output.print(Text(legend, style="dim"))
+    if left := [title for title, name in columns if name not in shown]:
+        output.print(Text(f"not shown for want of width: {', '.join(left)}", style="dim"))
+
+
+def _table(rows: Sequence[RankedRow], columns: Sequence[tuple[str, str]], *, models: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right")
     table.add_column("name", no_wrap=True)
     for title, _ in columns:
         table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
-        style = "dim" if row.kind == "baseline" and "sharpe" in known else ""
+        style = "dim" if row.kind == "baseline" and models else ""
         table.add_row(str(row.rank), row.name, *(_cell(row.figures.get(name)) for _, name in columns), style=style)
     return table
 

@@ -25,6 +25,8 @@ def headline(comparison: ComparisonCard) -> str:
     winner = comparison.winner.model_id if comparison.winner else ""
     said = _HEADLINES[comparison.verdict].format(winner=winner, symbol=comparison.symbol)
     data = comparison.trust.data
+    if data.simulated:
+        return f"SIMULATED, no view on the real {data.symbol}: {said}"
     return f"As of {data.last}: {said}" if data.status == "stale" else said
 
 
@@ -52,6 +54,8 @@ def on_comparison(comparison: ComparisonCard) -> list[str]:
         said.append(_on_forecasts(best))
     if traded:
         said.append(_on_period(_stretch(comparison.period, comparison.trust.data), traded[0], hold))
+    elif _is_all(comparison.period, comparison.trust.data):
+        said.append(f"The data hold less than {comparison.period}: the stretch shown is all that was tested.")
     costs = comparison.trust.costs
     trials = _figure(comparison.trust.evidence, "trials")
     said.append(
@@ -67,6 +71,22 @@ def on_others(symbol: str, asked: Sequence[str]) -> list[str]:
     if not others:
         return []
     return [f"Only {symbol} was examined: ask about {' and '.join(others)} in a question of its own."]
+
+
+def on_default(symbol: str, origin: str) -> list[str]:
+    """That a symbol was chosen for the user."""
+    return (
+        []
+        if origin != "default"
+        else [f"No symbol was named, so {symbol} was examined; ask about another by its name."]
+    )
+
+
+def on_future(symbol: str) -> list[str]:
+    """What is said to who asks for tomorrow's price."""
+    return [
+        f"No price of {symbol} is foretold here: whether any model's forecast of it has skill is tested by asking for the best model of {symbol}."
+    ]
 
 
 def on_rule(rule: str | None) -> list[str]:
@@ -88,7 +108,7 @@ def on_evaluation(evaluation: EvaluationCard) -> list[str]:
     )
     if metrics["skill_r2"].value is not None:
         said.append(
-            f"As a forecast: R² {metrics['skill_r2']} against no change (p = {metrics['dm_p_value']}), "
+            f"As a forecast: R² {metrics['skill_r2']} against no change ({_p(metrics['dm_p_value'])}), "
             f"its 90 % band held {metrics['band_coverage']} of the outcomes."
         )
     return said
@@ -103,7 +123,7 @@ def on_signal(signal: str | None, comparison: ComparisonCard, data: DataCard) ->
         ]
     said = []
     if data.simulated:
-        said.append(f"SIMULATED bars: this signal is no view on {data.symbol}.")
+        said.append(f"SIMULATED bars: this signal is no view on the real {data.symbol}.")
     if signal == "HOLD":
         why = (
             "no model showed skill"
@@ -174,6 +194,11 @@ def _bracketed(item: Evidence) -> str:
     return f"{item} ({round(100 * (item.level or 0))} % interval {interval})" if interval else str(item)
 
 
+def _p(item: Evidence) -> str:
+    shown = str(item)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
 def _signed(item: Evidence) -> str:
     shown = str(item)
     return f"+{shown}" if isinstance(item.value, float) and item.value > 0 and shown != "0.0 %" else shown
@@ -187,9 +212,15 @@ def _best_forecaster(models: Sequence[RankedRow]) -> RankedRow | None:
 
 def _on_forecasts(row: RankedRow) -> str:
     found = row.figures
+    skill = found["skill_r2"].value
+    if not isinstance(skill, int | float) or skill <= 0:
+        return (
+            f"As forecasts, none was better than expecting no change; the nearest was {row.name} with an R² of {found['skill_r2']}; "
+            f"its 90 % band held {found['band_coverage']} of the outcomes."
+        )
     return (
         f"Best forecaster: {row.name}, R² {found['skill_r2']} against forecasting no change "
-        f"(p = {found['dm_p_value']}), right about the direction {found['direction']} of the time; "
+        f"({_p(found['dm_p_value'])}), right about the direction {found['direction']} of the time; "
         f"its 90 % band held {found['band_coverage']} of the outcomes."
     )
 
@@ -204,12 +235,17 @@ def _second_opinions(comparison: ComparisonCard) -> list[str]:
     return [f"Second opinions: {'; '.join(known)}."] if known else []
 
 
-def _stretch(period: str, data: DataCard) -> str:
+def _is_all(period: str, data: DataCard) -> bool:
+    """Is the period longer than the data?"""
     held = (date.fromisoformat(data.last[:10]) - date.fromisoformat(data.first[:10])).days
+    return period_days(period) > held
+
+
+def _stretch(period: str, data: DataCard) -> str:
     return (
-        f"In the last {period} of the data"
-        if period_days(period) <= held
-        else f"The data hold less than {period}; in all of it"
+        f"The data hold less than {period}; in all of it"
+        if _is_all(period, data)
+        else f"In the last {period} of the data"
     )
 
 

@@ -65,5 +65,8 @@ class Frame:
     suggestions: tuple[str, ...] = ()
     question: str | None = None
     models: tuple[str, ...] = ()
+    not_models: tuple[str, ...] = ()
     rule: str | None = None
+    dates: str | None = None
+    foretells: bool = False
     unusable: str | None = None

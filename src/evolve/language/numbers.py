@@ -117,6 +117,7 @@ _OVER = frozenset(
     "over for during in of than within about around last past next sobre durante por en fur uber wahrend seit in sur pendant "
     "depuis dans horizon".split()
 )
+_BEFORE_A_YEAR = frozenset("in since during until before after en desde durante depuis seit".split())
 _FREQUENCY = frozenset("every each per cada alle jede jeden jedes chaque toutes tous 每".split())
 _LENGTH_OF = frozenset(
     """average averages mean ma ema sma wma rsi atr high low highs lows period lookbacks momentum line linie media movil moyenne
@@ -194,6 +195,7 @@ class TimeReading:
     timeframes: tuple[TimeframeReading, ...]
     periods: tuple[PeriodReading, ...]
     impossible: tuple[tuple[int, int], ...] = ()  # tokens that name a stretch which there cannot be: 0 days, 500 years
+    dated: tuple[tuple[int, int], ...] = ()  # tokens that name calendar dates: 2008 to 2010, in 2008
 
     @property
     def timeframe(self) -> TimeframeReading | None:
@@ -247,6 +249,7 @@ class _Grammar:
         self.timeframes: list[TimeframeReading] = []
         self.periods: list[PeriodReading] = []
         self.impossible: list[tuple[int, int]] = []
+        self.dated: list[tuple[int, int]] = []
 
     def read(self) -> TimeReading:
         at = 0
@@ -255,10 +258,15 @@ class _Grammar:
                 at += 1
                 continue
             end = (
-                self._date_range(at) or self._phrase(at) or self._relative(at) or self._quantity(at) or self._adverb(at)
+                self._date_range(at)
+                or self._year_alone(at)
+                or self._phrase(at)
+                or self._relative(at)
+                or self._quantity(at)
+                or self._adverb(at)
             )
             at = end or at + 1
-        return TimeReading(tuple(self.timeframes), tuple(self.periods), tuple(self.impossible))
+        return TimeReading(tuple(self.timeframes), tuple(self.periods), tuple(self.impossible), tuple(self.dated))
 
     def _word(self, at: int) -> str:
         return self.words[at] if 0 <= at < len(self.words) else ""
@@ -681,7 +689,15 @@ class _Grammar:
         if begin is None or finish is None or finish <= begin:
             return None
         self._add_period((finish - begin).days, at, end, future=False)
+        self.dated.append((at, end))
         return end
+
+    def _year_alone(self, at: int) -> int | None:
+        """`in 2008`, `since 2005`, `during 2010`: dates, and no length that could be counted back from the last bar."""
+        if self._word(at) not in _BEFORE_A_YEAR or self._year(at + 1) is None:
+            return None
+        self.dated.append((at, at + 2))
+        return at + 2
 
     def _date(self, at: int) -> tuple[tuple[int | None, int, int], int] | None:
         """(year or None, month, day) and the index behind."""

@@ -95,6 +95,9 @@ def _fill(frame: Frame, reading: Reading, *, with_side: bool) -> Frame:
         period_days=period.days if period else None,
         model=model.name if model else None,
         models=models,
+        not_models=tuple(dict.fromkeys(named.name for named in reading.models if named.negated)),
+        dates=_said(reading, reading.time.dated),
+        foretells="FORECAST" in reading.concepts or (period is not None and period.future),
         rule=rule_in(reading.words),
         unusable=_unusable(reading),
         side=side[0] if side else None,
@@ -103,11 +106,18 @@ def _fill(frame: Frame, reading: Reading, *, with_side: bool) -> Frame:
     )
 
 
-def _unusable(reading: Reading) -> str | None:
-    if not reading.time.impossible:
+def _said(reading: Reading, spans: Sequence[tuple[int, int]]) -> str | None:
+    """The words of the first span."""
+    if not spans:
         return None
-    start, end = reading.time.impossible[0]
-    said = reading.query[reading.tokens[start].start : reading.tokens[end - 1].end]
+    start, end = spans[0]
+    return reading.query[reading.tokens[start].start : reading.tokens[end - 1].end]
+
+
+def _unusable(reading: Reading) -> str | None:
+    said = _said(reading, reading.time.impossible)
+    if said is None:
+        return None
     return f"“{said}” is no stretch of time that can be tested: name one from 1 day to {LONGEST_PERIOD_DAYS // 365} years, such as 90 days"
 
 

@@ -105,7 +105,7 @@ class _Finder:
         return self._own(at) or self._longer_name(at) or self._pair(at) or self._name(at) or self._ticker(at, previous)
 
     def _own(self, at: int) -> Mention | None:
-        """A symbol of the user's bars, exactly as imported; one that is also a word is left to the rules for such words."""
+        """A symbol of the user's bars, exactly as imported; one that is also a word needs capitals, or is left to the rules for words."""
         word = self.tokens[at].folded
         # Letters and digits are tokens of their own: AAPL2 is two, written together.
         text, found = "", None
@@ -113,7 +113,9 @@ class _Finder:
             if end > at and self.tokens[end].before:
                 break
             text += self.tokens[end].text.upper()
-            if text in self.own and not (end == at and (word in self.known.ticker_words or word in correct_words())):
+            is_word = end == at and (word in self.known.ticker_words or word in correct_words())
+            in_capitals = self.tokens[at].is_upper and not self.shouting and len(word) > 1
+            if text in self.own and (in_capitals or not is_word):
                 found = Mention(text, at, end + 1)
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evolve.errors import InvalidRequest, TimedOut, Unavailable, error_for
+from evolve.errors import EvolveError, InvalidRequest, TimedOut, Unavailable, error_for
 from evolve.manager.supervisor import identity, socket_path
 from evolve.messaging import embedded
 from evolve.messaging.connection import server_for
@@ -84,13 +85,16 @@ class ServiceManager:
         """Counts over all services, and which supervisor and server serve this home."""
         status = self.get_service_status()
         hello = self._order({"do": "hello"}) if self._connect() else {}
+        server = server_for(self.settings)
         return {
             "total_services": len(status),
             "running_services": sum(entry["status"] == "running" for entry in status.values()),
             "replicas": sum(len(entry["pids"]) for entry in status.values()),
             "restarts": sum(entry["restarts"] for entry in status.values()),
             "supervisor_pid": hello.get("pid"),
-            "server": hello.get("redis_cli") or server_for(self.settings).redis_cli,
+            "server": hello.get("redis_cli") or server.redis_cli,
+            # Of a server of the user's own only its use can tell.
+            "server_running": server.kind != "embedded" or embedded.is_running(self.settings.home),
             "home": str(self.settings.home),
             "services": status,
         }
@@ -144,11 +148,26 @@ class ServiceManager:
             raise InvalidRequest(f"replicas must be at least 1, not {replicas}")
         if server_for(self.settings).kind == "embedded":
             embedded.ensure(self.settings.home)  # a supervisor that lives may have lost it a moment ago
-        if not self._connect():
+        launched = not self._connect()
+        if launched:
             self._launch_supervisor()
-        return self._services(
-            self._order({"do": "start", "services": list(names), "replicas": replicas, "idle_stop": idle_stop})
-        )
+        try:
+            return self._services(
+                self._order({"do": "start", "services": list(names), "replicas": replicas, "idle_stop": idle_stop})
+            )
+        except EvolveError:
+            if launched:
+                self._end_supervisor()
+            raise
+
+    def _end_supervisor(self) -> None:
+        """A start that failed leaves what it found: a supervisor tied to a server that is not there would stand in the way."""
+        with contextlib.suppress(EvolveError):
+            pid = int(self._order({"do": "hello"})["pid"])
+            self._order({"do": "shutdown"})
+            self.close()
+            _wait_for_end(pid)
+        self.close()
 
     def _stop(self, names: list[str]) -> dict[str, Any]:
         if not self._connect():

@@ -8,7 +8,8 @@ stand in for a real symbol's missing timeframe, nor for anything that failed to 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Literal, cast
 
 from evolve.cards import DataCard, DataStatus
 from evolve.errors import DataUnavailable, InvalidRequest, UnknownSymbol, nearest
@@ -110,12 +111,6 @@ class Catalog:
 
 def data_card(bars: Bars, now: float) -> DataCard:
     """What an answer says about its bars. now: Unix seconds. Stale when the last bar ended too long ago (`stale_after_s`)."""
-    status: DataStatus = "current"
-    ended = int(bars.time[-1]) / 1000 + TIMEFRAME_SECONDS[bars.timeframe]
-    if bars.simulated:
-        status = "simulated"
-    elif now - ended > stale_after_s(bars.symbol, bars.timeframe):
-        status = "stale"
     return DataCard(
         symbol=bars.symbol,
         timeframe=bars.timeframe,
@@ -125,9 +120,22 @@ def data_card(bars: Bars, now: float) -> DataCard:
         first=bars.date(0),
         last=bars.date(-1),
         simulated=bars.simulated,
-        status=status,
+        status=_status(bars.symbol, bars.timeframe, int(bars.time[-1]) / 1000, now, simulated=bars.simulated),
         notes=bars.notes,
     )
+
+
+def status_now(card: DataCard, now: float) -> DataStatus:
+    """The status of data that were described earlier: what was current then may be stale by now."""
+    last = datetime.fromisoformat(card.last)
+    began = (last if last.tzinfo else last.replace(tzinfo=UTC)).timestamp()
+    return _status(card.symbol, cast("Timeframe", card.timeframe), began, now, simulated=card.simulated)
+
+
+def _status(symbol: str, timeframe: Timeframe, last_bar: float, now: float, *, simulated: bool) -> DataStatus:
+    if simulated:
+        return "simulated"
+    return "stale" if now - last_bar - TIMEFRAME_SECONDS[timeframe] > stale_after_s(symbol, timeframe) else "current"
 
 
 def _symbol(text: str) -> str:

@@ -103,6 +103,16 @@ class BarStore:
             raise self._damaged(spec)
         return bars
 
+    def remove(self, spec: BarSpec) -> None:
+        """Forget imported bars. Raises DataUnavailable when there are none, Unavailable when the file cannot be removed."""
+        path = self._path(spec)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            raise DataUnavailable(f"no {spec.timeframe} bars of {spec.symbol} have been imported") from None
+        except OSError as error:
+            raise self._unavailable("remove", error) from None
+
     def save(self, bars: Bars) -> Replaced | None:
         """Keep `bars` in place of any earlier import of the same symbol and timeframe; what was replaced, or None.
 

@@ -360,6 +360,14 @@ def test_an_unknown_model_is_refused_with_the_nearest(shared: Desk) -> None:
             refused()
 
 
+def test_models_of_two_symbols_are_compared_only_on_a_symbol_that_was_named(desk: Desk, import_bars: Import) -> None:
+    """Testing one of them silently on the other's bars would show figures that nobody asked for."""
+    first, second = (desk.build("ridge", import_bars(noise(600, symbol=name)).symbol).card for name in ("NOA", "NOB"))
+
+    with pytest.raises(InvalidRequest, match="different symbols"):
+        desk.compare(first.model_id, second.model_id, symbol=None, timeframe=None, period="90d")
+
+
 def test_a_model_is_not_compared_with_itself(shared: Desk) -> None:
     (naive,) = built(shared, "naive")
 

@@ -281,6 +281,62 @@ def test_a_trading_rule_that_is_not_tested_is_named(house: Asked) -> None:
     assert "moving-average crossover itself was not tested" in answer.commentary[0]
 
 
+@pytest.mark.parametrize(
+    "query", ["best model for NOISE between 2010 and 2011", "What was NOISE's max drawdown in 2008?"]
+)
+def test_calendar_dates_are_refused_rather_than_read_as_the_last_days(house: Asked, query: str) -> None:
+    result = house.ask(query)
+
+    assert (result.status, result.code) == ("error", "invalid_request")
+    assert "names calendar dates" in str(result.error)
+
+
+def test_a_model_that_is_ruled_out_is_not_built(house: Asked) -> None:
+    office = house.office()
+
+    house.ask("don't use ridge, best model for NOISE", office)
+
+    assert "ridge" not in [order.model_type for order in office.called("build_all")[0]["orders"]]
+
+
+def test_trials_on_invented_bars_do_not_count_against_the_real_stock(house: Asked) -> None:
+    real = house.answer("Give me the best model for AAPL over 90 days")
+    house.answer("Give me the best model for AAPL over 90 days", simulate=True)
+    again = house.answer("Give me the best model for AAPL over 90 days")
+
+    assert real.trust is not None
+    assert again.trust is not None
+    assert again.trust.trials == real.trust.trials
+
+
+def test_the_latest_performance_says_how_old_its_data_are(house: Asked) -> None:
+    house.answer("Give me the best model for NOISE over 90 days")
+
+    answer = house.answer("Show me the latest model performance")
+
+    assert answer.data_status in ("stale", "simulated")
+
+
+def test_what_was_read_from_storage_cannot_be_computed_again_and_says_so(house: Asked) -> None:
+    house.answer("Give me the best model for NOISE over 90 days")
+    answer = house.answer("Show me the latest model performance")
+
+    with pytest.raises(InvalidRequest, match="nothing to compute again"):
+        house.ask("", reproduce=answer.answer_id)
+
+
+def test_a_symbol_that_was_chosen_for_the_user_is_named_as_such(house: Asked) -> None:
+    answer = house.answer("What's the best strategy for crypto trading?")
+
+    assert any(said.startswith("No symbol was named, so BTCUSDT") for said in answer.commentary)
+
+
+def test_no_price_is_foretold_to_who_asks_for_tomorrows(house: Asked) -> None:
+    answer = house.answer("Will IBM crash tomorrow?")
+
+    assert any(said.startswith("No price of IBM is foretold") for said in answer.commentary)
+
+
 def test_a_period_longer_than_the_data_is_said_to_be_all_of_them(house: Asked) -> None:
     answer = house.answer("Give me the best model for EDGY over 20 years")
 
@@ -367,8 +423,8 @@ def test_a_signal_on_simulated_bars_is_no_view_on_the_stock(house: Asked) -> Non
     assert result.answer is not None
     assert result.answer.data_status == "simulated"
     assert "SIMULATED" in result.answer.headline
-    assert "no view on the stock" in result.answer.headline
-    assert result.answer.commentary[0] == "SIMULATED bars: this signal is no view on TSLA."
+    assert "no view on the real TSLA" in result.answer.headline
+    assert result.answer.commentary[0] == "SIMULATED bars: this signal is no view on the real TSLA."
 
 
 def test_simulated_bars_are_used_for_a_real_stock_only_when_asked_for(house: Asked) -> None:

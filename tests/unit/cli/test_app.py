@@ -340,3 +340,25 @@ def test_help_loads_no_array_library_and_no_server() -> None:
 
     assert done.stderr.strip() == "[]"
     assert "ask" in done.stdout
+
+
+def test_imported_bars_are_forgotten_when_removed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    csv = tmp_path / "bars.csv"
+    csv.write_text("Date,Open,High,Low,Close\n2024-01-02,1,1,1,1\n2024-01-03,1,1,1,1\n")
+    main(["data", "import", str(csv), "--symbol", "GONE"])
+
+    assert main(["data", "remove", "gone"]) == 0
+    assert main(["data", "remove", "gone"]) == 1
+    assert "no bars of GONE have been imported" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_the_program_still_loads_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("evolve.cli.app.app", interrupted)
+
+    assert main(["status"]) == 130
+    assert capsys.readouterr().err == "cancelled\n"

@@ -4,7 +4,7 @@ import pytest
 
 from evolve.language.parse import parse
 
-OWN = ("XEDGE", "AAPL2", "MYSTOCK", "GO")
+OWN = ("XEDGE", "AAPL2", "MYSTOCK", "GO", "EDGE")
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ OWN = ("XEDGE", "AAPL2", "MYSTOCK", "GO")
         ("Give me the best model for XEDGE over 90 days", ("XEDGE",)),
         ("best model for AAPL2", ("AAPL2",)),
         ("should i buy mystock now", ("MYSTOCK",)),
+        ("Give me the best model for EDGE over 90 days", ("EDGE",)),
     ],
 )
 def test_an_imported_symbol_is_read_as_named(query, symbols):

@@ -177,3 +177,35 @@ def test_all_models_of_a_comparison_are_read():
 def test_a_trading_rule_is_told_from_a_model():
     assert parse("best moving average crossover for AAPL").rule == "moving-average crossover"
     assert parse("What's the best strategy for crypto trading?").rule is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "don't use xgboost, best model for IBM",
+        "best model for IBM, avoid xgboost",
+        "best model for IBM but not xgboost",
+    ],
+)
+def test_a_model_that_is_ruled_out_is_not_the_model_asked_for(query: str):
+    frame = parse(query)
+
+    assert (frame.model, frame.models, frame.not_models) == (None, (), ("xgboost",))
+
+
+@pytest.mark.parametrize(
+    ("query", "dates"),
+    [
+        ("best model for AAPL between 2008 and 2010", "2008 and 2010"),
+        ("What was Apple's max drawdown in 2008?", "in 2008"),
+        ("how did MSFT do since 2005", "since 2005"),
+        ("best model for AAPL over 2 years", None),
+    ],
+)
+def test_calendar_dates_are_told_from_a_length(query: str, dates: str | None):
+    assert parse(query).dates == dates
+
+
+def test_a_question_about_the_future_is_known_as_one():
+    assert parse("Will AAPL crash tomorrow?").foretells
+    assert not parse("Analyze AAPL").foretells

@@ -181,3 +181,14 @@ def test_a_reader_never_sees_half_a_file(store):
         reads = [pool.submit(store.load, SPEC) for _ in range(40)]
         assert all(len(read.result()) == 3 for read in reads)
         assert all(write.exception() is None for write in writes)
+
+
+def test_removed_bars_are_gone_and_removing_them_twice_says_so(store):
+    store.save(bars())
+    spec = BarSpec("ACME", "1d")
+
+    store.remove(spec)
+
+    assert store.symbols() == []
+    with pytest.raises(DataUnavailable, match="have been imported"):
+        store.remove(spec)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels, ModelBuilt
 from evolve.contracts.performance_critic import (
+    AuditModel,
     BacktestStrategy,
     CompareModels,
     EvaluateModel,
@@ -170,7 +171,7 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxe
     requests: list[Request[Any]] = [
         BuildModel(model_type="naive", symbol="TINY", timeframe=None), ListModels(), GetModelInfo(model_id=naive),
         EvaluateModel(model_id=naive, symbol=None, timeframe=None), CompareModels(model_ids=(naive, drift), symbol=None, timeframe=None),
-        GetEvaluationHistory(model_id=naive), GetBestModels(symbol="TINY", timeframe="1d"),
+        AuditModel(model_id=naive), GetEvaluationHistory(model_id=naive), GetBestModels(symbol="TINY", timeframe="1d"),
         RoutePrompt(user_prompt="Analyze AAPL"), DetectIntent(user_prompt="Analyze AAPL"),
         ParseArguments(user_prompt="Analyze AAPL", intent="market_analysis"), GetRoutingHistory(),
         ProcessQuery(query="What can you do?"), GetQueryHistory(), GetAvailableSymbols(), GetAnswer(answer_id=answer.result.answer.answer_id),

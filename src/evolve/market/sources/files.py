@@ -147,6 +147,7 @@ def _bars(table: _Table, path: Path, symbol: str, timeframe: Timeframe | None, *
         notes.append(adjust.NOTE)
     else:
         notes.extend(_likely_splits(columns))
+    notes.extend(_bad_ticks(columns))
     notes.extend(_oddities(time, symbol, timeframe))
     return Bars(
         symbol=symbol,
@@ -406,7 +407,7 @@ def _places(names: Sequence[str], path: Path) -> dict[str, tuple[int, ...]]:
     missing = [name for name in ("time", *_PRICE_NAMES) if name not in found]
     if missing:
         words = [
-            "a time column (date, time, timestamp or datetime)" if name == "time" else f"column {name!r}"
+            "time column (date, time, timestamp or datetime)" if name == "time" else f"column {name!r}"
             for name in missing
         ]
         have = ", ".join(name.strip() or "(unnamed)" for name in names)
@@ -632,6 +633,22 @@ def _likely_splits(columns: Columns) -> list[str]:
         f"{datetime.fromtimestamp(int(columns.time[bar]) / 1000, UTC):%Y-%m-%d} looks like an unadjusted {whole:g}:1 split; "
         "import adjusted prices, or add an adj_close column"
         for bar, whole in sorted(found)[:MOST_SPLITS]
+    ]
+
+
+BAD_TICK = 3.0  # a close that trebles, or falls to a third, and is back on the next bar is no news
+
+
+def _bad_ticks(columns: Columns) -> list[str]:
+    """Closes far from both neighbours, which agree with each other: a misplaced decimal point rather than a market."""
+    step = np.log(columns.close[1:] / columns.close[:-1])
+    there, back = step[:-1], step[1:]
+    wide = np.log(BAD_TICK)
+    found = np.flatnonzero((np.abs(there) > wide) & (np.abs(back) > wide) & (np.abs(there + back) < wide / 4)) + 1
+    return [
+        f"{datetime.fromtimestamp(int(columns.time[bar]) / 1000, UTC):%Y-%m-%d} closes at {columns.close[bar]:g} between "
+        f"{columns.close[bar - 1]:g} and {columns.close[bar + 1]:g}: a bad tick? correct the row, or every figure rests on it"
+        for bar in found[:MOST_SPLITS].tolist()
     ]
 
 

@@ -108,6 +108,19 @@ def test_prices_that_halve_overnight_without_an_adjusted_close_are_called_a_like
     assert not any("split" in note for note in read(tmp_path, GOOD).notes)
 
 
+def test_one_close_far_from_both_its_neighbours_is_called_a_bad_tick(tmp_path):
+    rows = [
+        f"2024-01-{day:02d},{price},{price},{price},{price},100"
+        for day, price in enumerate([10, 10.1, 1010, 10.2, 30.6, 30.5], 2)
+    ]
+
+    found = read(tmp_path, "\n".join(["Date,Open,High,Low,Close,Volume", *rows]) + "\n")
+
+    assert [note for note in found.notes if "bad tick" in note] == [
+        "2024-01-04 closes at 1010 between 10.1 and 10.2: a bad tick? correct the row, or every figure rests on it"
+    ]  # the rise to 30.6 stayed: that is news, or a split
+
+
 def test_a_file_without_volume_has_unknown_volume_and_says_so(tmp_path):
     bars = read(tmp_path, "Date,Open,High,Low,Close\n2024-01-02,1,1,1,1\n2024-01-03,1,1,1,1\n")
 
