@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +22,16 @@ if TYPE_CHECKING:
     from evolve.contracts.performance_critic import StrategyBacktested
 
 
+def quiet() -> None:
+    """Security events of a program on the command line are shown there and kept in the home's log; not a third time on stderr."""
+    logging.getLogger("evolve.sandbox").setLevel(logging.ERROR)
+
+
 def run(file: Path, given: str, *, timeout_s: float | None, memory_mb: int | None, as_json: bool) -> int:
     """Run one program; its value as JSON on standard output, what it printed and why it failed on standard error."""
     from evolve.sandbox.executor import SafeExecutor
 
+    quiet()
     code, data = program(file), input_of(given)
     settings = Settings.load()
     timeout_s = settings.safe_executor_timeout_s if timeout_s is None else timeout_s
@@ -49,7 +57,9 @@ def attack_suite(*, as_json: bool) -> int:
     from evolve.sandbox import gallery
     from evolve.sandbox.executor import SafeExecutor
 
-    with SafeExecutor(10, 256, home=Settings.load().home, log_executions=False) as executor:
+    quiet()
+    # A home of its own: what is tried here on purpose is no event of the user's system, and no run in its statistics.
+    with tempfile.TemporaryDirectory(prefix="evolve-") as home, SafeExecutor(10, 256, home=Path(home)) as executor:
         executor.start()
         level = executor.isolation_level
         stopped = list(gallery.show(executor))
@@ -72,8 +82,15 @@ def attack_suite(*, as_json: bool) -> int:
     for title in ("attack", "tries to", "the gate says", "without the gate"):
         table.add_column(title, overflow="fold")
     for each in stopped:
-        wall = "[bold red]REACHED IT[/bold red]" if each.reached else escape(each.wall)
-        table.add_row(escape(each.attack.name), escape(each.attack.tries), escape(each.gate), wall)
+        wall = (
+            "[bold red]REACHED IT[/bold red]" if each.reached else escape(each.wall.partition(" (the sandbox has")[0])
+        )
+        table.add_row(
+            escape(each.attack.name),
+            escape(each.attack.tries),
+            escape(each.gate.partition(" (the sandbox has")[0]),
+            wall,
+        )
     output.print(table)
     output.print(
         f"{len(stopped) - len(reached)} of {len(stopped)} attacks stopped; the wall: {level} (docs/sandbox.md)",
