@@ -41,15 +41,20 @@ def run(file: Path, given: str, *, timeout_s: float | None, memory_mb: int | Non
     if as_json:
         print(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
     else:
-        print(result.output, end="", file=sys.stderr)
+        print(visible(result.output), end="", file=sys.stderr)
         for line in result.logs:
-            print(f"note: {line}", file=sys.stderr)
+            print(f"note: {visible(line)}", file=sys.stderr)
         if result.status == "success":
             print(json.dumps(result.return_value, indent=2, ensure_ascii=False))
         else:
-            print(f"{result.status}: {result.error}", file=sys.stderr)
+            print(f"{result.status}: {visible(result.error or '')}", file=sys.stderr)
         print(f"{1000 * result.execution_time:.1f} ms, {result.memory_used:.1f} MiB", file=sys.stderr)
     return 0 if result.status == "success" else 1
+
+
+def visible(text: str) -> str:
+    """Text of a program for a terminal: control characters are shown, not obeyed."""
+    return "".join(each if each in "\n\t" or each.isprintable() else f"\\x{ord(each):02x}" for each in text)
 
 
 def attack_suite(*, as_json: bool) -> int:
@@ -140,7 +145,7 @@ def show_backtest(reply: StrategyBacktested, again: list[str], *, as_json: bool)
     if data.simulated:
         output.print("SIMULATED DATA: invented prices; nothing below is a view on the stock", style="bold white on red")
     for note in reply.run.logs:
-        output.print(f"• {escape(note)}", style="dim")
+        output.print(f"• {escape(visible(note))}", style="dim")
     show_comparison(comparison.rows, comparison.trust, comparison.curves, comparison.period)
     output.print(
         f"the program took {reply.run.execution_time:.2f} s and {reply.run.memory_used:.0f} MiB in the sandbox",

@@ -94,3 +94,15 @@ def test_the_attack_suite_names_each_attack_what_it_tried_and_what_stopped_it(
     for attack in found["attacks"]:
         assert attack["stopped"], attack
         assert all(attack[field] for field in ("name", "tries", "gate", "wall"))
+
+
+@pytest.mark.usefixtures("home")
+def test_a_program_cannot_command_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "loud.py"
+    path.write_text("def main(d):\n    print('\\x1b]0;owned\\x07 é')\n    raise ValueError('\\x1b[2J')\n")
+
+    assert main(["sandbox", "run", str(path)]) == 1
+
+    shown = capsys.readouterr().err
+    assert "\x1b" not in shown
+    assert "\\x1b]0;owned\\x07 é" in shown
