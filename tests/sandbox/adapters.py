@@ -38,6 +38,10 @@ def gate_off(code: str, input: dict[str, Any], timeout_s: float, memory_mb: int)
     return _run({"validate_code": False}, code, input, timeout_s, memory_mb)
 
 
+def gate_on_no_namespaces(code: str, input: dict[str, Any], timeout_s: float, memory_mb: int) -> dict[str, Any]:
+    return _run({"namespaces": False}, code, input, timeout_s, memory_mb)
+
+
 def no_namespaces(code: str, input: dict[str, Any], timeout_s: float, memory_mb: int) -> dict[str, Any]:
     return _run({"validate_code": False, "namespaces": False}, code, input, timeout_s, memory_mb)
 

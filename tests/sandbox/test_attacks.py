@@ -1,21 +1,30 @@
 """Does the wall hold? Every attack is judged from outside, by a process that owns the secrets, listeners and files.
 
-`make test` runs a seeded third in two configurations with short time limits, `make prove` all of them in all configurations.
+`make test` runs a seeded third in two configurations with short time limits; `make prove` all of them in all configurations, and
+writes the table of docs/sandbox.md.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 HERE = Path(__file__).parent
+DOCS = HERE.parents[1] / "docs" / "sandbox.md"
+NOBODY = 65_534
 SEED = 20_261_122
 SHORT_S = (
     0.8  # most attacks are over in milliseconds; the others wait for the deadline, and this one is enough for that
@@ -36,48 +45,112 @@ def third() -> list[dict[str, Any]]:
     return [{**attack, "timeout_s": min(attack["timeout_s"], SHORT_S)} for attack in chosen]
 
 
-def judged(adapter: str, chosen: list[dict[str, Any]], home: Path, *command: str) -> list[str]:
-    """Run the harness in processes of its own; what succeeded, and why the judge says so."""
-    home.mkdir(mode=0o700, exist_ok=True)
-    listed, report = home / "attacks.jsonl", home / "report.json"
-    listed.write_text("".join(json.dumps(attack) + "\n" for attack in chosen), encoding="utf-8")
-    subprocess.run(
-        [
-            *(command or (sys.executable,)),
-            *(str(HERE / "harness.py"), f"adapters:{adapter}", "--skip-benign"),
-            *("--attacks", str(listed), "--json", str(report)),
-        ],
-        env={**os.environ, "PYTHONPATH": str(HERE), "EVOLVE_HOME": str(home)},
-        cwd=home,
-        check=True,
-        capture_output=True,
-    )
-    results = json.loads(report.read_text(encoding="utf-8"))["attacks"]
-    assert len(results) == len(chosen)
-    return [
+@dataclass(frozen=True)
+class Judged:
+    """What the judge found in one configuration. reached: one line per attack that was not blocked, with its reason."""
+
+    reached: list[str]
+    attacks: int
+    honest: int
+    honest_ran: int
+
+
+def judged(adapter: str, chosen: list[dict[str, Any]], *, ordinary_user: bool = False, honest: bool = False) -> Judged:
+    """Run the harness in processes of its own, in a home of its own."""
+    home = Path(tempfile.mkdtemp(prefix="ev-"))
+    try:
+        listed, report = home / "attacks.jsonl", home / "report.json"
+        listed.write_text("".join(json.dumps(attack) + "\n" for attack in chosen), encoding="utf-8")
+        command = [sys.executable, str(HERE / "harness.py"), f"adapters:{adapter}"]
+        command += ["--attacks", str(listed), "--json", str(report), *([] if honest else ["--skip-benign"])]
+        if ordinary_user:
+            os.chown(home, NOBODY, NOBODY)
+        subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": str(HERE), "EVOLVE_HOME": str(home / "home"), "HOME": str(home)},
+            cwd=home,
+            check=True,
+            capture_output=True,
+            **({"user": NOBODY, "group": NOBODY, "extra_groups": []} if ordinary_user else {}),  # type: ignore[call-overload]
+        )
+        found = json.loads(report.read_text(encoding="utf-8"))
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    assert len(found["attacks"]) == len(chosen)
+    reached = [
         f"{case['id']}: {case['result']} ({case['status']}) {case['why']}"
-        for case in results
+        for case in found["attacks"]
         if case["result"] != "blocked"
     ]
+    ran = sum(program["ok"] for program in found["benign"])
+    return Judged(reached, len(chosen), len(found["benign"]), ran)
 
 
 @pytest.mark.parametrize("adapter", ["gate_on", "gate_off"])
-def test_no_attack_of_a_seeded_third_reaches_anything(adapter: str, tmp_path: Path) -> None:
-    assert judged(adapter, third(), tmp_path) == []
+def test_no_attack_of_a_seeded_third_reaches_anything(adapter: str) -> None:
+    assert judged(adapter, third()).reached == []
+
+
+CONFIGURATIONS = {
+    "gate_on": "gate on; namespaces, Landlock, seccomp",
+    "gate_off": "gate off; namespaces, Landlock, seccomp",
+    "gate_on_no_namespaces": "gate on; Landlock, seccomp",
+    "no_namespaces": "gate off; Landlock, seccomp",
+    "seccomp_only": "gate off; seccomp alone",
+}
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[dict[tuple[str, str], Judged]]:
+    """What each configuration let through; written into docs/sandbox.md, with date and commit, once all have been judged."""
+    found: dict[tuple[str, str], Judged] = {}
+    yield found
+    if len(found) == len(CONFIGURATIONS) * 2:
+        write_table(found)
 
 
 @pytest.mark.prove
-@pytest.mark.timeout(1200)
-@pytest.mark.parametrize("adapter", ["gate_on", "gate_off", "no_namespaces", "seccomp_only"])
-def test_no_attack_reaches_anything(adapter: str, tmp_path: Path) -> None:
-    assert judged(adapter, attacks(), tmp_path) == []
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("adapter", CONFIGURATIONS)
+@pytest.mark.parametrize("who", ["root", "ordinary user"])
+def test_no_attack_reaches_anything(adapter: str, who: str, table: dict[tuple[str, str], Judged]) -> None:
+    if who == "root" and os.geteuid() != 0:
+        pytest.skip("run as root to see the wall as root builds it")
+
+    found = judged(adapter, attacks(), ordinary_user=os.geteuid() == 0 and who != "root", honest=True)
+
+    table[adapter, who] = found
+    assert found.reached == []
+    assert found.honest_ran == found.honest == 21
 
 
-def test_the_judge_sees_an_attack_that_succeeds(tmp_path: Path) -> None:
+def write_table(found: dict[tuple[str, str], Judged]) -> None:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
+    )
+    at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    lines = [
+        f"{at}, commit {commit.stdout.strip() or 'unknown'}, Linux {platform.release()} {platform.machine()}, Python {platform.python_version()}.",
+        "",
+        "| configuration | run by | attacks that succeeded | honest programs that ran |",
+        "|---|---|---|---|",
+    ]
+    for (adapter, who), each in found.items():
+        lines.append(
+            f"| {CONFIGURATIONS[adapter]} | {who} | {len(each.reached)} of {each.attacks} | {each.honest_ran} of {each.honest} |"
+        )
+    page = DOCS.read_text(encoding="utf-8")
+    before, _, rest = page.partition("<!-- attacks -->")
+    _, _, after = rest.partition("<!-- /attacks -->")
+    text = f"{before}<!-- attacks -->\n" + "\n".join(lines) + f"\n<!-- /attacks -->{after}"
+    DOCS.write_text(text, encoding="utf-8")
+
+
+def test_the_judge_sees_an_attack_that_succeeds() -> None:
     """Without the wall the same attacks do reach files, processes and sockets: the judge is not blind."""
     wanted = {"write_open", "proc_posix_spawn", "net_tcp", "read_fileio", "own_getppid"}
     chosen = [attack for attack in attacks() if attack["id"] in wanted]
 
-    reached = judged("no_wall", chosen, tmp_path)
+    reached = judged("no_wall", chosen).reached
 
     assert {line.partition(":")[0] for line in reached} == wanted

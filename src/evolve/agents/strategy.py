@@ -83,7 +83,7 @@ def _target(decision: Any, where: str) -> float | None:
             return None
         if signal in SIGNALS:
             return SIGNALS[signal]
-    elif isinstance(asked, int | float) and math.isfinite(asked) and -1 <= asked <= 1:
+    elif isinstance(asked, int | float) and not isinstance(asked, bool) and math.isfinite(asked) and -1 <= asked <= 1:
         return float(asked)
     raise InvalidRequest(f"{where} returned {str(asked)[:60]!r}: return {ALLOWED}")
 

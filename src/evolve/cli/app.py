@@ -25,12 +25,16 @@ bus_app = typer.Typer(
     help="The message bus, for machines without redis-cli.", no_args_is_help=True, rich_markup_mode=None
 )
 config_app = typer.Typer(help="Settings kept in this home.", no_args_is_help=True, rich_markup_mode=None)
+sandbox_app = typer.Typer(
+    help="Programs of your own, behind a wall made by the kernel.", no_args_is_help=True, rich_markup_mode=None
+)
 schema_app = typer.Typer(help="Machine-readable descriptions.", no_args_is_help=True, rich_markup_mode=None)
 setup_app = typer.Typer(help="Optional parts.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 app.add_typer(bus_app, name="bus")
 app.add_typer(config_app, name="config")
 app.add_typer(setup_app, name="setup")
+app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(schema_app, name="schema")
 
 AsJson = Annotated[bool, typer.Option("--json", help="The whole reply as JSON.")]
@@ -226,6 +230,35 @@ def compare(
 
 
 @app.command()
+def backtest(
+    code: Annotated[Path, typer.Option("--code", metavar="FILE", help="A program with main(input_data).")],
+    symbol: Annotated[str, typer.Option("--symbol")],
+    timeframe: TimeframeOption = None,
+    period: str = "90d",
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="For the strategy; may be repeated.")
+    ] = None,
+    long_only: Annotated[bool, typer.Option("--long-only", help="SELL means out of the market.")] = False,
+    simulate: Simulate = False,
+    as_json: AsJson = False,
+    timeout: Timeout = None,
+) -> None:
+    """Score a strategy of your own, bar by bar in the sandbox, with costs and beside the baselines."""
+    import sys
+
+    from evolve.cli.sandbox import program, show_backtest
+    from evolve.contracts.performance_critic import BacktestStrategy
+
+    fields = {
+        "strategy_code": program(code), "strategy_name": code.stem[:64], "symbol": symbol, "timeframe": timeframe,
+        "period": period, "parameters": _parameters(param or []), "long_only": long_only, "simulate": simulate,
+    }  # fmt: skip
+    reply = _send(BacktestStrategy, fields, timeout)
+    typed = [word for word in sys.argv[1:] if word != "--json"]
+    show_backtest(reply, ["evolve", *typed], as_json=as_json)
+
+
+@app.command()
 def models(symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False) -> None:
     """The registered models, newest first."""
     from evolve.cli.show import console, print_json
@@ -406,6 +439,35 @@ def monitor(
     from evolve.cli.bus import monitor as run
 
     run(count, seconds)
+
+
+# --- sandbox ---
+
+
+@sandbox_app.command("run")
+def sandbox_run(
+    file: Path,
+    given: Annotated[str, typer.Option("--input", metavar="JSON", help="Its input_data, or @FILE.")] = "{}",
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Default: SAFE_EXECUTOR_TIMEOUT.")
+    ] = None,
+    memory: Annotated[
+        int | None, typer.Option("--memory", min=1, metavar="MIB", help="Default: SAFE_EXECUTOR_MEMORY_LIMIT.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run one program; prints what its main(input_data) returns."""
+    from evolve.cli.sandbox import run
+
+    raise typer.Exit(run(file, given, timeout_s=timeout, memory_mb=memory, as_json=as_json))
+
+
+@sandbox_app.command("attack-suite")
+def sandbox_attack_suite(as_json: AsJson = False) -> None:
+    """Attack this machine's wall, and show what stopped each attack."""
+    from evolve.cli.sandbox import attack_suite
+
+    raise typer.Exit(attack_suite(as_json=as_json))
 
 
 # --- configuration ---

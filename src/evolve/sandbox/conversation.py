@@ -16,12 +16,15 @@ from typing import Any
 import orjson
 
 from evolve.sandbox import channel
+from evolve.sandbox.child import FLUSH_BYTES, FLUSH_S, PROMPT_SENDS
 from evolve.sandbox.pool import Child
 from evolve.sandbox.result import ExecutionResult, Json, NotData, Notes, NotStrict, Status, encode, read_value
 
 SMALL_FRAME = 65_536  # what a child may say about itself; values and printed text have caps of their own
 WARNED_BYTES = 16_384
 IN_FLIGHT = 32  # inputs of a batch on their way at once: enough to keep both sides busy
+# Pieces of text that a child may send: what `child.Captured` makes, twice over.
+FREE_TEXTS, TEXTS_PER_S, BYTES_PER_TEXT = 4 * PROMPT_SENDS, 4 / FLUSH_S, FLUSH_BYTES / 2
 SIGSYS, SIGXCPU, SIGKILL = 31, 24, 9
 CRASHES = {4: "illegal instruction", 6: "abort", 7: "bus error", 8: "arithmetic fault", 11: "segmentation fault"}
 
@@ -68,6 +71,10 @@ class Conversation:
     _printed: bytearray = field(default_factory=bytearray)
     _warned: bytearray = field(default_factory=bytearray)
     _began: float = field(default_factory=time.monotonic)
+    _opened: float = field(default_factory=time.monotonic)
+    _texts: int = 0
+    _text_bytes: int = 0
+    _answers: int = 0
     _running: bool = False  # the gate let it pass: from here on the program's own code may write to the channel
     _spent: float = 0.0
     _measured: bool = True  # whether each answer is worth two looks at the child's memory
@@ -221,6 +228,7 @@ class Conversation:
                     raise _Forged("a result of another form")
                 for note in value["notes"]:
                     self.notes.add(note)
+                self._answers += 1
                 return self.result("success", value=value["value"])
             else:
                 return self._failed(kind, payload)
@@ -237,18 +245,24 @@ class Conversation:
             or not _are_notes(value["notes"])
         ):
             raise _Forged("a failure of another form")
+        self._answers += 1
         if value["kind"] == "memory":
             return self.result("memory_limit", error=f"the program needs more than its {self.memory_mb} MiB of memory")
         if value["kind"] == "system" and not self._running:
             return self._end("system_error", f"the sandbox could not run the program: {value['error']}")
         return self.result("execution_error", error=value["error"])
 
-    @staticmethod
-    def _take_text(held: bytearray, payload: bytes, most: int) -> None:
+    def _take_text(self, held: bytearray, payload: bytes, most: int) -> None:
         # The child stops one byte past its cap by itself; one that does not is writing by hand.
         if len(held) > most:
             raise _Forged("more text than the cap allows")
         held += payload
+        self._texts += 1
+        self._text_bytes += len(payload)
+        # Nor does it send text by the byte: ten million frames of one byte would keep a core of ours busy for a minute and a half.
+        usual = FREE_TEXTS + TEXTS_PER_S * (time.monotonic() - self._opened) + self._text_bytes / BYTES_PER_TEXT
+        if self._texts > usual + 2 * self._answers:
+            raise _Forged("text in more pieces than the sandbox makes of it")
 
     def _next(self) -> tuple[bytes, bytes]:
         """The next frame. Raises _Deadline, _HungUp, _Withdrawn, _TooLong, _Forged."""

@@ -126,7 +126,7 @@ def unsupported() -> str | None:
 RET_KILL, RET_ERRNO, RET_ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 LD, JEQ, JGE, JSET, AND, RET = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 NUMBER, ARCH, FIRST_ARGUMENT = 0, 4, 16
-PROT_EXEC, MAP_ANONYMOUS = 4, 0x20
+PROT_EXEC, MAP_ANONYMOUS, MAP_HUGETLB = 4, 0x20, 0x40000
 MREMAP_MAYMOVE = 1
 # NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE: not MERGEABLE (a side channel), not COLLAPSE.
 MADVICE = (0, 1, 2, 3, 4, 8, 14, 15)
@@ -144,8 +144,12 @@ def seccomp_program(table: Architecture) -> bytes:
     for name in ALLOWED:
         if name in numbers:
             program += [(JEQ, 0, 1, numbers[name]), (RET, 0, 0, RET_ALLOW)]
-    # Memory of the process's own, never executable, never of a file.
-    program += _only(numbers["mmap"], _argument(2), (JSET, 3, 0, PROT_EXEC), _argument(3), (JSET, 0, 1, MAP_ANONYMOUS))
+    # Memory of the process's own, never executable, never of a file, never from the machine's reserve of huge pages.
+    program += _only(
+        numbers["mmap"],
+        *(_argument(2), (JSET, 4, 0, PROT_EXEC)),
+        *(_argument(3), (JSET, 2, 0, MAP_HUGETLB), (JSET, 0, 1, MAP_ANONYMOUS)),
+    )
     program += _only(numbers["mprotect"], _argument(2), (JSET, 1, 0, PROT_EXEC))
     program += _only(numbers["mremap"], _argument(3), (JSET, 1, 0, 0xFFFFFFFF & ~MREMAP_MAYMOVE))
     program += _one_of(numbers["madvise"], [_argument(2)], MADVICE)
@@ -273,6 +277,12 @@ def keep_only(descriptor: int) -> None:
     if descriptor != CHANNEL:
         os.dup2(descriptor, CHANNEL, inheritable=False)
     os.closerange(CHANNEL + 1, 65_536)
+
+
+def be_first_to_go() -> None:
+    """When the machine runs out of memory the kernel ends this process and its children before any service."""
+    with contextlib.suppress(OSError):  # no /proc here: then all are equal before the kernel, as without us
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
 def collapse_memory() -> None:

@@ -76,6 +76,7 @@ def load(
 ) -> None:
     """Import stage by stage and fork a zygote at each; then wait for orders until the service hangs up."""
     limits.die_with_parent()
+    limits.be_first_to_go()
     isolated = sandbox and namespaces and limits.namespaces_allowed() and limits.enter_namespaces()
     sys.meta_path.insert(0, _Absent())
     options = {"sandbox": sandbox, "namespaces": isolated, "landlock": landlock}

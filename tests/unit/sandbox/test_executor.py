@@ -553,3 +553,49 @@ def test_no_descriptor_is_left_after_an_executor(tmp_path: Path) -> None:
         executor.execute("def main(d): return 1", "m", {})
 
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("piece", ["b''", "b'x'"])
+def test_text_by_the_byte_ends_the_run_before_it_costs_the_service_anything(home: Path, piece: str) -> None:
+    """Ten million frames of one byte would keep a core of the service busy for a minute and a half."""
+    code = (
+        "import os, struct\n"
+        f"frame = struct.pack('>cI', b'O', len({piece})) + {piece}\n"
+        "def main(d):\n"
+        "    while True: os.write(3, frame * 1000)\n"
+    )
+    with SafeExecutor(timeout_seconds=20, memory_limit_mb=64, validate_code=False, home=home) as executor:
+        result = executor.execute(code, "m", {})
+
+    assert result.status == "execution_error"
+    assert (
+        result.error
+        == "the program wrote to the sandbox's own channel: text in more pieces than the sandbox makes of it"
+    )
+    assert result.execution_time < 5
+
+
+def test_a_program_that_prints_much_and_often_is_no_forger(executor: SafeExecutor) -> None:
+    code = "import time\ndef main(d):\n    for i in range(20_000): print(i)\n    for i in range(40):\n        print('slowly', flush=True)\n        time.sleep(0.01)\n    return 1"
+    result = executor.execute(code, "m", {})
+
+    assert result.status == "success", result.error
+    assert result.output.count("\n") == 20_040
+
+
+def test_a_batch_that_prints_at_every_input_is_no_forger(executor: SafeExecutor) -> None:
+    results = executor.execute_many(
+        "def main(d):\n    print(d['n'])\n    return d['n']", [{"n": n} for n in range(2_000)]
+    )
+
+    assert {result.status for result in results} == {"success"}
+    assert [result.output for result in results[-2:]] == ["1998\n", "1999\n"]
+
+
+def test_what_runs_programs_is_the_first_to_go_when_memory_runs_out(fresh: SafeExecutor) -> None:
+    before = set(psutil.Process().children())
+    fresh.execute("def main(d): return 1", "m", {})
+    (loader,) = set(psutil.Process().children()) - before
+
+    family = [loader, *loader.children(recursive=True)]
+    assert {int(Path(f"/proc/{each.pid}/oom_score_adj").read_text()) for each in family} == {500}
