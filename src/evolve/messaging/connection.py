@@ -99,7 +99,11 @@ def bus_for(settings: Settings) -> RedisBus:
     server = server_for(settings)
     if server.kind == "embedded":
         embedded.ensure(settings.home)
-    return RedisBus(client_for(settings, server=server), done_retention_s=settings.done_retention_s)
+    return RedisBus(
+        client_for(settings, server=server),
+        done_retention_s=settings.done_retention_s,
+        max_queued=settings.max_queued,
+    )
 
 
 def _url(settings: Settings) -> str:
