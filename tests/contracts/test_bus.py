@@ -470,7 +470,15 @@ async def test_replicas_are_listed_by_name_until_five_seconds_after_their_last_h
 
 async def test_a_heartbeat_carries_what_the_replica_said(ground: Ground) -> None:
     said = ReplicaInfo(
-        "a", 7, "host", in_flight=2, cpu_s=1.5, rss_mb=40.5, state="stopping", version="1", at=await ground.bus.now()
+        "a",
+        7,
+        "host",
+        in_flight=2,
+        cpu_s=1.5,
+        rss_mb=40.5,
+        state="stopping",
+        version="1",
+        at=await ground.bus.now(ground.service),
     )
 
     await ground.bus.heartbeat(ground.service, said)
@@ -597,7 +605,7 @@ async def test_a_successor_learns_what_was_entered_or_rejected_since_it_listens(
     await bus.hold_bridge(service, "one", lease_s=2.0)
     await bus.enter(service, "light", "one", b"1", request_id="r1", named=False, mark="before")
     await _until_later(ground)
-    joined = await bus.now()
+    joined = await bus.now(service)
     await _until_later(ground)
     await bus.enter(service, "light", "one", b"2", request_id="r2", named=False, mark="after")
     await bus.reject(service, "one", b"3", b"error", reason="malformed", mark="rejected")
@@ -608,11 +616,11 @@ async def test_a_successor_learns_what_was_entered_or_rejected_since_it_listens(
 
 async def _until_later(ground: Ground) -> None:
     """Let the bus's clock move on: the server's by itself, the memory bus's by hand."""
-    before = await ground.bus.now()
+    before = await ground.bus.now(ground.service)
 
     async def moved() -> bool:
         await ground.pass_time(0.001)
-        return await ground.bus.now() > before
+        return await ground.bus.now(ground.service) > before
 
     await eventually(moved)
 

@@ -58,7 +58,7 @@ class Bridge:
                 async for channel, raw in self._bus.listen([input_channel(self._service)]):
                     if not channel:
                         # What waits from before the connection broke is still compared with what was entered since then.
-                        self._joined_at = self._joined_at if self._buffer else await self._bus.now()
+                        self._joined_at = self._joined_at if self._buffer else await self._bus.now(self._service)
                         self.listening.set()
                         continue
                     await self._hear(raw)
@@ -128,7 +128,9 @@ class Bridge:
 
     async def _reject(self, heard: _Heard, error: EvolveError) -> bool:
         self._log.warning("rejected a published message", reason=error.message)
-        reply = error_response(self._service, error, request_type=None, at=await self._bus.now(), request_id=None)
+        reply = error_response(
+            self._service, error, request_type=None, at=await self._bus.now(self._service), request_id=None
+        )
         return await self._bus.reject(
             self._service,
             self._name,

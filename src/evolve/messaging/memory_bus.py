@@ -372,8 +372,11 @@ class MemoryBus:
     async def entered_since(self, service: str, since: float) -> list[str]:
         return [mark for at, mark in self._entered[service] if at >= since]
 
-    async def now(self) -> float:
+    async def now(self, service: str) -> float:
         return self._clock.now()
+
+    async def hazards(self) -> list[str]:
+        return []
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
@@ -117,23 +118,19 @@ class RedisBus:
         return await self.publish(control_channel(service), raw)
 
     async def replicas(self, service: str) -> list[ReplicaInfo]:
-        (seconds, micros), values = await asyncio.gather(
-            self._calls.call("TIME"), self._calls.call("HVALS", keys.replicas(service))
-        )
-        now = int(seconds) + int(micros) / 1e6
+        now, values = await asyncio.gather(self.now(service), self._calls.call("HVALS", keys.replicas(service)))
         infos = [ReplicaInfo(**orjson.loads(value)) for value in values]
         return sorted((info for info in infos if now - info.at < ALIVE_S), key=lambda info: info.replica)
 
     async def queue(self, service: str) -> QueueState:
-        light, heavy, delayed, dead, first_light, first_heavy, (seconds, micros) = await asyncio.gather(
+        light, heavy, delayed, dead, first_light, first_heavy, now = await asyncio.gather(
             *(self._calls.call("XLEN", keys.requests(service, lane)) for lane in LANES),
             self._calls.call("ZCARD", keys.delayed(service)),
             self._calls.call("XLEN", keys.dead(service)),
             *(self._calls.call("XRANGE", keys.requests(service, lane), "-", "+", "COUNT", 1) for lane in LANES),
-            self._calls.call("TIME"),
+            self.now(service),
         )
         firsts = [_text(first[0][0]) for first in (first_light, first_heavy) if first]
-        now = int(seconds) + int(micros) / 1e6
         oldest = min((int(entry.partition("-")[0]) / 1000 for entry in firsts), default=now)
         return QueueState(int(light) + int(heavy) + int(delayed), max(0.0, now - oldest), int(dead))
 
@@ -322,7 +319,7 @@ class RedisBus:
         await self.publish(output_channel(service), event)
 
     async def heartbeat(self, service: str, info: ReplicaInfo) -> None:
-        now = await self.now()
+        now = await self.now(service)
         values = {name: getattr(info, name) for name in ReplicaInfo.__slots__} | {"at": now}
         await self._calls.call("HSET", keys.replicas(service), info.replica, orjson.dumps(values))
         if info.in_flight == 0:
@@ -393,9 +390,30 @@ class RedisBus:
         lines = [_text(line) for line in await self._calls.call("LRANGE", keys.entered(service), 0, -1)]
         return [mark for at, _, mark in (line.partition(" ") for line in lines) if float(at) >= since]
 
-    async def now(self) -> float:
-        seconds, micros = await self._calls.call("TIME")
+    async def now(self, service: str) -> float:
+        # By a script: on a Cluster the clock that counts is that of the node that has the service's keys.
+        seconds, micros = await self._calls.script(scripts.NOW, [keys.replicas(service)], [])
         return int(seconds) + int(micros) / 1e6
+
+    async def hazards(self) -> list[str]:
+        """What about this server could lose requests, in sentences for who runs it."""
+        with translating():
+            answer = await self._redis.execute_command("INFO")  # type: ignore[no-untyped-call]
+        if isinstance(answer, dict):  # a Cluster: of each node; they are set up alike
+            answer = next(iter(answer.values()))
+        text = _text(answer)
+        found = []
+        if "aof_enabled:0" in text:
+            found.append(
+                "this Redis server keeps no append-only file: what is queued is lost when it restarts; set `appendonly yes`"
+            )
+        policy = re.search(r"maxmemory_policy:(\S+)", text)
+        if policy and policy[1] != "noeviction" and "maxmemory:0\r" not in text:
+            found.append(
+                f"this Redis server may evict queued requests when its memory is full (maxmemory-policy {policy[1]}); "
+                "set `maxmemory-policy noeviction`"
+            )
+        return found
 
     async def close(self) -> None:
         await self._calls.close()

@@ -186,6 +186,8 @@ def translated(error: Exception) -> Exception:
         return Unavailable(f"what answers there is no Redis server ({error}); check host and port")
     if text.startswith("MISCONF") or "-MISCONF " in text:
         return Unavailable("the Redis server cannot write its log to disk and accepts nothing; free disk space")
+    if text.startswith("MOVED") or isinstance(error, redis_errors.MovedError):
+        return Unavailable("this Redis server is one node of a Cluster; set REDIS_URL=redis+cluster://host:port")
     if isinstance(error, redis_errors.ResponseError):
         return error
     if isinstance(error, redis_errors.RedisError | OSError):

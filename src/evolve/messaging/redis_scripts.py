@@ -6,6 +6,9 @@ the leases and one acknowledgement for all.
 
 from __future__ import annotations
 
+# KEYS: any of the service. The server's time.
+NOW = "return redis.call('TIME')"
+
 # Who holds the lease of an entry; nil also when the server was emptied, and group or stream are gone.
 HOLDER = """
 local function holder(stream, group, entry)
