@@ -133,9 +133,8 @@ def _cluster(url: str, options: dict[str, Any]) -> Redis:
         )
     options |= credentials
     client = RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in hosts], ssl=tls, **options)
-    client.response_callbacks.clear()
-    for node in client.nodes_manager.startup_nodes.values():
-        node.response_callbacks.clear()
+    for command in [name for name in client.response_callbacks if not name.startswith(("COMMAND", "CLUSTER"))]:
+        del client.response_callbacks[command]  # as above; the others serve the client itself
     return cast("Redis", client)
 
 
