@@ -53,3 +53,8 @@ def entered(service: str) -> str:
 def rate(service: str, client: str, wire_type: str) -> str:
     """When the next request of one kind by one client conforms to its rate."""
     return f"evolve:{{{service}}}:rate:{wire_type}:{client}"
+
+
+def everything(service: str) -> str:
+    """A pattern of all of them."""
+    return f"evolve:{{{service}}}:*"

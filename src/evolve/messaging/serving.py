@@ -26,6 +26,8 @@ async def _serve(
     try:
         worker = Worker(cls, settings, bus, job_server=job_server)
         on_worker(worker)
+        for hazard in await bus.hazards():
+            logs.logger(service=cls.name).warning(hazard)
         await worker.serve()
     finally:
         await bus.close()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from contracts.bus_contract import eventually, heard
 from evolve.errors import InvalidRequest, Unavailable
+from evolve.messaging import acl
 from evolve.messaging.asker import Asker
 from evolve.messaging.bus import input_channel, output_channel
 from evolve.messaging.connection import bus_for
@@ -20,9 +22,9 @@ from integration.messaging.servers import certificates, cli, cluster, free_ports
 from services_under_test.odd import OddService
 
 
-async def serve_one(settings: Settings, *, midway: object = None) -> None:
+async def serve_one(settings: Settings, *, midway: object = None, client: Settings | None = None) -> None:
     """Start a replica; ask it, inline and in a thread; publish by hand; read the queue and a dead letter."""
-    serving_bus, asking_bus = bus_for(settings), bus_for(settings)
+    serving_bus, asking_bus = bus_for(settings), bus_for(client or settings)
     asker = Asker(asking_bus)
     worker = Worker(OddService, settings, serving_bus)
     serving = asyncio.create_task(worker.serve())
@@ -48,9 +50,9 @@ async def serve_one(settings: Settings, *, midway: object = None) -> None:
             await asyncio.to_thread(midway)
             assert (await ask("note", value=9))["value"] == 9
         # The answer of the first has come; the second's error is one of the outputs, and kept.
-        [letter] = await eventually(lambda: asking_bus.dead_letters("odd"), within_s=PATIENCE_S)
+        [letter] = await eventually(lambda: serving_bus.dead_letters("odd"), within_s=PATIENCE_S)
         assert letter.raw == b"\x00 no JSON"
-        assert (await asking_bus.queue("odd")).queued == 0
+        assert (await serving_bus.queue("odd")).queued == 0
     finally:
         ready.cancel()
         worker.stop()
@@ -118,6 +120,67 @@ async def test_a_primary_found_by_sentinels_and_the_next_one_after_it_died(home:
         await serve_one(settings_in(home, redis_url=f"redis+sentinel://{hosts}/mymaster"), midway=fail_over)
         second = next(port for port in servers if port != first)
         assert "role:master" in cli("-p", second, "info", "replication")
+
+
+@pytest.fixture
+def passwords() -> dict[str, str]:
+    return {name: acl.new_password() for name in acl.users(["odd", "other"])}
+
+
+async def test_with_the_acl_on_services_and_clients_do_all_they_need(
+    home: Path, tmp_path: Path, passwords: dict[str, str]
+) -> None:
+    (tmp_path / "users.acl").write_text(acl.acl_file(["odd", "other"], passwords))
+    with redis_server("--aclfile", tmp_path / "users.acl") as port:
+
+        def user(name: str) -> Settings:
+            return settings_in(home, redis_port=port, redis_username=name, redis_password=passwords[name])
+
+        await serve_one(user("odd"), client=user("client"))
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("client", "XRANGE evolve:{odd}:requests:light - +"),
+        ("client", "XREADGROUP GROUP replicas me STREAMS evolve:{odd}:requests:light >"),
+        ("client", "XREAD STREAMS evolve:{odd}:replies:other-1 0"),
+        ("client", "XDEL evolve:{odd}:requests:light 1-1"),
+        ("client", "PUBLISH odd_output {}"),
+        ("client", "SUBSCRIBE odd_input"),
+        ("client", "SET anything 1"),
+        ("client", "FLUSHALL"),
+        ("client", "CONFIG GET *"),
+        ("client", "KEYS *"),
+        ("other", "XREADGROUP GROUP replicas me STREAMS evolve:{odd}:requests:light >"),
+        ("other", "XREAD STREAMS evolve:{odd}:replies:client-1 0"),
+        ("other", "HGETALL evolve:{odd}:request:r1"),
+        ("other", "PUBLISH odd_output {}"),
+        ("other", "SET evolve:{odd}:bridge me"),
+        ("supervisor", "FLUSHALL"),
+        ("supervisor", "GET somebody-elses"),
+        ("default", "PING"),
+    ],
+)
+async def test_with_the_acl_on_nobody_reaches_what_is_not_theirs(
+    guarded: tuple[int, dict[str, str]], name: str, command: str
+) -> None:
+    port, passwords = guarded
+    login = ["--user", name, "--pass", passwords[name]] if name in passwords else []
+
+    said = cli("-p", port, "--no-auth-warning", *login, *command.split())
+
+    assert said.startswith(("NOPERM", "NOAUTH")), said
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, dict[str, str]]]:
+    """A server with the ACL on, for looking only."""
+    words = {name: acl.new_password() for name in acl.users(["odd", "other"])}
+    file = tmp_path_factory.mktemp("acl") / "users.acl"
+    file.write_text(acl.acl_file(["odd", "other"], words))
+    with redis_server("--aclfile", file) as port:
+        yield port, words
 
 
 @pytest.mark.parametrize(
