@@ -29,7 +29,9 @@ class _Waiting:
     on_progress: ProgressCallback | None = None
     must_live: bool = False
     since: float = 0.0
-    asked: bool = True  # a request, whose reply is stored; not a message on the control channel
+    asked: tuple[Lane, RequestEnvelope] | None = (
+        None  # a request, whose reply is stored; not one for the control channel
+    )
 
 
 class Asker:
@@ -72,7 +74,7 @@ class Asker:
         """
         loop = asyncio.get_running_loop()
         request_id = envelope.request_id or ""
-        waiting = _Waiting(loop.create_future(), on_progress, must_live, self._clock.monotonic())
+        waiting = _Waiting(loop.create_future(), on_progress, must_live, self._clock.monotonic(), (lane, envelope))
         # Listen before sending: a reply can come within a millisecond.
         self._listen(service, request_id, waiting)
         timer = (
@@ -138,19 +140,24 @@ class Asker:
                     waiting.future.set_exception(Unavailable(reason, service=service, asked_id=request_id))
 
     async def _reread(self, service: str) -> None:
-        """Fetch replies that were stored and did not arrive: their stream was trimmed, expired, or lost with its server."""
+        """Fetch replies that were stored and did not arrive: their stream was trimmed, expired, or lost with its server.
+
+        What the server no longer knows at all is sent again: it was emptied, or a replica of it took over too early.
+        """
         late = self._clock.monotonic() - REREAD_S
-        ids = [id for id, waiting in self._waiting[service].items() if waiting.asked and waiting.since <= late]
-        for request_id in ids[:REREAD_AT_ONCE]:
+        waiting = [(id, one) for id, one in self._waiting[service].items() if one.asked and one.since <= late]
+        for request_id, one in waiting[:REREAD_AT_ONCE]:
             raw = await self._bus.stored_reply(service, request_id)
             if raw is not None:
                 self._deliver(service, raw, request_id)
+            elif one.asked and not one.future.done() and not await self._bus.is_known(service, request_id):
+                await self.send(service, *one.asked)
 
     async def control(self, service: str, type: str, data: dict[str, Any], *, timeout_s: float) -> dict[str, Any]:
         """The first answer on the control channel. Raises Unavailable when nobody listens or answers in time."""
         request_id = new_request_id()
         message = RequestEnvelope(type, data, self._clock.now(), request_id=request_id, reply_to=self.name)
-        waiting = _Waiting(asyncio.get_running_loop().create_future(), asked=False)
+        waiting = _Waiting(asyncio.get_running_loop().create_future())
         self._listen(service, request_id, waiting)
         try:
             async with asyncio.timeout(timeout_s):

@@ -119,6 +119,9 @@ class MemoryBus:
     async def stored_reply(self, service: str, request_id: str) -> bytes | None:
         return self._states[service, request_id].reply
 
+    async def is_known(self, service: str, request_id: str) -> bool:
+        return self._states[service, request_id].content_hash is not None
+
     async def withdraw(self, service: str, request_id: str) -> bool:
         state = self._states[service, request_id]
         open_still = state.state != "done"

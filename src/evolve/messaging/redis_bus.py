@@ -103,6 +103,10 @@ class RedisBus:
     async def stored_reply(self, service: str, request_id: str) -> bytes | None:
         return cast("bytes | None", await self._calls.call("HGET", keys.state(service, request_id), "reply"))
 
+    async def is_known(self, service: str, request_id: str) -> bool:
+        """Whether the id was registered: not on a server that was emptied since."""
+        return await self._calls.call("HGET", keys.state(service, request_id), "hash") is not None
+
     async def withdraw(self, service: str, request_id: str) -> bool:
         open_still = await self._calls.script(
             scripts.WITHDRAW,
