@@ -47,7 +47,7 @@ from evolve.messaging.envelope import (
 )
 from evolve.messaging.forkserver import ForkServer
 from evolve.messaging.job_link import Link, NoWire, Running, ThreadWire, Why
-from evolve.messaging.jobs import JobPool, SlotGate, run_request
+from evolve.messaging.jobs import JobPool, JobsGone, SlotGate, run_request
 from evolve.messaging.service import Job, Service
 from evolve.messaging.tasks import end_tasks
 from evolve.messaging.threads import DaemonThreads
@@ -424,9 +424,11 @@ class Worker:
                 running.working = False
                 await link.close()
             reply = self._answers.reply(frame["type"], frame["data"], running.request_id)
+        except JobsGone as gone:
+            return await self._again(running, str(gone))
         except EvolveError as error:
             if isinstance(error, Unavailable) and await self._retried(running, error):
-                return
+                return None
             reply = self._answers.error(delivery, envelope, error)
             if envelope.type not in self._cls.handlers or delivery.attempt > self._attempts(envelope):
                 dead = f"{error.code}: {error.message}"
@@ -437,6 +439,14 @@ class Worker:
             await self._let_go(running, "cancelled")
         else:
             self._note(running, finish, started)
+        return None
+
+    async def _again(self, running: Running, why: str) -> None:
+        """A request that lost its process by no fault of its own is put off: it runs again, here or elsewhere."""
+        delivery = running.delivery
+        delay_s = self._delay(delivery.attempt - 1)
+        self._log.error("put off", error=why, request_id=running.envelope.request_id, delay_s=delay_s)
+        await self._bus.postpone(delivery, self.name, delay_s=delay_s, made=delivery.attempt)
 
     async def _retried(self, running: Running, error: Unavailable) -> bool:
         """Whether a request that failed for want of somebody else is put off to be tried again."""

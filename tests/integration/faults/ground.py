@@ -135,7 +135,7 @@ class Ground:
         environment = environment_of(
             self.folder, REDIS_URL=f"unix://{self.server.socket}?db=0", REDIS_USERNAME=SERVICE,
             REDIS_PASSWORD=self.server.passwords[SERVICE], EVOLVE_LEASE_S=str(LEASE_S),
-            EVOLVE_HEARTBEAT_S=str(HEARTBEAT_S), EVOLVE_DRAIN_S="2",
+            EVOLVE_HEARTBEAT_S=str(HEARTBEAT_S), EVOLVE_DRAIN_S="2", EVOLVE_MAX_ATTEMPTS="20",
         )  # fmt: skip
         program = "import sys; from services_under_test.tally import main; sys.exit(main())"
         with open(self.folder / "replicas.log", "ab") as log:
@@ -271,7 +271,7 @@ class Ground:
 
 @contextlib.contextmanager
 def ground(seed: int) -> Iterator[Ground]:
-    folder = Path(tempfile.mkdtemp(prefix="ev-f-"))
+    folder = Path(tempfile.mkdtemp(prefix="faults-"))
     server = Server(folder)
     server.start()
     made = Ground(folder, server, random.Random(seed))

@@ -51,7 +51,7 @@ def cli(*words: object, tls: Path | None = None) -> str:
 def redis_server(*options: object, port: int | None = None, ping: list[object] | None = None) -> Iterator[int]:
     """One server; the port it listens on. `ping` are the words that reach it, if not only `-p port`."""
     port = port or free_ports(1)[0]
-    folder = Path(tempfile.mkdtemp(prefix="ev-redis-"))
+    folder = Path(tempfile.mkdtemp(prefix="redis-"))
     words = [program(), *map(str, options)]
     if "--sentinel" not in words:
         words += ["--dir", str(folder), "--save", ""]
@@ -116,7 +116,7 @@ def cluster(nodes: int = 3) -> Iterator[list[int]]:
 def watched(name: str = "mymaster") -> Iterator[tuple[int, list[int], list[int]]]:
     """A primary with a replica and three Sentinels: the primary's port, both servers' ports, the Sentinels' ports."""
     first, second, *watchers = free_ports(5)
-    folder = Path(tempfile.mkdtemp(prefix="ev-watch-"))
+    folder = Path(tempfile.mkdtemp(prefix="redis-"))
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.enter_context(redis_server("--appendonly", "yes", port=first))
