@@ -22,6 +22,7 @@ from evolve import logs
 from evolve.errors import EvolveError, Unavailable
 from evolve.messaging.bus import Bus, Lane, input_channel
 from evolve.messaging.envelope import dump, error_response, new_request_id, read_request
+from evolve.messaging.tasks import end_tasks
 
 LEASE_S = 2.0
 BUFFER_S = 5.0  # longer than a lease: a successor still knows what the dead holder may have missed
@@ -68,9 +69,8 @@ class Bridge:
             finally:
                 self.listening.clear()
                 self._holder = False
-                keeper.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await keeper
+                # Not by swallowing its cancellation: one of our own may come in the same moment, and we would go on for ever.
+                await end_tasks([keeper])
 
     async def _hear(self, raw: bytes) -> None:
         heard = _Heard(time.monotonic(), raw, hashlib.blake2b(raw, digest_size=16).hexdigest())

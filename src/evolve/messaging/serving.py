@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from evolve import logs
 from evolve.errors import EvolveError, Unavailable
 from evolve.messaging.connection import bus_for
-from evolve.messaging.service import Service, load_service
+from evolve.messaging.service import Service
 from evolve.messaging.worker import Worker
 from evolve.settings import Settings
 
@@ -53,14 +51,6 @@ def run_service(cls: type[Service], settings: Settings, *, job_server: Path | No
         print(f"{cls.name}: {error.message}", file=sys.stderr)
         return 1
     return 0
-
-
-def front(connection: socket.socket, *, service_path: str, settings: dict[str, Any], job_server: str | None) -> int:
-    """A front forked by the supervisor's fork server; its socket only tells that the supervisor lives."""
-    del connection
-    return run_service(
-        load_service(service_path), Settings.load(**settings), job_server=Path(job_server) if job_server else None
-    )
 
 
 class BackgroundWorker:
