@@ -14,7 +14,7 @@ import load
 from evolve.client.core import AsyncClient
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import Job, Service, handles
-from evolve.messaging.worker import run_service
+from evolve.messaging.serving import run_service
 from evolve.services import SERVICES
 from evolve.settings import Settings
 

@@ -1,12 +1,21 @@
-"""What happened? One log file per service, every line with the request it belongs to."""
+"""What happened? One log file per service, every line with the request it belongs to.
+
+All replicas of a service and their job processes append to the same file. Whoever finds it full moves it aside, under a
+lock; the others notice within a second and follow. Lines go straight to the file: by way of the standard library each cost
+0.1 ms, a quarter of what a request costs.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
-import logging.handlers
+import os
 import sys
+import threading
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -14,39 +23,131 @@ from evolve.errors import Unavailable
 
 MAX_BYTES = 10 << 20  # rotated at 10 MiB, five kept: a week of a busy service, and never a full disk
 KEPT = 5
+LOOK_S = 1.0  # how often a writer looks whether the file is full, or was moved aside by another
+LOOK_BYTES = 64 << 10
 
 
-def configure(service: str | None, *, directory: Path | None, level: str, rotate: bool = True) -> None:
+class Output(Protocol):
+    def write(self, line: str) -> None: ...
+    def close(self) -> None: ...
+
+
+class LogFile:
+    """Appends whole lines to a file that other processes append to as well."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = path.with_name(f".{path.name}.lock")
+        self._file = self._open()
+        self._look_at, self._since_look = 0.0, 0
+        self._writing = threading.Lock()  # handlers run in threads
+
+    def write(self, line: str) -> None:
+        raw = line.encode("utf-8", "backslashreplace") + b"\n"
+        now = time.monotonic()
+        with self._writing:
+            self._since_look += len(raw)
+            if now >= self._look_at or self._since_look >= LOOK_BYTES:
+                self._look_at, self._since_look = now + LOOK_S, 0
+                self._look()
+            # One call and O_APPEND: lines of several processes never mix. A full disk must not end a service.
+            with contextlib.suppress(OSError):
+                os.write(self._file, raw)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+    def _look(self) -> None:
+        with contextlib.suppress(OSError):
+            if not self._is_current():
+                self._reopen()
+            if os.fstat(self._file).st_size >= MAX_BYTES:
+                self._rotate()
+
+    def _is_current(self) -> bool:
+        ours = os.fstat(self._file)
+        try:
+            there = os.stat(self._path)
+        except FileNotFoundError:
+            return False
+        return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+
+    def _reopen(self) -> None:
+        new = self._open()
+        os.close(self._file)
+        self._file = new
+
+    def _rotate(self) -> None:
+        lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self._is_current():  # else another was first
+                for number in range(KEPT - 1, 0, -1):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.replace(f"{self._path}.{number}", f"{self._path}.{number + 1}")
+                os.replace(self._path, f"{self._path}.1")
+            self._reopen()
+        finally:
+            os.close(lock)
+
+
+class _Stderr:
+    def write(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """It is the process's own."""
+
+
+class _Lines:
+    """Where rendered lines go: to the output of the moment, whatever was configured when their logger was made."""
+
+    def __init__(self) -> None:
+        self.output: Output = _Stderr()
+
+    def msg(self, line: str) -> None:
+        self.output.write(line)
+
+    debug = info = warning = error = critical = exception = log = msg
+
+
+class _Handler(logging.Handler):
+    """What libraries log by the standard library goes to the same place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _lines.msg(self.format(record))
+
+
+_lines = _Lines()
+
+
+def configure(service: str | None, *, directory: Path | None, level: str) -> None:
     """Log to `<directory>/<service>_service.log`, or to stderr when there is no service.
-
-    rotate: whether this process rotates the file; its job processes only append and follow.
 
     Raises Unavailable when the directory cannot be written.
     """
-    handler: logging.Handler
-    if service is None or directory is None:
-        handler = logging.StreamHandler(sys.stderr)
-    else:
+    output: Output = _Stderr()
+    if service is not None and directory is not None:
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            path = directory / f"{service}_service.log"
-            if rotate:
-                handler = logging.handlers.RotatingFileHandler(
-                    path, maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8"
-                )
-            else:
-                handler = logging.handlers.WatchedFileHandler(path, encoding="utf-8")
+            output = LogFile(directory / f"{service}_service.log")
         except OSError as error:
             raise Unavailable(
                 f"cannot write logs to {directory}: {error.strerror}; set EVOLVE_LOG_DIR to a writable directory"
             ) from None
+    _lines.output.close()
+    _lines.output = output
+    rendered: list[Any] = [
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"], sort_keys=False),
+    ]
+    handler = _Handler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"], sort_keys=False),
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
             foreign_pre_chain=_SHARED,
         )
     )
@@ -57,20 +158,15 @@ def configure(service: str | None, *, directory: Path | None, level: str, rotate
     root.addHandler(handler)
     root.setLevel(level)
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.contextvars.merge_contextvars,
-            *_SHARED,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[structlog.contextvars.merge_contextvars, *_SHARED, *rendered],
+        logger_factory=lambda *_: _lines,
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
         cache_logger_on_first_use=True,
     )
 
 
 _SHARED: list[Any] = [
-    structlog.stdlib.add_log_level,
+    structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 

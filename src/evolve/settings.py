@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     drain_s: float = Field(10.0, ge=0)
     done_retention_s: int = Field(86_400, gt=0)
     max_message_bytes: int = Field(8 << 20, gt=0)
+    max_reply_bytes: int = Field(64 << 20, gt=0)
+    max_queued: int = Field(100_000, gt=0)
+    rate: int = Field(0, ge=0)
+    retry_first_s: float = Field(1.0, gt=0)
     max_attempts: int = Field(3, ge=1)
     idle_stop_s: float = Field(1800.0, gt=0)
     simulate: bool = Field(False)
@@ -109,14 +113,14 @@ class Settings(BaseSettings):
         """Where pictures go: beside the logs."""
         return self.logs.parent / "plots"
 
-    def service(self, service: str, name: str, default: int) -> int:
+    def service(self, service: str, name: str, default: int, *, at_least: int = 0) -> int:
         """A whole number set per service, `EVOLVE_MODEL_BUILDER_SLOTS=2`. Raises InvalidRequest if it is none."""
         variable = f"EVOLVE_{service}_{name}".upper()
         text = os.environ.get(variable)
-        if text is None:
+        if text is None or not text.strip():
             return default
-        if not text.strip().isdecimal():
-            raise InvalidRequest(f"{variable} must be a whole number, not {text!r}")
+        if not text.strip().isdecimal() or int(text) < at_least:
+            raise InvalidRequest(f"{variable} must be a whole number of at least {at_least}, not {text!r}")
         return int(text)
 
 

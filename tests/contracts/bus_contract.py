@@ -144,6 +144,9 @@ class RedisGround(Ground):
             for entry, holder, idle, _ in await self.command("XPENDING", key, "replicas", "-", "+", 1000):  # type: ignore[attr-defined]
                 older = int(idle) + int(seconds * 1000)
                 await self.command("XCLAIM", key, "replicas", holder, 0, entry, "IDLE", older, "JUSTID")
+        delayed = await self.command("ZRANGE", self.key("delayed"), 0, -1)
+        for id in delayed:  # type: ignore[attr-defined]
+            await self.command("ZINCRBY", self.key("delayed"), -seconds * 1000, id)
         heartbeats = await self.command("HGETALL", self.key("replicas"))
         for replica, value in _pairs(heartbeats):
             info = orjson.loads(value)

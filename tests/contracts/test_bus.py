@@ -98,7 +98,7 @@ async def test_nobody_takes_over_a_lease_that_is_extended_in_time(ground: Ground
         assert not report.lost
         assert await ground.reclaim("b", idle_s=LEASE_S) == []
 
-    assert await ground.bus.finish(delivery, "a", b"reply")
+    assert await ground.bus.finish(delivery, "a", b"reply") == "sent"
 
 
 async def test_a_lapsed_lease_is_taken_over_as_the_next_attempt(ground: Ground) -> None:
@@ -160,9 +160,9 @@ async def test_a_replica_that_lost_its_lease_cannot_reply(ground: Ground) -> Non
     [taken] = await ground.reclaim("b", idle_s=LEASE_S)
 
     async with ground.outputs() as outputs:
-        assert not await ground.bus.finish(zombie, "a", b"of the zombie")
+        assert await ground.bus.finish(zombie, "a", b"of the zombie") == "lost"
         assert await ground.bus.begin(taken, "b", "content", "asker") == "run"
-        assert await ground.bus.finish(taken, "b", b"of the successor")
+        assert await ground.bus.finish(taken, "b", b"of the successor") == "sent"
         await outputs.wait_for(1)
 
     assert outputs.raw == [b"of the successor"]
@@ -178,7 +178,7 @@ async def test_a_replica_that_lost_its_lease_cannot_reply_after_its_successor_di
     await ground.bus.begin(taken, "b", "content", None)
     await ground.bus.finish(taken, "b", b"of the successor")
 
-    assert not await ground.bus.finish(zombie, "a", b"of the zombie")
+    assert await ground.bus.finish(zombie, "a", b"of the zombie") == "lost"
     assert await ground.bus.stored_reply(ground.service, "r1") == b"of the successor"
 
 
@@ -234,7 +234,7 @@ async def test_a_replica_that_leaves_with_nothing_in_hand_loses_nothing_of_other
 
     await ground.bus.retire(ground.service, "a")
 
-    assert await ground.bus.finish(delivery, "b", b"reply")
+    assert await ground.bus.finish(delivery, "b", b"reply") == "sent"
 
 
 # --- answering once ---
@@ -245,7 +245,7 @@ async def test_finishing_publishes_replies_stores_and_removes(ground: Ground) ->
     delivery = await ground.begun("r1", reply_to="asker")
 
     async with ground.outputs() as outputs:
-        assert await ground.bus.finish(delivery, "a", b"reply")
+        assert await ground.bus.finish(delivery, "a", b"reply") == "sent"
         assert await outputs.wait_for(1) == [b"reply"]
 
     assert await ground.replies("asker") == [b"reply"]
@@ -281,8 +281,8 @@ async def test_finishing_twice_replies_once(ground: Ground) -> None:
     await ground.bus.open(ground.service)
     delivery = await ground.begun("r1", reply_to="asker")
 
-    assert await ground.bus.finish(delivery, "a", b"first")
-    assert not await ground.bus.finish(delivery, "a", b"second")
+    assert await ground.bus.finish(delivery, "a", b"first") == "sent"
+    assert await ground.bus.finish(delivery, "a", b"second") == "lost"
 
     assert await ground.replies("asker") == [b"first"]
 
@@ -328,7 +328,7 @@ async def test_a_request_sent_again_while_it_runs_waits_for_the_same_reply(groun
     again = await ground.take("b", lane=lane)  # type: ignore[arg-type]
 
     assert await ground.bus.begin(again, "b", "content", "second") == "joined"
-    assert await ground.bus.finish(running, "a", b"reply")
+    assert await ground.bus.finish(running, "a", b"reply") == "sent"
 
     assert await ground.replies("first") == [b"reply"]
     assert await ground.replies("second") == [b"reply"]
@@ -342,7 +342,7 @@ async def test_a_message_that_begins_again_with_its_successor_does_not_join_itse
     [taken] = await ground.reclaim("b", idle_s=LEASE_S)
 
     assert await ground.bus.begin(taken, "b", "content", "asker") == "run"
-    assert await ground.bus.finish(taken, "b", b"reply")
+    assert await ground.bus.finish(taken, "b", b"reply") == "sent"
     assert await ground.replies("asker") == [b"reply"]
 
 
@@ -357,7 +357,8 @@ async def test_a_request_withdrawn_before_it_began_is_cancelled(ground: Ground) 
 
     delivery = await ground.take()
     assert await ground.bus.begin(delivery, "a", CONTENT, "asker") == "cancelled"
-    assert await ground.bus.finish(delivery, "a", b"cancelled")
+    assert await ground.bus.finish(delivery, "a", b"reply") == "cancelled"
+    assert await ground.bus.finish(delivery, "a", b"cancelled", cancelled=True) == "sent"
     assert await ground.replies("asker") == [b"cancelled"]
 
 
@@ -379,7 +380,7 @@ async def test_a_request_sent_again_while_it_is_being_cancelled_gets_one_answer_
 
     async with ground.outputs() as outputs:
         assert await ground.bus.begin(await ground.take("b"), "b", "content", "second") == "joined"
-        assert await ground.bus.finish(running, "a", b"cancelled")
+        assert await ground.bus.finish(running, "a", b"cancelled", cancelled=True) == "sent"
         await outputs.wait_for(1)
 
     assert outputs.raw == [b"cancelled"]
@@ -412,7 +413,7 @@ async def test_what_is_refused_is_answered_removed_and_kept_with_its_reason(grou
     delivery = await ground.take()
 
     async with ground.outputs() as outputs:
-        await ground.bus.refuse(delivery, b"error", "asker", reason="malformed: not JSON")
+        await ground.bus.refuse(delivery, "a", b"error", "asker", reason="malformed: not JSON")
         assert await outputs.wait_for(1) == [b"error"]
 
     [letter] = await ground.bus.dead_letters(ground.service)
@@ -425,7 +426,7 @@ async def test_what_is_refused_without_a_reason_is_not_kept(ground: Ground) -> N
     await ground.bus.open(ground.service)
     await ground.send("r1")
 
-    await ground.bus.refuse(await ground.take(), b"error", None, reason=None)
+    await ground.bus.refuse(await ground.take(), "a", b"error", None, reason=None)
 
     assert await ground.bus.dead_letters(ground.service) == []
     assert (await ground.bus.queue(ground.service)).queued == 0
@@ -438,7 +439,7 @@ async def test_a_reply_may_keep_its_request_as_a_dead_letter(ground: Ground) -> 
     delivery = await ground.take()
     await ground.bus.begin(delivery, "a", CONTENT, "asker")
 
-    assert await ground.bus.finish(delivery, "a", b"error", dead="unknown_type: no such request")
+    assert await ground.bus.finish(delivery, "a", b"error", dead="unknown_type: no such request") == "sent"
 
     [letter] = await ground.bus.dead_letters(ground.service)
     assert (letter.raw, letter.reason) == (b"the request", "unknown_type: no such request")
@@ -449,7 +450,7 @@ async def test_the_newest_dead_letters_come_first(ground: Ground) -> None:
     await ground.bus.open(ground.service)
     for number in range(3):
         await ground.send(f"r{number}", f"{number}".encode())
-        await ground.bus.refuse(await ground.take(), b"error", None, reason="bad")
+        await ground.bus.refuse(await ground.take(), "a", b"error", None, reason="bad")
 
     assert [letter.raw for letter in await ground.bus.dead_letters(ground.service, 2)] == [b"2", b"1"]
 
@@ -469,7 +470,15 @@ async def test_replicas_are_listed_by_name_until_five_seconds_after_their_last_h
 
 async def test_a_heartbeat_carries_what_the_replica_said(ground: Ground) -> None:
     said = ReplicaInfo(
-        "a", 7, "host", in_flight=2, cpu_s=1.5, rss_mb=40.5, state="stopping", version="1", at=await ground.bus.now()
+        "a",
+        7,
+        "host",
+        in_flight=2,
+        cpu_s=1.5,
+        rss_mb=40.5,
+        state="stopping",
+        version="1",
+        at=await ground.bus.now(ground.service),
     )
 
     await ground.bus.heartbeat(ground.service, said)
@@ -493,7 +502,7 @@ async def test_the_queue_counts_what_is_not_answered_and_what_is_dead(ground: Gr
         await ground.send(f"r{number}", lane="heavy")
     await ground.send("r3")
     await ground.take(lane="heavy")
-    await ground.bus.refuse(await ground.take(lane="heavy"), b"error", None, reason="bad")
+    await ground.bus.refuse(await ground.take(lane="heavy"), "a", b"error", None, reason="bad")
 
     state = await ground.bus.queue(ground.service)
 
@@ -596,7 +605,7 @@ async def test_a_successor_learns_what_was_entered_or_rejected_since_it_listens(
     await bus.hold_bridge(service, "one", lease_s=2.0)
     await bus.enter(service, "light", "one", b"1", request_id="r1", named=False, mark="before")
     await _until_later(ground)
-    joined = await bus.now()
+    joined = await bus.now(service)
     await _until_later(ground)
     await bus.enter(service, "light", "one", b"2", request_id="r2", named=False, mark="after")
     await bus.reject(service, "one", b"3", b"error", reason="malformed", mark="rejected")
@@ -607,11 +616,11 @@ async def test_a_successor_learns_what_was_entered_or_rejected_since_it_listens(
 
 async def _until_later(ground: Ground) -> None:
     """Let the bus's clock move on: the server's by itself, the memory bus's by hand."""
-    before = await ground.bus.now()
+    before = await ground.bus.now(ground.service)
 
     async def moved() -> bool:
         await ground.pass_time(0.001)
-        return await ground.bus.now() > before
+        return await ground.bus.now(ground.service) > before
 
     await eventually(moved)
 
@@ -630,7 +639,7 @@ async def test_an_emptied_server_gets_its_groups_back_and_answers_again(redis_gr
     await redis_ground.send("r1")
     delivery = (await eventually(lambda: redis_ground.bus.receive(redis_ground.service, "light", "a", 1, block_s=1)))[0]
     assert await redis_ground.bus.begin(delivery, "a", CONTENT, None) == "run"
-    assert await redis_ground.bus.finish(delivery, "a", b"reply")
+    assert await redis_ground.bus.finish(delivery, "a", b"reply") == "sent"
 
 
 async def test_reclaiming_on_an_emptied_server_finds_nothing(redis_ground: RedisGround) -> None:
@@ -647,7 +656,7 @@ async def test_on_an_emptied_server_leases_are_lost_and_nothing_raises(redis_gro
     await redis_ground.command("FLUSHALL")
 
     assert (await redis_ground.bus.extend(redis_ground.service, [running], "a")).lost == {running.entry}
-    assert not await redis_ground.bus.finish(running, "a", b"reply")
+    assert await redis_ground.bus.finish(running, "a", b"reply") == "lost"
     assert await redis_ground.bus.begin(running, "a", "content", None) == "lost"
     await redis_ground.bus.release(running, "a")
     await redis_ground.bus.retire(redis_ground.service, "a")
@@ -658,4 +667,4 @@ async def test_scripts_are_known_again_after_the_server_forgot_them(redis_ground
     await redis_ground.begun("r1")
     await redis_ground.command("SCRIPT", "FLUSH")
 
-    assert await redis_ground.bus.finish(await redis_ground.begun("r2"), "a", b"reply")
+    assert await redis_ground.bus.finish(await redis_ground.begun("r2"), "a", b"reply") == "sent"

@@ -6,7 +6,7 @@ import itertools
 import threading
 from typing import Any
 
-from evolve.errors import InvalidRequest
+from evolve.errors import InvalidRequest, Unavailable
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import Job, Service, handles
 
@@ -45,12 +45,23 @@ class Report(Request[Answer], slot="inline"):
     """Report from a handler that may not."""
 
 
+class LeanOn(Request[Answer], retries=2):
+    """Somebody who is away until the third time."""
+
+
+class Note(Request[Answer], slot="inline"):
+    """Answered at once."""
+
+    value: int = 0
+
+
 class Gate:
     """Where `Wait` stands: `entered` once per run, `open` to let it go on."""
 
     def __init__(self) -> None:
         self.entered, self.open = threading.Semaphore(0), threading.Event()
         self.runs = 0
+        self.leaned = 0
 
 
 gate = Gate()
@@ -90,6 +101,19 @@ class OddService(Service):
         if request.what == "a typed error with an object in it":
             raise InvalidRequest("the details hold an object", thing=object())
         return Answer(value=2**70)
+
+    @handles
+    def lean_on(self, request: LeanOn, job: Job) -> Answer:
+        gate.leaned += 1
+        if gate.leaned < 3:
+            raise Unavailable("the other one is away")
+        return Answer(value=job.attempt)
+
+    @handles
+    def note(self, request: Note, job: Job) -> Answer:
+        if request.value < 0:
+            raise InvalidRequest("value must not be negative")
+        return Answer(value=request.value)
 
     @handles
     def report(self, request: Report, job: Job) -> Answer:

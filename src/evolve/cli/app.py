@@ -24,6 +24,7 @@ data_app = typer.Typer(help="Bars: what there is, and your own.", no_args_is_hel
 bus_app = typer.Typer(
     help="The message bus, for machines without redis-cli.", no_args_is_help=True, rich_markup_mode=None
 )
+dead_app = typer.Typer(help="What could not be answered.", no_args_is_help=True, rich_markup_mode=None)
 config_app = typer.Typer(help="Settings kept in this home.", no_args_is_help=True, rich_markup_mode=None)
 sandbox_app = typer.Typer(
     help="Programs of your own, behind a wall made by the kernel.", no_args_is_help=True, rich_markup_mode=None
@@ -32,6 +33,7 @@ schema_app = typer.Typer(help="Machine-readable descriptions.", no_args_is_help=
 setup_app = typer.Typer(help="Optional parts.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 app.add_typer(bus_app, name="bus")
+bus_app.add_typer(dead_app, name="dead")
 app.add_typer(config_app, name="config")
 app.add_typer(setup_app, name="setup")
 app.add_typer(sandbox_app, name="sandbox")
@@ -294,6 +296,10 @@ def up(
     with ServiceManager() as manager:
         _print_status(manager.up(redis_port=redis_port or 0, replicas=replicas))
         typer.echo(f"server: {manager.get_manager_stats()['server']}")
+    from evolve.cli.bus import hazards
+
+    for hazard in hazards():
+        typer.echo(f"warning: {hazard}", err=True)
 
 
 @app.command()
@@ -439,6 +445,55 @@ def monitor(
     from evolve.cli.bus import monitor as run
 
     run(count, seconds)
+
+
+@bus_app.command("acl")
+def bus_acl(
+    passwords: Annotated[
+        Path | None,
+        typer.Option("--passwords", metavar="FILE", help="Where users' passwords are kept; made if it is not there."),
+    ] = None,
+) -> None:
+    """An ACL file for Redis ≥ 7 or Valkey: each service and the client only their own keys and channels."""
+    from evolve.cli.bus import print_acl
+
+    print_acl(passwords)
+
+
+@dead_app.command("list")
+def dead_list(
+    service: Annotated[str | None, typer.Argument(help="Default: all.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Of each service.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """What could not be answered, newest first, and why."""
+    from evolve.cli.bus import list_dead
+
+    list_dead(service, limit, as_json=as_json)
+
+
+@dead_app.command("show")
+def dead_show(service: str, entry: str, as_json: AsJson = False) -> None:
+    """One dead letter: reason, attempts, original bytes."""
+    from evolve.cli.bus import show_dead
+
+    show_dead(service, entry, as_json=as_json)
+
+
+@dead_app.command("retry")
+def dead_retry(service: str, entry: str) -> None:
+    """Put a dead letter back into its queue."""
+    from evolve.cli.bus import retry_dead
+
+    retry_dead(service, entry)
+
+
+@dead_app.command("drop")
+def dead_drop(service: str, entry: str) -> None:
+    """Delete a dead letter for good."""
+    from evolve.cli.bus import drop_dead
+
+    drop_dead(service, entry)
 
 
 # --- sandbox ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 
 from evolve.errors import InvalidRequest, Unavailable
 from evolve.messaging.connection import client_for, server_for
@@ -25,14 +26,18 @@ def redis(url: str | None) -> None:
         path.unlink(missing_ok=True)
         print("the embedded server of this home is used again")
         return
-    if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise InvalidRequest(f"{url!r} is no server: use redis://host:port/db, rediss://… or unix:///path")
+    if not url.startswith(("redis://", "rediss://", "unix://", "redis+", "rediss+")):
+        raise InvalidRequest(
+            f"{url!r} is no server: use redis://host:port/db, rediss://…, unix:///path, redis+sentinel://… or redis+cluster://…"
+        )
     chosen = settings.model_copy(update={"redis_url": url})
 
     async def check() -> None:
         bus = RedisBus(client_for(chosen))
         try:
-            await bus.now()
+            await bus.now("evolve")
+            for hazard in await bus.hazards():
+                print(f"warning: {hazard}", file=sys.stderr)
         finally:
             await bus.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -12,10 +13,10 @@ from evolve.errors import EvolveError, InvalidRequest, Unavailable
 from evolve.messaging.asker import Asker, ProgressCallback
 from evolve.messaging.bus import Bus, Lane
 from evolve.messaging.connection import bus_for
+from evolve.messaging.control import service_status
 from evolve.messaging.envelope import MAX_REQUEST_ID, RequestEnvelope, dump, load, new_request_id, raise_error
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import load_service
-from evolve.messaging.worker import service_status
 from evolve.services import SERVICES, service_path
 from evolve.settings import Settings
 
@@ -87,7 +88,7 @@ class AsyncClient:
         )
         lane, id = lane_of(service, wire_type), envelope.request_id or ""
         if not wait:
-            await self.bus.send(service, lane, envelope.to_bytes(), request_id=id)
+            await asker.send(service, lane, envelope)
             return {"type": "queued", "service": service, "status": "success", "data": {}, "request_id": id}
         limit = timeout if timeout is not None else self.settings.response_timeout_s
         try:
@@ -122,7 +123,7 @@ class AsyncClient:
         service_path(service)
         self._connected()
         raw = await self.bus.stored_reply(service, request_id)
-        return None if raw is None else dict(load(raw, max_bytes=64 << 20))
+        return None if raw is None else dict(load(raw, max_bytes=self.settings.max_reply_bytes))
 
     async def cancel(self, service: str, request_id: str) -> bool:
         """Withdraw a request, queued or running. False if it was done already."""
@@ -148,7 +149,11 @@ class AsyncClient:
     def _connected(self) -> Asker:
         if self._asker is None:
             self._bus = bus_for(self.settings)
-            self._asker = Asker(self._bus, max_bytes=self.settings.max_message_bytes)
+            self._asker = Asker(
+                self._bus,
+                max_bytes=self.settings.max_message_bytes,
+                max_reply_bytes=self.settings.max_reply_bytes,
+            )
         return self._asker
 
     async def close(self) -> None:
@@ -188,6 +193,7 @@ def all_requests() -> dict[str, dict[str, type[Request[Any]]]]:
     return {service: requests_of(service) for service in SERVICES}
 
 
+@functools.cache
 def lane_of(service: str, wire_type: str) -> Lane:
     request = requests_of(service).get(wire_type)
     return "heavy" if request is not None and request.slot == "heavy" else "light"

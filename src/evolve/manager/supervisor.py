@@ -24,12 +24,12 @@ from evolve.messaging import embedded
 from evolve.messaging.bridge import Bridge
 from evolve.messaging.bus import Lane, control_channel
 from evolve.messaging.connection import bus_for, server_for
+from evolve.messaging.control import service_status
 from evolve.messaging.envelope import dump, error_response, load, new_request_id, read_request, response
 from evolve.messaging.forkserver import Child, ForkServer, launch
 from evolve.messaging.messages import Request
 from evolve.messaging.service import Service, load_service
 from evolve.messaging.sockets import make_private, private_socket
-from evolve.messaging.worker import service_status
 from evolve.services import SERVICES, service_path
 from evolve.settings import Settings
 from evolve.version import code_version
@@ -38,7 +38,7 @@ READY_S = 20.0
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 30.0
 SERVER_CHECK_S = 1.0
 STEADY_S = 60.0  # a replica that ran this long was healthy: the next crash starts the back-off anew
-FRONT_PRELOAD = ("evolve.services.launch", "evolve.messaging.worker")
+FRONT_PRELOAD = ("evolve.services.launch", "evolve.messaging.serving")
 
 
 def socket_path(home: Path) -> Path:

@@ -22,6 +22,7 @@ from evolve import logs
 from evolve.errors import EvolveError, Unavailable
 from evolve.messaging.bus import Bus, Lane, input_channel
 from evolve.messaging.envelope import dump, error_response, new_request_id, read_request
+from evolve.messaging.tasks import end_tasks
 
 LEASE_S = 2.0
 BUFFER_S = 5.0  # longer than a lease: a successor still knows what the dead holder may have missed
@@ -58,7 +59,7 @@ class Bridge:
                 async for channel, raw in self._bus.listen([input_channel(self._service)]):
                     if not channel:
                         # What waits from before the connection broke is still compared with what was entered since then.
-                        self._joined_at = self._joined_at if self._buffer else await self._bus.now()
+                        self._joined_at = self._joined_at if self._buffer else await self._bus.now(self._service)
                         self.listening.set()
                         continue
                     await self._hear(raw)
@@ -68,9 +69,8 @@ class Bridge:
             finally:
                 self.listening.clear()
                 self._holder = False
-                keeper.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await keeper
+                # Not by swallowing its cancellation: one of our own may come in the same moment, and we would go on for ever.
+                await end_tasks([keeper])
 
     async def _hear(self, raw: bytes) -> None:
         heard = _Heard(time.monotonic(), raw, hashlib.blake2b(raw, digest_size=16).hexdigest())
@@ -128,7 +128,9 @@ class Bridge:
 
     async def _reject(self, heard: _Heard, error: EvolveError) -> bool:
         self._log.warning("rejected a published message", reason=error.message)
-        reply = error_response(self._service, error, request_type=None, at=await self._bus.now(), request_id=None)
+        reply = error_response(
+            self._service, error, request_type=None, at=await self._bus.now(self._service), request_id=None
+        )
         return await self._bus.reject(
             self._service,
             self._name,

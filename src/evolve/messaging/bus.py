@@ -7,7 +7,9 @@ One contract suite (`tests/contracts/`) holds both to the same behaviour. The ru
 - `finish` is fenced: only the lease's holder can publish a reply, and reply, done-mark and removal happen at once or not.
   With `dead` the request is kept as a dead letter for that reason. `release` is fenced likewise.
 - What a replica gives back (`release`, or all it still holds when it leaves: `retire`) can be reclaimed at once.
+- What it puts off (`postpone`) waits outside the queue until it is due and somebody looks (`resume`).
 - One `request_id` runs once. Sent again, it is answered from the stored reply, or joins the run in progress.
+- What was withdrawn before its reply went out ends with a reply that says so.
 """
 
 from __future__ import annotations
@@ -24,14 +26,21 @@ LANES: tuple[Lane, ...] = ("light", "heavy")
 # lease lapsed meanwhile, so the message is another's.
 Begin = Literal["run", "answered", "joined", "reused", "cancelled", "lost"]
 
+# `sent`: the reply went out and the request is done. `cancelled`: it was withdrawn meanwhile, and only a reply that says so
+# may end it. `lost`: the lease is another's, so nothing went out.
+Finish = Literal["sent", "cancelled", "lost"]
+
 ALIVE_S = 5.0  # a replica that has not been heard of for this long counts as gone
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message as a replica got it. attempt: 1 at first, higher after a replica died with it.
+    """One message as a replica got it. attempt: 1 at first, higher after a replica died with it or it was put off.
 
-    named: whether the sender gave the id (then the reply carries it)."""
+    named: whether the sender gave the id (then the reply carries it). fresh: whether the id was registered with this
+    message and no replica had it before; then nobody joined, nothing is stored, and it needs no `begin`. before: the attempts
+    that were made before it was put off.
+    """
 
     service: str
     lane: Lane
@@ -40,6 +49,8 @@ class Delivery:
     attempt: int = 1
     request_id: str | None = None
     named: bool = True
+    fresh: bool = False
+    before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +70,8 @@ class ReplicaInfo:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """queued: messages not yet answered, those in work included; oldest_s: age of the oldest; dead: dead letters kept."""
+    """queued: messages not yet answered, those in work or put off included; oldest_s: age of the oldest in the queue; dead:
+    dead letters kept."""
 
     queued: int = 0
     oldest_s: float = 0.0
@@ -73,6 +85,7 @@ class DeadLetter:
     reason: str
     attempts: int
     at: float
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +99,32 @@ class LeaseReport:
 class Bus(Protocol):
     """Every method raises `Unavailable` when the server cannot be reached or is full."""
 
-    # who asks
-    async def send(self, service: str, lane: Lane, raw: bytes, *, request_id: str, named: bool = True) -> None: ...
+    # who asks; `send` registers the id at once when it is told the hash of the content and who reads the reply, and then
+    # raises Busy when too many wait already
+    async def send(
+        self,
+        service: str,
+        lane: Lane,
+        raw: bytes,
+        *,
+        request_id: str,
+        named: bool = True,
+        content_hash: str | None = None,
+        reader: str | None = None,
+    ) -> None: ...
     async def read_replies(
         self, service: str, reader: str, after: str, *, block_s: float
     ) -> list[tuple[str, bytes]]: ...
     async def stored_reply(self, service: str, request_id: str) -> bytes | None: ...
+    async def is_known(self, service: str, request_id: str) -> bool: ...
     async def withdraw(self, service: str, request_id: str) -> bool: ...
     async def publish_control(self, service: str, raw: bytes) -> int: ...
     async def replicas(self, service: str) -> list[ReplicaInfo]: ...
     async def queue(self, service: str) -> QueueState: ...
     async def dead_letters(self, service: str, limit: int = 100) -> list[DeadLetter]: ...
+    async def dead_letter(self, service: str, entry: str) -> DeadLetter | None: ...
+    async def drop_dead(self, service: str, entry: str) -> bool: ...
+    async def revive(self, service: str, entry: str) -> str | None: ...
 
     # who answers
     async def open(self, service: str) -> None: ...
@@ -107,8 +135,16 @@ class Bus(Protocol):
     async def extend(self, service: str, deliveries: Sequence[Delivery], replica: str) -> LeaseReport: ...
     async def reclaim(self, service: str, lane: Lane, replica: str, *, idle_s: float, count: int) -> list[Delivery]: ...
     async def release(self, delivery: Delivery, replica: str) -> None: ...
-    async def finish(self, delivery: Delivery, replica: str, reply: bytes, *, dead: str | None = None) -> bool: ...
-    async def refuse(self, delivery: Delivery, reply: bytes, reply_to: str | None, *, reason: str | None) -> None: ...
+    async def postpone(self, delivery: Delivery, replica: str, *, delay_s: float, made: int) -> bool: ...
+    async def resume(self, service: str) -> int: ...
+    async def finish(
+        self, delivery: Delivery, replica: str, reply: bytes, *, dead: str | None = None, cancelled: bool = False
+    ) -> Finish: ...
+    async def finish_many(self, answered: Sequence[tuple[Delivery, bytes]], replica: str) -> list[Finish]: ...
+    async def refuse(
+        self, delivery: Delivery, replica: str, reply: bytes, reply_to: str | None, *, reason: str | None
+    ) -> None: ...
+    async def admit(self, service: str, client: str, wire_type: str, *, per_minute: int) -> float: ...
     async def report(self, service: str, reply_to: str | None, event: bytes) -> None: ...
     async def announce(self, service: str, event: bytes) -> None: ...
     async def heartbeat(self, service: str, info: ReplicaInfo) -> None: ...
@@ -125,7 +161,8 @@ class Bus(Protocol):
     ) -> bool: ...
     async def reject(self, service: str, bridge: str, raw: bytes, reply: bytes, *, reason: str, mark: str) -> bool: ...
     async def entered_since(self, service: str, since: float) -> list[str]: ...
-    async def now(self) -> float: ...
+    async def now(self, service: str) -> float: ...
+    async def hazards(self) -> list[str]: ...
 
     async def close(self) -> None: ...
 

@@ -1,7 +1,8 @@
 """Which server do we talk to? From settings to a connected client, by the rules of the contract.
 
 REDIS_URL wins. A host, port or db that differs from the defaults is used as given, and never replaced by another server.
-The defaults mean "as configured": the server chosen with `evolve config`, else the embedded one of this home.
+The defaults mean "as configured": the server chosen with `evolve config`, else, with a password or TLS, the user's own at
+localhost:6379, else the embedded one of this home.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, unquote
 
 from redis.asyncio import Redis
+from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError
 
@@ -50,6 +53,8 @@ def server_for(settings: Settings) -> Server:
     chosen = configured_url(settings.home)
     if chosen:
         return Server(chosen, "configured")
+    if settings.redis_tls or settings.redis_password or settings.redis_username:
+        return Server(_url(settings), "given")  # ours has neither: a server of the user's at the usual place is meant
     return Server(f"unix://{quote(str(embedded.socket_path(settings.home)))}?db=0", "embedded")
 
 
@@ -66,32 +71,94 @@ def configured_url(home: Path) -> str | None:
 def client_for(settings: Settings, *, server: Server | None = None) -> Redis:
     """An asyncio client; connects at the first command. Raises InvalidRequest for a URL that is none."""
     server = server or server_for(settings)
+    scheme = server.url.partition("://")[0]
     options: dict[str, Any] = {
         # RESP2: the same answers from Redis 6.2 to 8 and Valkey.
         "protocol": 2,
         "socket_timeout": SOCKET_TIMEOUT_S,
         "socket_connect_timeout": 3.0,
-        # About a second in all: rides over a restart, and still tells the user soon that nobody is there.
-        # Only refused or broken connections: a server that is silent was waited for once already.
-        "retry": Retry(ExponentialBackoff(cap=0.4, base=0.05), retries=4, supported_errors=(ConnectionError,)),
-        "health_check_interval": 30,
     }
     if settings.redis_username:
         options["username"] = settings.redis_username
     if settings.redis_password:
         options["password"] = settings.redis_password
-    if settings.redis_ca_certs and server.url.startswith("rediss://"):
+    if settings.redis_ca_certs and scheme.startswith("rediss"):
         options["ssl_ca_certs"] = settings.redis_ca_certs
     try:
-        # `from_pool` owns the pool: closing the client closes its connections too.
-        client = Redis.from_pool(ConnectionPool.from_url(server.url, **options))
+        if scheme.endswith("+cluster"):
+            return _cluster(server.url, options)
+        # About a second in all: rides over a restart, and still tells the user soon that nobody is there.
+        # Only refused or broken connections: a server that is silent was waited for once already.
+        options["retry"] = Retry(ExponentialBackoff(cap=0.4, base=0.05), retries=4, supported_errors=(ConnectionError,))
+        options["health_check_interval"] = 30
+        client = (
+            _sentinel(server.url, options)
+            if scheme.endswith("+sentinel")
+            # `from_pool` owns the pool: closing the client closes its connections too.
+            else Redis.from_pool(ConnectionPool.from_url(server.url, **options))
+        )
     except ValueError as error:
         raise InvalidRequest(
-            f"REDIS_URL is not valid: {error}; use redis://host:port/db, rediss://… or unix:///path"
+            f"REDIS_URL is not valid: {error}; use redis://host:port/db, rediss://…, unix:///path, "
+            "redis+sentinel://host:port,host:port/name or redis+cluster://host:port"
         ) from None
     # Answers as the server sent them: the bus reads them itself, and the converters cost a third of a command.
     client.response_callbacks.clear()
     return client
+
+
+def _sentinel(url: str, options: dict[str, Any]) -> Redis:
+    """The primary of `redis+sentinel://host:port,host:port/name/db`, whichever it is by then."""
+    hosts, path, credentials, tls = _parts_of(url, port=26_379)
+    name, _, db = path.partition("/")
+    if not name:
+        raise ValueError("a Sentinel's URL ends with the name of its primary")
+    options |= credentials | ({"ssl": True} if tls else {})
+    watchers = {"protocol": 2, "socket_timeout": 1.0, "socket_connect_timeout": 1.0} | ({"ssl": True} if tls else {})
+    if tls and "ssl_ca_certs" in options:
+        watchers["ssl_ca_certs"] = options["ssl_ca_certs"]
+    sentinel = Sentinel(hosts, sentinel_kwargs=watchers)  # type: ignore[no-untyped-call]
+    # A failover takes seconds: until then the old primary is away and there is no new one.
+    options["retry"] = Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=14, supported_errors=(ConnectionError,))
+    client: Redis = sentinel.master_for(name, db=int(db or 0), **options)
+    return client
+
+
+def _cluster(url: str, options: dict[str, Any]) -> Redis:
+    """A Cluster. Every key of a service carries the service's name as hash tag, so its scripts run on one node."""
+    hosts, path, credentials, tls = _parts_of(url, port=6_379)
+    if path not in ("", "0"):
+        raise InvalidRequest(
+            f"a Redis Cluster has only database 0, not {path!r}: leave REDIS_DB and the path of the URL at 0"
+        )
+    options |= credentials
+    client = RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in hosts], ssl=tls, **options)
+    for command in [name for name in client.response_callbacks if not name.startswith(("COMMAND", "CLUSTER"))]:
+        del client.response_callbacks[command]  # as above; the others serve the client itself
+    return cast("Redis", client)
+
+
+def _parts_of(url: str, *, port: int) -> tuple[list[tuple[str, int]], str, dict[str, str], bool]:
+    """Hosts, path, credentials and whether TLS is meant, of a URL that may name several hosts."""
+    scheme, _, rest = url.partition("://")
+    place, _, path = rest.partition("/")
+    login, at, names = place.rpartition("@")
+    username, _, password = login.partition(":")
+    credentials = {"username": unquote(username), "password": unquote(password)} if at else {}
+    hosts = []
+    for name in names.split(","):
+        host, colon, number = name.rpartition(":")
+        if colon and not number.isdecimal():
+            raise ValueError(f"{number!r} is no port")
+        hosts.append((host.strip("[]") if colon else name, int(number) if colon else port))
+    if not all(host for host, _ in hosts):
+        raise ValueError("it names no host")
+    return (
+        hosts,
+        path.partition("?")[0],
+        {key: value for key, value in credentials.items() if value},
+        scheme.startswith("rediss"),
+    )
 
 
 def bus_for(settings: Settings) -> RedisBus:
@@ -99,7 +166,11 @@ def bus_for(settings: Settings) -> RedisBus:
     server = server_for(settings)
     if server.kind == "embedded":
         embedded.ensure(settings.home)
-    return RedisBus(client_for(settings, server=server), done_retention_s=settings.done_retention_s)
+    return RedisBus(
+        client_for(settings, server=server),
+        done_retention_s=settings.done_retention_s,
+        max_queued=settings.max_queued,
+    )
 
 
 def _url(settings: Settings) -> str:

@@ -53,6 +53,9 @@ class Child:
             os.killpg(self.pid, number)  # its own process group, so that what it forked ends with it
 
 
+SERVER_GONE = 256  # in place of a child's exit status, which is less: its fork server died, and took it along
+
+
 @dataclass
 class ForkServer:
     """A handle on a fork server: its own child, or a shared one that listens on a Unix socket."""
@@ -170,7 +173,7 @@ class ForkServer:
                     self._exits.pop(int(message["exit"]), None)
                 else:
                     self._answer(message)
-        self._gone()
+        self._gone(SERVER_GONE)
 
     def _answer(self, message: dict[str, Any]) -> None:
         if "pid" in message:
@@ -182,14 +185,14 @@ class ForkServer:
         else:
             coming.set_result(message)
 
-    def _gone(self) -> None:
+    def _gone(self, status: int = -signal.SIGKILL) -> None:
         """The server died, or we leave it: its children end with it, and who waits for an answer gets none."""
         for coming in self._answers.values():
             if not coming.done():
                 coming.set_result({"error": "the fork server ended"})
         for future in self._exits.values():
             if not future.done():
-                future.set_result(-signal.SIGKILL)
+                future.set_result(status)
         self._exits.clear()
 
     async def close(self) -> None:

@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from evolve import logs
-from evolve.errors import EvolveError, Internal, JobDied, TooLarge
+from evolve.errors import EvolveError, Internal, JobDied, TooLarge, Unavailable
 from evolve.messaging.envelope import RequestEnvelope, dump, error_in, load
-from evolve.messaging.forkserver import Child, ForkServer
+from evolve.messaging.forkserver import SERVER_GONE, Child, ForkServer
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import Job, Service, load_service
 from evolve.settings import Settings
@@ -35,6 +35,10 @@ LENGTH = struct.Struct("!I")
 # (service, data of each request, their replies or errors): how a job's questions reach other services.
 AskMany = Callable[[list[dict[str, Any]], float | None], Awaitable[list[dict[str, Any]]]]
 OnProgress = Callable[[dict[str, Any]], None]
+
+
+class JobsGone(Exception):
+    """The process that forks job processes died, and all it had forked with it: no request is to blame."""
 
 
 class SlotGate:
@@ -135,7 +139,7 @@ class JobPool:
     async def run(
         self, envelope: RequestEnvelope, attempt: int, *, on_progress: OnProgress, ask_many: AskMany, gate: SlotGate
     ) -> dict[str, Any]:
-        """The reply's type and data. Raises the job's typed error, or JobDied when its process ended.
+        """The reply's type and data. Raises the job's typed error, JobDied when its process ended, or JobsGone.
 
         Cancelling this coroutine kills the process.
         """
@@ -180,10 +184,13 @@ class JobPool:
         return None
 
     async def _spawn(self) -> _Process:
-        child = await self._server.spawn(
-            "evolve.messaging.jobs:main",
-            {"service_path": self._path, "settings": self._settings.model_dump(mode="json")},
-        )
+        try:
+            child = await self._server.spawn(
+                "evolve.messaging.jobs:main",
+                {"service_path": self._path, "settings": self._settings.model_dump(mode="json")},
+            )
+        except Unavailable as error:
+            raise JobsGone(error.message) from None
         try:
             reader, writer = await asyncio.open_connection(sock=child.connection, limit=1 << 20)
         except BaseException:
@@ -198,6 +205,8 @@ class JobPool:
             status = await asyncio.wait_for(asyncio.shield(process.child.exited), timeout=2.0)
         except TimeoutError:
             return f"the process working on {what} closed its connection and hangs; it was killed"
+        if status == SERVER_GONE:
+            raise JobsGone(f"the process that forks jobs died while one worked on {what}")
         if status == -signal.SIGKILL:
             return f"the process working on {what} was killed (SIGKILL): usually the machine ran out of memory; ask for less or free some"
         if status < 0:
@@ -314,7 +323,7 @@ def main(connection: socket.socket, *, service_path: str, settings: dict[str, An
     frames = _FrameSocket(connection)
     configured = Settings.load(**settings)
     cls = load_service(service_path)
-    logs.configure(cls.name, directory=configured.logs, level=configured.log_level, rotate=False)
+    logs.configure(cls.name, directory=configured.logs, level=configured.log_level)
     service = cls(settings=configured)
     wire = _ProcessWire(frames)
     while (frame := frames.receive()) is not None:

@@ -49,7 +49,8 @@ class Request(BaseModel, Generic[ReplyT]):
     Class keywords: `client`, the client method's name if it is not the wire type; `positional`, the fields that method
     takes by position (default: the required ones); `slot`, where the handler runs: `inline` in the service's event loop
     (microseconds only), `light` in a thread, `heavy` in a process that can be killed; `records`, whether the decision log
-    keeps it; `waits`, whether its client waits longer than the usual response timeout (seconds).
+    keeps it; `waits`, whether its client waits longer than the usual response timeout (seconds); `retries`, how often it is
+    put off and run again when its handler raises Unavailable.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
@@ -61,6 +62,7 @@ class Request(BaseModel, Generic[ReplyT]):
     slot: ClassVar[Slot] = "light"
     records: ClassVar[bool] = False
     waits: ClassVar[float | None] = None
+    retries: ClassVar[int] = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__()  # the class keywords are read below, once pydantic knows the fields
@@ -76,6 +78,7 @@ class Request(BaseModel, Generic[ReplyT]):
         slot: Slot = "light",
         records: bool = False,
         waits: float | None = None,
+        retries: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__pydantic_init_subclass__(**kwargs)
@@ -87,7 +90,7 @@ class Request(BaseModel, Generic[ReplyT]):
         cls.client_method = client or cls.wire_type
         required = tuple(name for name, field in cls.model_fields.items() if field.is_required())
         cls.positional = positional if positional is not None else required
-        cls.slot, cls.records, cls.waits = slot, records, waits
+        cls.slot, cls.records, cls.waits, cls.retries = slot, records, waits, retries
         unknown = set(cls.positional) - set(cls.model_fields)
         if unknown:
             raise TypeError(f"{cls.__name__}: positional names unknown fields {sorted(unknown)}")

@@ -152,13 +152,13 @@ class Service:
 
     def run(self) -> int:
         """Answer in the foreground until told to stop. Returns the exit code."""
-        from evolve.messaging.worker import run_service
+        from evolve.messaging.serving import run_service
 
         return run_service(type(self), self.settings)
 
     def start(self) -> None:
         """Answer in the background of this process; returns once requests are taken."""
-        from evolve.messaging.worker import BackgroundWorker
+        from evolve.messaging.serving import BackgroundWorker
 
         if self._background is not None and self._background.is_running():
             return

@@ -9,8 +9,8 @@ from typing import Any
 AGAIN_S = 0.5
 
 
-async def end_tasks(tasks: Collection[asyncio.Task[Any]], *, within_s: float = 8.0) -> bool:
-    """Cancel `tasks` and wait for their end; False when one still runs after `within_s`.
+async def end_tasks(tasks: Collection[asyncio.Task[Any]], *, within_s: float = 8.0) -> set[asyncio.Task[Any]]:
+    """Cancel `tasks` and wait for their end; what still runs after `within_s`.
 
     Once is not always enough: a library that turns a cancellation into its own timeout error swallows it, and a loop that
     tries again after errors then goes on for ever.
@@ -22,5 +22,5 @@ async def end_tasks(tasks: Collection[asyncio.Task[Any]], *, within_s: float = 8
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=AGAIN_S)
         if pending and asyncio.get_running_loop().time() >= end:
-            return False
-    return True
+            break
+    return pending

@@ -7,22 +7,15 @@ what it took, extends the leases, takes over what dead replicas left, and drains
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
-import hashlib
-import itertools
 import os
 import platform
 import random
-import signal
-import socket
-import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import psutil
 
@@ -33,65 +26,49 @@ from evolve.errors import (
     DeadlineExceeded,
     EvolveError,
     Internal,
-    InvalidRequest,
     JobDied,
-    Malformed,
+    RateLimited,
     RequestIdReused,
-    TooLarge,
     Unavailable,
     UnknownType,
 )
+from evolve.messaging.answers import Answers
 from evolve.messaging.asker import Asker
 from evolve.messaging.bridge import Bridge
-from evolve.messaging.bus import Bus, Delivery, Lane, ReplicaInfo, control_channel
-from evolve.messaging.connection import bus_for
+from evolve.messaging.bus import LANES, Bus, Delivery, Finish, Lane, ReplicaInfo
+from evolve.messaging.control import Control
 from evolve.messaging.envelope import (
     RequestEnvelope,
     dump,
     error_in,
-    error_response,
     new_request_id,
     progress_event,
     read_request,
-    response,
 )
 from evolve.messaging.forkserver import ForkServer
-from evolve.messaging.jobs import PROGRESS_INTERVAL_S, JobPool, SlotGate, incoming, outgoing, run_request
-from evolve.messaging.messages import Reply, Request
+from evolve.messaging.job_link import Link, NoWire, Running, ThreadWire, Why
+from evolve.messaging.jobs import JobPool, JobsGone, SlotGate, run_request
 from evolve.messaging.service import Job, Service
 from evolve.messaging.tasks import end_tasks
 from evolve.messaging.threads import DaemonThreads
 from evolve.settings import Settings
+from evolve.version import VERSION
 
 LIGHT_IN_FLIGHT = 64
 LIGHT_THREADS = 8
 JOB_NICE = 10  # the front then stalls ≤ 4 ms while jobs use every core
 BLOCK_S = 1.0
-RECLAIM_S = 1.0  # how often a replica with room looks for what others left
+RECLAIM_S = 1.0  # how often a replica with room looks for what others left, and for what is due again
 READY_S = 15.0
-NO_ENTRY = "0-0"  # of a message that came on the control channel and stands in no stream
+SUSPECT = 3  # from this attempt on, a request whose replicas died is put off before it may take the next with it
+LONGEST_DELAY_S = 60.0
+
+SentT = TypeVar("SentT")
 
 
 def replica_name() -> str:
     """Unique for every incarnation: a restarted process must not inherit its predecessor's leases."""
     return f"{platform.node()}-{os.getpid()}-{time.time_ns() % 10**9:09d}"
-
-
-Why = Literal["", "cancelled", "lost", "drain"]  # why a request was stopped from outside
-
-
-@dataclass
-class _Running:
-    delivery: Delivery
-    envelope: RequestEnvelope
-    task: asyncio.Task[None] | None = None
-    why: Why = ""
-    working: bool = False  # only then its task may be cancelled: a step before or after must not be cut in two
-
-    @property
-    def request_id(self) -> str | None:
-        """The id as a reply shows it: only one that the sender gave."""
-        return self.envelope.request_id if self.delivery.named else None
 
 
 class Worker:
@@ -114,9 +91,10 @@ class Worker:
         self.name = name or replica_name()
         self._service = service(settings=settings)
         self._log = logs.logger(service=service.name, replica=self.name)
-        slots = settings.service(service.name, "slots", os.cpu_count() or 1)
-        self._heavy = SlotGate(max(1, slots))
-        self._light = SlotGate(settings.service(service.name, "in_flight", LIGHT_IN_FLIGHT))
+        self._answers = Answers(service.name, clock, max_bytes=settings.max_reply_bytes)
+        self._heavy = SlotGate(settings.service(service.name, "slots", os.cpu_count() or 1, at_least=1))
+        self._light = SlotGate(settings.service(service.name, "in_flight", LIGHT_IN_FLIGHT, at_least=1))
+        self._per_minute = settings.service(service.name, "rate", settings.rate)
         self._threads = DaemonThreads(LIGHT_THREADS, service.name)
         path = f"{service.__module__}:{service.__qualname__}"
         forks = ForkServer(
@@ -124,9 +102,12 @@ class Worker:
         )
         self._jobs = JobPool(path, settings, forks)
         self._reclaim_every_s = min(RECLAIM_S, settings.lease_s / 2)
-        self._asker = Asker(bus, clock=clock, max_bytes=settings.max_message_bytes)
-        self._running: dict[str, _Running] = {}
+        self._asker = Asker(
+            bus, name=f"{service.name}-{new_request_id()}", clock=clock, max_bytes=settings.max_message_bytes
+        )
+        self._running: dict[str, Running] = {}
         self._stopping = asyncio.Event()
+        self._leaving = asyncio.Event()
         self.ready = asyncio.Event()
         self._process = psutil.Process()
         self._background: set[asyncio.Task[Any]] = set()
@@ -143,17 +124,22 @@ class Worker:
         must end, so that another one is started in its place.
         """
         await self._bus.open(self._cls.name)
-        bridge = Bridge(self._bus, self._cls.name, self._lane_of, max_bytes=self._settings.max_message_bytes)
-        control_ready = asyncio.Event()
+        max_bytes = self._settings.max_message_bytes
+        bridge = Bridge(self._bus, self._cls.name, self._lane_of, max_bytes=max_bytes)
+        control = Control(
+            self._cls.name, self.name, self._bus, self._answers,
+            max_bytes=max_bytes, on_stop=self.stop, on_cancel=self._cancel,
+        )  # fmt: skip
         loops = [
-            asyncio.create_task(bridge.serve()),
-            asyncio.create_task(self._control(control_ready)),
-            asyncio.create_task(self._repeat(self._settings.heartbeat_s, self._beat)),
-            asyncio.create_task(self._repeat(self._settings.lease_s / 3, self._extend_leases)),
+            asyncio.create_task(bridge.serve(), name="bridge"),
+            asyncio.create_task(control.serve(), name="control"),
+            asyncio.create_task(self._repeat(self._settings.heartbeat_s, self._beat), name="heartbeat"),
+            asyncio.create_task(self._repeat(self._settings.lease_s / 3, self._extend_leases), name="leases"),
         ]
-        readers = [asyncio.create_task(self._read(lane)) for lane in self._lanes()]
+        # Both lanes, always: whoever sends may belong to another version and use the other one.
+        readers = [asyncio.create_task(self._read(lane), name=f"reader of {lane}") for lane in LANES]
         try:
-            listening = asyncio.ensure_future(asyncio.gather(control_ready.wait(), bridge.listening.wait()))
+            listening = asyncio.ensure_future(asyncio.gather(control.listening.wait(), bridge.listening.wait()))
             if not await _first(listening, [*loops, *readers], within_s=READY_S):
                 raise Unavailable(f"{self._cls.name} could not listen on its channels within {READY_S:g} s")
             await self._beat()
@@ -162,15 +148,14 @@ class Worker:
             self._log.info("started")
             await _first(asyncio.ensure_future(self._stopping.wait()), [*loops, *readers], within_s=None)
         finally:
-            await end_tasks(readers)
+            await self._end(readers)
             await self._drain()
-            if not await end_tasks(loops):
-                self._log.error("a loop did not end; leaving without it")
+            await self._end(loops)
             await self._leave()
 
-    def _lanes(self) -> list[Lane]:
-        # Both, always: whoever sends may belong to another version and use the other lane.
-        return ["light", "heavy"]
+    async def _end(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
+        for task in await end_tasks(tasks):
+            self._log.error("a loop did not end; leaving without it", loop=task.get_name(), at=repr(task))
 
     def _lane_of(self, _service: str, wire_type: str) -> Lane:
         handler = self._cls.handlers.get(wire_type)
@@ -182,6 +167,7 @@ class Worker:
         if tasks:
             self._log.info("draining", in_flight=len(tasks))
             await asyncio.wait(tasks, timeout=self._settings.drain_s)
+        self._leaving.set()
         for entry in list(self._running):
             self._interrupt(entry, "drain")
         if tasks:
@@ -219,13 +205,13 @@ class Worker:
                 cpu_s=round(cpu.user + cpu.system, 2),
                 rss_mb=round(rss / 2**20, 1),
                 state="stopping" if self._stopping.is_set() else "running",
-                version=_version(),
+                version=VERSION,
             ),
         )
 
     async def _announce(self, wire_type: str) -> None:
         data = {"replica": self.name, "pid": os.getpid(), "host": platform.node()}
-        await self._bus.announce(self._cls.name, self._reply(wire_type, data, None))
+        await self._bus.announce(self._cls.name, self._answers.event(wire_type, data))
 
     # --- taking requests ---
 
@@ -251,11 +237,15 @@ class Worker:
                 pause = min(2 * pause, 2.0)
             finally:
                 gate.release(places - len(deliveries))
-            for delivery in deliveries:
-                self._take(delivery, gate)
+            at_once = [running for delivery in deliveries if (running := self._take(delivery, gate)) is not None]
+            if at_once:
+                # Shielded: who stops this reader lets what it took finish. What comes meanwhile waits in the stream, and makes
+                # a batch too.
+                await asyncio.shield(self._answer_inline(at_once, gate))
 
     async def _reclaim(self, lane: Lane, places: int) -> list[Delivery]:
         """Take over what replicas that died, lost their lease or left had in hand."""
+        await self._bus.resume(self._cls.name)
         found = await self._bus.reclaim(self._cls.name, lane, self.name, idle_s=self._settings.lease_s, count=places)
         # Our own, after we were paused for longer than the lease, go on as they are.
         deliveries = [delivery for delivery in found if delivery.entry not in self._running]
@@ -263,39 +253,96 @@ class Worker:
             self._log.warning("took over", entry=delivery.entry, attempt=delivery.attempt)
         return deliveries
 
-    def _take(self, delivery: Delivery, gate: SlotGate) -> None:
+    def _take(self, delivery: Delivery, gate: SlotGate) -> Running | None:
+        """Begin a task for the request; returns it instead when it can be answered at once."""
         try:
             envelope = read_request(delivery.raw, max_bytes=self._settings.max_message_bytes)
         except EvolveError as error:
             self._spawn(self._refuse(delivery, error, None, keep=True))
             gate.release()
-            return
-        envelope = replace(envelope, request_id=envelope.request_id or delivery.request_id)
-        running = _Running(delivery, envelope)
+            return None
+        if envelope.request_id is None:
+            envelope = replace(envelope, request_id=delivery.request_id)
+        running = Running(delivery, envelope)
         self._running[delivery.entry] = running
+        if self._is_inline(envelope) and delivery.fresh and envelope.deadline is None and not self._per_minute:
+            return running
         running.task = asyncio.create_task(self._answer(running, gate))
+        return None
 
-    async def _answer(self, running: _Running, gate: SlotGate) -> None:
+    def _is_inline(self, envelope: RequestEnvelope) -> bool:
+        handler = self._cls.handlers.get(envelope.type)
+        return handler is not None and handler.request.slot == "inline"
+
+    # --- working on them ---
+
+    def _answer_inline(self, batch: list[Running], gate: SlotGate) -> asyncio.Task[None]:
+        """Requests that take microseconds, answered together. Nobody had them before, so they need not begin."""
+        task = asyncio.create_task(self._finish_inline(batch, gate))
+        for running in batch:
+            running.task = task
+        return task
+
+    async def _finish_inline(self, batch: list[Running], gate: SlotGate) -> None:
+        started = self._clock.monotonic()
+        answered = [(running, self._inline_reply(running)) for running in batch]
+        try:
+            finished = await self._until_sent(
+                lambda: self._bus.finish_many([(running.delivery, raw) for running, raw in answered], self.name)
+            )
+            for (running, _), finish in zip(answered, finished, strict=True):
+                if finish == "cancelled":
+                    await self._let_go(running, "cancelled")
+                else:
+                    self._note(running, finish, started)
+        except Unavailable as error:
+            self._log.error("replies not sent", error=error.message, requests=len(batch))
+        finally:
+            for running in batch:
+                self._running.pop(running.delivery.entry, None)
+            gate.release(len(batch))
+
+    def _inline_reply(self, running: Running) -> bytes:
+        delivery, envelope = running.delivery, running.envelope
+        try:
+            frame = run_request(self._service, envelope, Job(envelope, NoWire(), delivery.attempt))
+            reply = _reply_in(frame)
+            return self._answers.reply(reply["type"], reply["data"], running.request_id)
+        except EvolveError as error:
+            return self._answers.error(delivery, envelope, error)
+        except TypeError:
+            return self._answers.error(delivery, envelope, self._bug(envelope))
+
+    async def _answer(self, running: Running, gate: SlotGate) -> None:
         delivery, envelope = running.delivery, running.envelope
         try:
             try:
                 await self._begin(running, gate)
             except asyncio.CancelledError:
-                await self._let_go(running)
+                await self._let_go(running, running.why)
         except Unavailable as error:
             # The reply could not be sent: the lease lapses and the request runs again, here or elsewhere.
             self._log.error("reply not sent", error=error.message, request_id=envelope.request_id)
         except Exception:  # noqa: BLE001 - the worker's boundary: a bug is answered and logged, else the request would run for ever
-            self._log.exception("request failed", request_id=envelope.request_id, request_type=envelope.type)
-            bug = Internal(f"{envelope.type} failed by a bug of ours; its traceback is in the log of {self._cls.name}")
+            bug = self._bug(envelope)
             with contextlib.suppress(Unavailable):
-                await self._bus.finish(delivery, self.name, self._error(delivery, envelope, bug))
+                await self._bus.finish(delivery, self.name, self._answers.error(delivery, envelope, bug))
         finally:
             self._running.pop(delivery.entry, None)
             gate.release()
 
-    async def _begin(self, running: _Running, gate: SlotGate) -> None:
+    def _bug(self, envelope: RequestEnvelope) -> Internal:
+        """To be called where an exception is handled."""
+        self._log.exception("request failed", request_id=envelope.request_id, request_type=envelope.type)
+        return Internal(f"{envelope.type} failed by a bug of ours; its traceback is in the log of {self._cls.name}")
+
+    async def _begin(self, running: Running, gate: SlotGate) -> None:
         delivery, envelope = running.delivery, running.envelope
+        if delivery.attempt - delivery.before > 1 and delivery.attempt >= SUSPECT and await self._put_off(running):
+            return None
+        too_fast = await self._too_fast(running)
+        if too_fast is not None:
+            return await self._refuse(delivery, too_fast, envelope)
         begin = await self._bus.begin(delivery, self.name, envelope.content_hash, envelope.reply_to)
         if begin == "reused":
             error = RequestIdReused(
@@ -304,27 +351,68 @@ class Worker:
             await self._refuse(delivery, error, envelope)
         elif begin == "cancelled":
             cancelled = Cancelled(f"{envelope.type} was cancelled before it began")
-            await self._bus.finish(delivery, self.name, self._error(delivery, envelope, cancelled))
+            await self._send(running, self._answers.error(delivery, envelope, cancelled), cancelled=True)
         elif begin == "run":
             await self._run(running, gate)
+        return None
 
-    async def _let_go(self, running: _Running) -> None:
+    async def _put_off(self, running: Running) -> bool:
+        """A request that may have killed two replicas waits before it gets a third: the others are answered meanwhile."""
+        delivery, envelope = running.delivery, running.envelope
+        if delivery.attempt > self._attempts(envelope):
+            return False  # it is only to be given up
+        delay_s = self._delay(delivery.attempt - SUSPECT)
+        self._log.warning(
+            "put off: the replicas that had it died",
+            request_id=envelope.request_id,
+            attempt=delivery.attempt,
+            delay_s=delay_s,
+        )
+        return await self._bus.postpone(delivery, self.name, delay_s=delay_s, made=delivery.attempt - 1)
+
+    def _delay(self, number: int) -> float:
+        """Exponential back-off with jitter: those that failed together must not all come back together."""
+        longest = min(self._settings.retry_first_s * 2.0**number, LONGEST_DELAY_S)
+        return round(longest * random.uniform(0.5, 1.0), 3)
+
+    async def _too_fast(self, running: Running) -> RateLimited | None:
+        delivery, envelope = running.delivery, running.envelope
+        if not self._per_minute or delivery.attempt > 1:
+            return None
+        client = envelope.sender or envelope.reply_to or "anybody"
+        wait_s = await self._bus.admit(self._cls.name, client, envelope.type, per_minute=self._per_minute)
+        if not wait_s:
+            return None
+        return RateLimited(
+            f"{client} asks {self._cls.name} for {envelope.type} more than {self._per_minute} times a minute; "
+            f"ask again in {wait_s:.1f} s (EVOLVE_{self._cls.name.upper()}_RATE sets the limit)",
+            retry_after_s=wait_s,
+        )
+
+    def _attempts(self, envelope: RequestEnvelope) -> int:
+        return self._settings.max_attempts + self._retries(envelope)
+
+    def _retries(self, envelope: RequestEnvelope) -> int:
+        handler = self._cls.handlers.get(envelope.type)
+        return handler.request.retries if handler is not None else 0
+
+    async def _let_go(self, running: Running, why: Why) -> None:
         """What remains to be done for a request that was stopped from outside, begun or not."""
         delivery, envelope = running.delivery, running.envelope
-        if running.why == "cancelled":
+        if why == "cancelled":
             error = Cancelled(f"{envelope.type} was cancelled")
-            await self._bus.finish(delivery, self.name, self._error(delivery, envelope, error))
+            await self._send(running, self._answers.error(delivery, envelope, error), cancelled=True)
             self._log.info("cancelled", request_id=envelope.request_id)
-        elif running.why == "lost":
+        elif why == "lost":
             self._log.warning("lease lost; another replica has it", request_id=envelope.request_id)
         else:
             await self._bus.release(delivery, self.name)
             self._log.info("given back", request_id=envelope.request_id)
 
-    async def _run(self, running: _Running, gate: SlotGate) -> None:
+    async def _run(self, running: Running, gate: SlotGate) -> None:
         delivery, envelope = running.delivery, running.envelope
         started = self._clock.monotonic()
-        link = _Link(self._cls.name, running, self._bus, self._asker, self._clock)
+        link = Link(self._cls.name, running, self._bus, self._asker, self._clock)
         dead: str | None = None
         try:
             try:
@@ -335,25 +423,58 @@ class Worker:
             finally:
                 running.working = False
                 await link.close()
-            reply = self._reply(frame["type"], frame["data"], running.request_id)
+            reply = self._answers.reply(frame["type"], frame["data"], running.request_id)
+        except JobsGone as gone:
+            return await self._again(running, str(gone))
         except EvolveError as error:
-            reply = self._error(delivery, envelope, error)
-            if envelope.type not in self._cls.handlers or delivery.attempt > self._settings.max_attempts:
+            if isinstance(error, Unavailable) and await self._retried(running, error):
+                return None
+            reply = self._answers.error(delivery, envelope, error)
+            if envelope.type not in self._cls.handlers or delivery.attempt > self._attempts(envelope):
                 dead = f"{error.code}: {error.message}"
             if isinstance(error, JobDied):
                 self._log.error("job died", error=error.message, request_id=envelope.request_id)
-        sent = await self._bus.finish(delivery, self.name, reply, dead=dead)
-        self._log.info(
-            "answered" if sent else "reply dropped: the lease is another's",
-            request_id=envelope.request_id,
-            request_type=envelope.type,
-            seconds=round(self._clock.monotonic() - started, 4),
-        )
+        finish = await self._send(running, reply, dead=dead)
+        if finish == "cancelled":
+            await self._let_go(running, "cancelled")
+        else:
+            self._note(running, finish, started)
+        return None
 
-    async def _work(self, running: _Running, link: _Link, gate: SlotGate) -> dict[str, Any]:
+    async def _again(self, running: Running, why: str) -> None:
+        """A request that lost its process by no fault of its own is put off: it runs again, here or elsewhere."""
+        delivery = running.delivery
+        delay_s = self._delay(delivery.attempt - 1)
+        self._log.error("put off", error=why, request_id=running.envelope.request_id, delay_s=delay_s)
+        await self._bus.postpone(delivery, self.name, delay_s=delay_s, made=delivery.attempt)
+
+    async def _retried(self, running: Running, error: Unavailable) -> bool:
+        """Whether a request that failed for want of somebody else is put off to be tried again."""
+        delivery, envelope = running.delivery, running.envelope
+        retries = self._retries(envelope)
+        if delivery.attempt > retries:
+            return False
+        delay_s = self._delay(delivery.attempt - 1)
+        if envelope.deadline is not None and self._clock.now() + delay_s >= envelope.deadline:
+            return False
+        told = f"{error.message}; attempt {delivery.attempt + 1} of {retries + 1} in {delay_s:.1f} s"
+        event = progress_event(
+            self._cls.name,
+            "retry",
+            delivery.attempt,
+            retries + 1,
+            told,
+            at=self._clock.now(),
+            request_id=running.request_id,
+        )
+        await self._bus.report(self._cls.name, envelope.reply_to, dump(event))
+        self._log.warning("put off", request_id=envelope.request_id, error=error.message, delay_s=delay_s)
+        return await self._bus.postpone(delivery, self.name, delay_s=delay_s, made=delivery.attempt)
+
+    async def _work(self, running: Running, link: Link, gate: SlotGate) -> dict[str, Any]:
         """The type and data of the reply. Raises what the handler raised, JobDied or DeadlineExceeded."""
         delivery, envelope = running.delivery, running.envelope
-        if delivery.attempt > self._settings.max_attempts:
+        if delivery.attempt > self._attempts(envelope):
             raise JobDied(
                 f"{envelope.type} was given up after {delivery.attempt - 1} attempts: each time the replica working on it died"
             )
@@ -367,7 +488,7 @@ class Worker:
             raise DeadlineExceeded(f"{envelope.type} was stopped at its deadline") from None
 
     async def _handled(
-        self, delivery: Delivery, envelope: RequestEnvelope, link: _Link, gate: SlotGate
+        self, delivery: Delivery, envelope: RequestEnvelope, link: Link, gate: SlotGate
     ) -> dict[str, Any]:
         handler = self._cls.handlers.get(envelope.type)
         if handler is None:
@@ -379,39 +500,45 @@ class Worker:
                 envelope, delivery.attempt, on_progress=link.progress, ask_many=link.ask_many, gate=gate
             )
         if handler.request.slot == "inline":
-            frame = run_request(self._service, envelope, Job(envelope, _NoWire(), delivery.attempt))
-        else:
-            wire = _ThreadWire(asyncio.get_running_loop(), link)
-            frame = await self._threads.run(run_request, self._service, envelope, Job(envelope, wire, delivery.attempt))
-        if "error" in frame:
-            problem = frame["error"]
-            raise error_in({"data": {**problem["details"], "error": problem["message"], "code": problem["code"]}})
-        return dict(frame["reply"])
+            return _reply_in(run_request(self._service, envelope, Job(envelope, NoWire(), delivery.attempt)))
+        wire = ThreadWire(asyncio.get_running_loop(), link)
+        job = Job(envelope, wire, delivery.attempt)
+        return _reply_in(await self._threads.run(run_request, self._service, envelope, job))
 
     # --- answering ---
 
-    def _reply(self, wire_type: str, data: dict[str, Any], request_id: str | None) -> bytes:
-        return dump(response(self._cls.name, wire_type, data, at=self._clock.now(), request_id=request_id))
+    async def _send(
+        self, running: Running, reply: bytes, *, dead: str | None = None, cancelled: bool = False
+    ) -> Finish:
+        return await self._until_sent(
+            lambda: self._bus.finish(running.delivery, self.name, reply, dead=dead, cancelled=cancelled)
+        )
 
-    def _error(self, delivery: Delivery, envelope: RequestEnvelope | None, error: EvolveError) -> bytes:
-        known = envelope.request_id if envelope else delivery.request_id
+    async def _until_sent(self, send: Callable[[], Awaitable[SentT]]) -> SentT:
+        """What `send` returns, tried again while the server is away or full: work that is done is not thrown away.
 
-        def envelope_of(error: EvolveError) -> bytes:
-            return dump(
-                error_response(
-                    self._cls.name,
-                    error,
-                    request_type=envelope.type if envelope else None,
-                    at=self._clock.now(),
-                    request_id=known if delivery.named else None,
-                )
-            )
+        Raises Unavailable when this replica leaves meanwhile.
+        """
+        pause = 0.05
+        while True:
+            try:
+                return await send()
+            except Unavailable as error:
+                if self._leaving.is_set():
+                    raise
+                self._log.warning("reply waits for the server", error=error.message)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause * random.uniform(0.5, 1.0)):
+                    await self._leaving.wait()
+            pause = min(2 * pause, 1.0)
 
-        try:
-            return envelope_of(error)
-        except TypeError:
-            self._log.exception("an error's details are no JSON", code=error.code, error=error.message)
-            return envelope_of(Internal(f"{error.message} (its details are no JSON, a bug of ours)"))
+    def _note(self, running: Running, finish: Finish, started: float) -> None:
+        self._log.info(
+            "answered" if finish == "sent" else "reply dropped: the lease is another's",
+            request_id=running.envelope.request_id,
+            request_type=running.envelope.type,
+            seconds=round(self._clock.monotonic() - started, 4),
+        )
 
     async def _refuse(
         self, delivery: Delivery, error: EvolveError, envelope: RequestEnvelope | None, *, keep: bool = False
@@ -419,9 +546,10 @@ class Worker:
         reason = f"{error.code}: {error.message}" if keep else None
         reply_to = envelope.reply_to if envelope else None
         with contextlib.suppress(Unavailable):
-            await self._bus.refuse(delivery, self._error(delivery, envelope, error), reply_to, reason=reason)
+            reply = self._answers.error(delivery, envelope, error)
+            await self._bus.refuse(delivery, self.name, reply, reply_to, reason=reason)
 
-    # --- leases and control ---
+    # --- leases ---
 
     async def _extend_leases(self) -> None:
         if not self._running:
@@ -434,83 +562,17 @@ class Worker:
         for entry in report.cancelled:
             self._interrupt(entry, "cancelled")
 
+    def _cancel(self, request_id: str) -> None:
+        for entry, running in list(self._running.items()):
+            if running.envelope.request_id == request_id:
+                self._interrupt(entry, "cancelled")
+
     def _interrupt(self, entry: str, why: Why) -> None:
         running = self._running.get(entry)
         if running is not None and not running.why:
             running.why = why
             if running.working and running.task is not None:
                 running.task.cancel()
-
-    async def _control(self, ready: asyncio.Event) -> None:
-        while True:
-            try:
-                async for channel, raw in self._bus.listen([control_channel(self._cls.name)]):
-                    if not channel:
-                        ready.set()
-                        continue
-                    await self._hear_control(raw)
-            except Unavailable:
-                await asyncio.sleep(0.5)
-
-    async def _hear_control(self, raw: bytes) -> None:
-        message: RequestEnvelope | None = None
-        try:
-            message = read_request(raw, max_bytes=self._settings.max_message_bytes)
-            await self._obey(message)
-        except Unavailable:
-            raise
-        except EvolveError as error:
-            if await self._leads():
-                named = message is not None and message.request_id is not None
-                keep = isinstance(error, Malformed | TooLarge | UnknownType)
-                await self._refuse(
-                    Delivery(self._cls.name, "light", NO_ENTRY, raw, named=named), error, message, keep=keep
-                )
-
-    async def _obey(self, message: RequestEnvelope) -> None:
-        if message.type == "ping":
-            await self._tell(message, "pong", {"replica": self.name})
-        elif message.type in ("status", "start"):
-            if await self._leads():
-                await self._tell(message, "status", await self._status())
-        elif message.type == "stop":
-            wanted = message.data.get("replica")
-            if wanted not in (None, self.name):
-                await self._check_replica(wanted)
-            else:
-                await self._tell(message, "status", {**await self._status(), "state": "stopping"})
-                self.stop()
-        elif message.type == "cancel":
-            await self._cancel(message)
-        else:
-            raise UnknownType(f"control has no {message.type!r}; it has ping, status, start, stop and cancel")
-
-    async def _check_replica(self, name: object) -> None:
-        living = [info.replica for info in await self._bus.replicas(self._cls.name)]
-        if name not in living:
-            raise InvalidRequest(f"{self._cls.name} has no replica {name!r}; running: {', '.join(living)}")
-
-    async def _cancel(self, message: RequestEnvelope) -> None:
-        wanted = message.data.get("request_id")
-        if not isinstance(wanted, str) or not wanted:
-            raise Malformed('cancel needs data {"request_id": "…"}')
-        if message.sender != "withdraw" and await self._leads():
-            # Published by hand: mark it, so that it ends also when it is still queued.
-            await self._bus.withdraw(self._cls.name, wanted)
-        for entry, running in list(self._running.items()):
-            if running.envelope.request_id == wanted:
-                self._interrupt(entry, "cancelled")
-
-    async def _tell(self, message: RequestEnvelope, wire_type: str, data: dict[str, Any]) -> None:
-        await self._bus.report(self._cls.name, message.reply_to, self._reply(wire_type, data, message.request_id))
-
-    async def _leads(self) -> bool:
-        """Whether this replica speaks for all of them: the first by name among the living."""
-        living = [info.replica for info in await self._bus.replicas(self._cls.name)]
-        return not living or living[0] == self.name
-
-    async def _status(self) -> dict[str, Any]:
-        return await service_status(self._bus, self._cls.name)
 
     def _spawn(self, coroutine: Awaitable[Any]) -> None:
         task = asyncio.ensure_future(coroutine)
@@ -523,83 +585,12 @@ class Worker:
             self._log.warning("background step failed", error=str(task.exception()))
 
 
-class _Link:
-    """What one running request says and asks, until it ends: nothing of it may come after its reply."""
-
-    def __init__(self, service: str, running: _Running, bus: Bus, asker: Asker, clock: Clock) -> None:
-        self._service, self._running = service, running
-        self._bus, self._asker, self._clock = bus, asker, clock
-        self._open = True
-        self._reports: set[asyncio.Task[None]] = set()
-        self._asks: set[asyncio.Task[Any]] = set()
-        self._asked = itertools.count()
-        self._last: tuple[object, float] = (None, 0.0)
-
-    def progress(self, event: dict[str, Any]) -> None:
-        """Publish a progress event, unless one of the same stage went out a moment ago."""
-        now = self._clock.monotonic()
-        recently = event["stage"] == self._last[0] and now - self._last[1] < PROGRESS_INTERVAL_S
-        if not self._open or (recently and event["done"] < event["total"]):
-            return
-        self._last = (event["stage"], now)
-        shown = progress_event(self._service, at=self._clock.now(), request_id=self._running.request_id, **event)
-        task = asyncio.create_task(
-            self._bus.report(self._service, self._running.envelope.reply_to, dump(shown)), name="progress"
-        )
-        self._reports.add(task)
-
-    async def ask_many(self, questions: list[dict[str, Any]], timeout_s: float | None) -> list[dict[str, Any]]:
-        """Ask other services on behalf of the job. Its cancel, deadline and trace follow to the children."""
-        if not self._open:
-            raise Cancelled("the request that asked was stopped")
-        me = asyncio.current_task()
-        if me is not None:
-            self._asks.add(me)
-        try:
-            return list(await asyncio.gather(*(self._ask(next(self._asked), one, timeout_s) for one in questions)))
-        finally:
-            if me is not None:
-                self._asks.discard(me)
-
-    async def _ask(self, number: int, question: dict[str, Any], timeout_s: float | None) -> dict[str, Any]:
-        parent, service = self._running.envelope, question["service"]
-        # Derived from the parent: when this job runs again after a crash, its children are found done, not run twice.
-        child = RequestEnvelope(
-            type=question["type"],
-            data=question["data"],
-            timestamp=self._clock.now(),
-            request_id=child_id(parent.request_id or "", number, question),
-            parent=parent.request_id,
-            reply_to=self._asker.name,
-            deadline=parent.deadline,
-            sender=self._service,
-        )
-        lane: Lane = "heavy" if question["slot"] == "heavy" else "light"
-        try:
-            return await self._asker.ask(
-                service,
-                lane,
-                child,
-                timeout_s=timeout_s,
-                on_progress=lambda event: self.progress({**event, "stage": f"{service}: {event['stage']}"}),
-            )
-        except asyncio.CancelledError:
-            # A job that goes on elsewhere asks the same again: its children must be there for it.
-            if self._running.why not in ("lost", "drain"):
-                with contextlib.suppress(Unavailable):
-                    await self._asker.withdraw(service, child.request_id or "")
-            raise
-        except EvolveError as error:
-            return error_response(
-                service, error, request_type=child.type, at=self._clock.now(), request_id=child.request_id
-            )
-
-    async def close(self) -> None:
-        """Say no more, ask no more; returns when what was said is out."""
-        self._open = False
-        for task in self._asks:
-            task.cancel()
-        await asyncio.gather(*self._asks, *self._reports, return_exceptions=True)
+def _reply_in(frame: dict[str, Any]) -> dict[str, Any]:
+    """The reply in a handler's answer; raises its error."""
+    if "error" in frame:
+        problem = frame["error"]
+        raise error_in({"data": {**problem["details"], "error": problem["message"], "code": problem["code"]}})
+    return dict(frame["reply"])
 
 
 async def _first(wanted: asyncio.Future[Any], loops: Sequence[asyncio.Task[Any]], *, within_s: float | None) -> bool:
@@ -612,154 +603,3 @@ async def _first(wanted: asyncio.Future[Any], loops: Sequence[asyncio.Task[Any]]
         return wanted in ended
     finally:
         wanted.cancel()
-
-
-class _NoWire:
-    """Inline handlers run in the event loop: they can neither wait nor report. One that tries has a bug."""
-
-    def progress(self, stage: str, done: int, total: int, message: str) -> None:
-        raise RuntimeError("an inline handler cannot report progress; declare its request slot='light'")
-
-    def ask_all(self, requests: Sequence[Request[Any]], timeout_s: float | None) -> list[Reply | BaseException]:
-        raise RuntimeError("an inline handler cannot ask; declare its request slot='light'")
-
-
-class _ThreadWire:
-    """A light handler's way from its thread to the loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, link: _Link) -> None:
-        self._loop, self._link = loop, link
-
-    def progress(self, stage: str, done: int, total: int, message: str) -> None:
-        event = {"stage": stage, "done": done, "total": total, "message": message}
-        with contextlib.suppress(RuntimeError):  # the loop has ended; this thread outlived its request
-            self._loop.call_soon_threadsafe(self._link.progress, event)
-
-    def ask_all(self, requests: Sequence[Request[Any]], timeout_s: float | None) -> list[Reply | BaseException]:
-        questions = [outgoing(request) for request in requests]
-        try:
-            answers = asyncio.run_coroutine_threadsafe(self._link.ask_many(questions, timeout_s), self._loop).result()
-        except concurrent.futures.CancelledError:
-            raise Cancelled("the request that asked was stopped") from None
-        return [incoming(request, answer) for request, answer in zip(requests, answers, strict=True)]
-
-
-def child_id(parent: str, number: int, question: dict[str, Any]) -> str:
-    """The id of a job's question: equal when the same job asks the same again after a crash."""
-    content = dump([parent, number, question["service"], question["type"], question["data"]])
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-async def service_status(bus: Bus, service: str) -> dict[str, Any]:
-    """The `status` data of the contract, from what the server knows."""
-    replicas, queue = await asyncio.gather(bus.replicas(service), bus.queue(service))
-    state = "stopped" if not replicas else ("running" if any(r.state == "running" for r in replicas) else "stopping")
-    fields = ("replica", "pid", "host", "in_flight", "cpu_s", "rss_mb")
-    return {
-        "state": state,
-        "queued": queue.queued,
-        "oldest_s": round(queue.oldest_s, 3),
-        "dead": queue.dead,
-        "replicas": [{name: getattr(info, name) for name in fields} for info in replicas],
-    }
-
-
-def _version() -> str:
-    from evolve.version import VERSION
-
-    return VERSION
-
-
-# --- running one ---
-
-
-async def _serve(
-    cls: type[Service], settings: Settings, job_server: Path | None, on_worker: Callable[[Worker], None]
-) -> None:
-    bus = bus_for(settings)
-    try:
-        worker = Worker(cls, settings, bus, job_server=job_server)
-        on_worker(worker)
-        await worker.serve()
-    finally:
-        await bus.close()
-
-
-def run_service(cls: type[Service], settings: Settings, *, job_server: Path | None = None) -> int:
-    """Run one replica in the foreground until SIGTERM, SIGINT or a `stop` message. Returns the exit code."""
-    try:
-        logs.configure(cls.name, directory=settings.logs, level=settings.log_level)
-    except EvolveError as error:
-        print(error.message, file=sys.stderr)
-        return 1
-
-    def on_worker(worker: Worker) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, worker.stop)
-
-    try:
-        asyncio.run(_serve(cls, settings, job_server, on_worker))
-    except EvolveError as error:
-        logs.logger(service=cls.name).error("stopped", error=error.message)
-        print(f"{cls.name}: {error.message}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def front(connection: socket.socket, *, service_path: str, settings: dict[str, Any], job_server: str | None) -> int:
-    """A front forked by the supervisor's fork server; its socket only tells that the supervisor lives."""
-    from evolve.messaging.service import load_service
-
-    del connection
-    return run_service(
-        load_service(service_path), Settings.load(**settings), job_server=Path(job_server) if job_server else None
-    )
-
-
-class BackgroundWorker:
-    """A replica in a thread of this process, for `Service.start`."""
-
-    def __init__(self, cls: type[Service], settings: Settings) -> None:
-        self._cls, self._settings = cls, settings
-        self._thread = threading.Thread(target=self._main, name=f"{cls.name} service", daemon=True)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._worker: Worker | None = None
-        self._ready = threading.Event()
-        self._failure: BaseException | None = None
-
-    def start(self, *, wait_s: float = 20.0) -> None:
-        self._thread.start()
-        if not self._ready.wait(wait_s) and self._failure is None:
-            raise Unavailable(f"{self._cls.name} was not ready within {wait_s:g} s")
-        if self._failure is not None:
-            raise self._failure
-
-    def stop(self) -> None:
-        if self._loop is not None and self._worker is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._worker.stop)
-        self._thread.join(self._settings.drain_s + 15.0)
-
-    def is_running(self) -> bool:
-        return self._thread.is_alive() and self._failure is None
-
-    def _main(self) -> None:
-        try:
-            asyncio.run(self._run())
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that called start()
-            self._failure = error
-        finally:
-            self._ready.set()
-
-    async def _run(self) -> None:
-        self._loop = asyncio.get_running_loop()
-
-        def on_worker(worker: Worker) -> None:
-            self._worker = worker
-            announcer = asyncio.ensure_future(worker.ready.wait())
-            announcer.add_done_callback(lambda _: self._ready.set())
-
-        await _serve(self._cls, self._settings, None, on_worker)
-
-
-__all__ = ["BackgroundWorker", "Worker", "front", "new_request_id", "run_service", "service_status"]

@@ -177,7 +177,7 @@ def main(options: dict[str, Any]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which tells us when it has drained
     os.nice(NICE)
     level: LogLevel = options["log_level"]
-    logs.configure("safe_executor", directory=Path(options["logs"]), level=level, rotate=False)
+    logs.configure("safe_executor", directory=Path(options["logs"]), level=level)
     executor = SafeExecutor(options["timeout_seconds"], options["memory_limit_mb"], home=Path(options["home"]))
     path = Path(options["socket"])
     try:

@@ -116,7 +116,7 @@ class BaseService(Service):
 
 def run_beside(cls: type[Service], settings: Settings, *, job_server: Path | None = None) -> int:
     """Run one replica in the foreground, with what the service keeps beside it. Returns the exit code."""
-    from evolve.messaging.worker import run_service
+    from evolve.messaging.serving import run_service
 
     kept = cls.beside(settings) if issubclass(cls, BaseService) else nullcontext(settings)
     with kept as settings:

@@ -27,7 +27,7 @@ from evolve.settings import Settings
 from homes import END_S, PATIENCE_S, environment_of, until
 
 PROGRAM = (
-    "import sys; from evolve.messaging.worker import run_service; from evolve.settings import Settings; "
+    "import sys; from evolve.messaging.serving import run_service; from evolve.settings import Settings; "
     "from services_under_test.echo import EchoService; sys.exit(run_service(EchoService, Settings.load()))"
 )
 # Short, so that a lost replica is noticed soon; long enough for a stalled machine.

@@ -138,6 +138,26 @@ async def test_a_stopped_replica_gives_its_work_back_with_its_questions(fronts: 
         assert (await ask)["data"].get("text") == "kept"
 
 
+async def test_work_whose_fork_server_was_killed_runs_again_and_no_error_is_answered(
+    fronts: Fronts, tmp_path: Path
+) -> None:
+    """As when the supervisor, which owns the shared one, is killed outright."""
+    await fronts.start(EVOLVE_RETRY_FIRST_S="0.1")
+    journal, marker = tmp_path / "journal", tmp_path / "go"
+    async with connected(fronts.settings) as lines:
+        ask = asyncio.create_task(lines.ask(Run(text="kept", journal=str(journal), marker=str(marker))))
+        [job] = await running(journal)
+        forks = psutil.Process(job).parent()
+        assert forks is not None
+        forks.kill()
+        await running(journal, 2)
+        marker.touch()
+
+        reply = await ask
+
+    assert (reply["status"], reply["data"]["text"]) == ("success", "kept")
+
+
 async def test_a_server_that_is_killed_and_restarted_in_the_middle_of_a_request_loses_nothing(
     fronts: Fronts, tmp_path: Path
 ) -> None:

@@ -156,7 +156,7 @@ async def test_cancel_published_by_hand_ends_a_queued_request_too(echo: Fronts, 
         await lines.control(type="cancel", data={"request_id": queued})
 
         async def marked() -> bool:
-            return await lines.bus._call("HGET", f"evolve:{{echo}}:request:{queued}", "state") == b"cancelled"
+            return await lines.bus._calls.call("HGET", f"evolve:{{echo}}:request:{queued}", "state") == b"cancelled"
 
         await eventually(marked, within_s=PATIENCE_S)
         marker.touch()
@@ -203,7 +203,7 @@ async def test_a_request_joined_while_it_runs_replies_to_both(echo: Fronts, tmp_
         second = asyncio.create_task(two.ask(request, request_id=request_id))
 
         async def joined() -> bool:
-            return len(await one.bus._call("XRANGE", "evolve:{echo}:requests:heavy", "-", "+")) == 1
+            return len(await one.bus._calls.call("XRANGE", "evolve:{echo}:requests:heavy", "-", "+")) == 1
 
         await eventually(lambda: _both(two, request_id), within_s=PATIENCE_S)
         await eventually(joined, within_s=PATIENCE_S)
@@ -216,7 +216,7 @@ async def test_a_request_joined_while_it_runs_replies_to_both(echo: Fronts, tmp_
 
 async def _both(lines: Any, request_id: str) -> bool:
     """Whether both askers are noted with the request."""
-    fields = await lines.bus._call("HKEYS", f"evolve:{{echo}}:request:{request_id}")
+    fields = await lines.bus._calls.call("HKEYS", f"evolve:{{echo}}:request:{request_id}")
     return sum(field.startswith(b"to:") for field in fields) == 2
 
 

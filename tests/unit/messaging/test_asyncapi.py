@@ -58,7 +58,7 @@ def test_every_reference_leads_somewhere(described):
 
     assert len(found) > 100
     for reference in found:
-        assert resolve(described, reference)
+        assert isinstance(resolve(described, reference), dict)
 
 
 def test_a_request_that_the_service_takes_fits_its_described_payload():

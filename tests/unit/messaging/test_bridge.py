@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import orjson
 
@@ -155,6 +155,42 @@ async def test_a_message_heard_while_the_server_goes_away_is_entered_when_it_is_
         await bus.publish(INPUT, message("in the moment"))
 
         assert await entered(bus, 1) == [(message("in the moment"), False)]
+
+
+class SlowToLetGo(MemoryBus):
+    """The server is lost, and whoever asked for the lease takes a moment to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ending, self.may_end = asyncio.Event(), asyncio.Event()
+
+    async def hold_bridge(self, service: str, bridge: str, *, lease_s: float) -> bool:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.ending.set()
+            await self.may_end.wait()
+            raise
+        return False
+
+    async def listen(self, channels: Sequence[str]) -> AsyncIterator[tuple[str, bytes]]:
+        yield "", b""
+        await asyncio.sleep(0.02)
+        raise Unavailable("the server is gone")
+
+
+async def test_a_bridge_that_is_ended_while_it_cleans_up_after_a_lost_server_ends() -> None:
+    """It went on for ever, and a replica told to stop in that moment had to be killed."""
+    bus = SlowToLetGo()
+    serving = asyncio.create_task(Bridge(bus, "svc", lane_of, max_bytes=MAX_BYTES).serve())
+    await asyncio.wait_for(bus.ending.wait(), 10)
+
+    serving.cancel()
+    await asyncio.sleep(0)
+    bus.may_end.set()
+    _, pending = await asyncio.wait([serving], timeout=2)
+
+    assert not pending
 
 
 def mark_of(raw: bytes) -> str:

@@ -162,7 +162,7 @@ async def test_a_port_that_speaks_another_language_is_named_as_no_redis_server(
     bus = bus_for(Settings.load())
     try:
         with pytest.raises(Unavailable, match="no Redis server"):
-            await bus.now()
+            await bus.now("svc")
     finally:
         await bus.close()
         other.close()

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from evolve.errors import Unavailable
-from evolve.messaging.forkserver import Child, ForkServer, launch
+from evolve.messaging.forkserver import SERVER_GONE, Child, ForkServer, launch
 from homes import until
 
 CHILDREN = "services_under_test.children"
@@ -185,7 +185,7 @@ async def test_a_server_that_was_killed_is_started_again_by_the_next_spawn() -> 
         child = await server.spawn(f"{CHILDREN}:sleep_on", {})
         assert server._process is not None
         server._process.kill()
-        assert await asyncio.wait_for(child.exited, DEADLINE_S) == -signal.SIGKILL
+        assert await asyncio.wait_for(child.exited, DEADLINE_S) == SERVER_GONE
         child.connection.close()
 
         again = await server.spawn(f"{CHILDREN}:exit_with", {"status": 3})

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,7 +78,7 @@ def test_libraries_log_to_the_same_file(tmp_path: Path) -> None:
 
 def test_configuring_again_moves_to_the_new_file(tmp_path: Path) -> None:
     logs.configure("one", directory=tmp_path, level="INFO")
-    logs.configure("two", directory=tmp_path, level="INFO", rotate=False)
+    logs.configure("two", directory=tmp_path, level="INFO")
 
     logs.logger().info("here")
 
@@ -82,14 +86,55 @@ def test_configuring_again_moves_to_the_new_file(tmp_path: Path) -> None:
     assert len(lines(tmp_path, "two")) == 1
 
 
-def test_a_job_process_follows_the_file_when_its_front_rotates_it(tmp_path: Path) -> None:
-    logs.configure("echo", directory=tmp_path, level="INFO", rotate=False)
+def test_a_process_follows_the_file_when_another_moved_it_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "LOOK_S", 0.0)
+    logs.configure("echo", directory=tmp_path, level="INFO")
     logs.logger().info("before")
     (tmp_path / "echo_service.log").rename(tmp_path / "echo_service.log.1")
 
     logs.logger().info("after")
 
     assert "after" in lines(tmp_path)[0]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from evolve import logs
+logs.MAX_BYTES, logs.KEPT, logs.LOOK_BYTES = 20_000, 1_000, 1_000
+logs.configure("echo", directory=Path(sys.argv[1]), level="INFO")
+for number in range(2_000):
+    logs.logger().info("line", writer=sys.argv[2], number=number, padding="é" * 50)
+"""
+
+
+def test_replicas_that_share_a_file_and_rotate_it_lose_no_line_of_each_other(tmp_path: Path) -> None:
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), name]) for name in "ab"]
+    assert [writer.wait(60) for writer in writers] == [0, 0]
+
+    files = sorted(tmp_path.glob("echo_service.log*"))
+    written = Counter(
+        (found[1], int(found[2]))
+        for file in files
+        for line in file.read_text().splitlines()
+        if (found := re.search(r"writer='(.)' number=(\d+) padding='é{50}'$", line))
+    )
+    assert written == Counter((name, number) for name in "ab" for number in range(2_000))
+    assert len(files) > 10
+    assert max(file.stat().st_size for file in files) < 40_000
+
+
+def test_only_so_many_old_files_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MAX_BYTES", 100)
+    monkeypatch.setattr(logs, "LOOK_S", 0.0)
+    logs.configure("echo", directory=tmp_path, level="INFO")
+
+    for number in range(50):
+        logs.logger().info("line", number=number)
+
+    assert sorted(file.suffix for file in tmp_path.glob("echo_service.log*")) == [".1", ".2", ".3", ".4", ".5", ".log"]
 
 
 def test_a_directory_that_cannot_be_written_is_a_sentence_with_the_way_out(tmp_path: Path) -> None:

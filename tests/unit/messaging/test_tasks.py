@@ -24,7 +24,7 @@ async def test_a_loop_that_swallows_its_first_cancellation_is_cancelled_again() 
     task = asyncio.create_task(stubborn())
     await asyncio.sleep(0)
 
-    assert await end_tasks([task])
+    assert not await end_tasks([task])
     assert swallowed == 1
 
 
@@ -39,13 +39,13 @@ async def test_a_loop_that_never_ends_is_given_up_in_time() -> None:
     task = asyncio.create_task(immortal())
     await asyncio.sleep(0)
 
-    assert not await end_tasks([task], within_s=0.1)
+    assert await end_tasks([task], within_s=0.1)
     stop = True
-    assert await end_tasks([task])
+    assert not await end_tasks([task])
 
 
 async def test_what_has_ended_is_left_alone() -> None:
     task = asyncio.create_task(asyncio.sleep(0))
     await task
 
-    assert await end_tasks([task])
+    assert not await end_tasks([task])

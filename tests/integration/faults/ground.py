@@ -1,0 +1,296 @@
+"""A server, replicas that may be killed, clients that count: what every fault is tried on.
+
+Everything runs as users would run it in earnest: a server process of its own with its log synced each second and the ACL on,
+replicas as processes, clients with connections of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+from redis.asyncio import Redis
+
+from contracts.bus_contract import eventually
+from evolve.errors import Unavailable
+from evolve.messaging import acl
+from evolve.messaging.asker import Asker
+from evolve.messaging.bus import output_channel
+from evolve.messaging.connection import bus_for
+from evolve.messaging.embedded import binary
+from evolve.messaging.envelope import RequestEnvelope, new_request_id
+from evolve.messaging.messages import Request
+from evolve.messaging.redis_bus import RedisBus
+from evolve.settings import Settings
+from homes import PATIENCE_S, environment_of
+from services_under_test.tally import Work
+
+LEASE_S, HEARTBEAT_S = 1.5, 0.3
+ANSWERED_WITHIN_S = 60.0  # after the last fault; what is not answered by then counts as lost
+MONITOR = "user monitor on nopass ~* &* +@all"
+SERVICE = "tally"
+
+
+@dataclass
+class Server:
+    """A Valkey with its data in a folder, which can be stopped, killed and started again."""
+
+    folder: Path
+    passwords: dict[str, str] = field(
+        default_factory=lambda: {name: acl.new_password() for name in acl.users([SERVICE])}
+    )
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def socket(self) -> Path:
+        return self.folder / "s.sock"
+
+    def start(self) -> None:
+        (self.folder / "users.acl").write_text(acl.acl_file([SERVICE], self.passwords) + MONITOR + "\n")
+        self.socket.unlink(missing_ok=True)
+        with open(self.folder / "server.log", "ab") as log:
+            self.process = subprocess.Popen(
+                [str(binary()), "--unixsocket", str(self.socket), "--port", "0", "--dir", str(self.folder), "--save", "",
+                 "--appendonly", "yes", "--appendfsync", "everysec", "--aclfile", str(self.folder / "users.acl")],
+                stdout=log, stderr=log, preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+            )  # fmt: skip
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+        if number == signal.SIGKILL:
+            self.process.wait()
+
+    def limit_files(self, size: int) -> None:
+        """As a full disk: no file grows beyond `size` bytes (-1: any size)."""
+        assert self.process is not None
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (size, -1))
+
+
+@dataclass
+class Counts:
+    """What came of a fault."""
+
+    fault: str
+    sent: int
+    refused: int
+    run: int
+    answered: int
+    doubled: int
+    lost: int
+    crossed: int
+    errors: int
+    longest_gap_s: float
+
+    def row(self) -> str:
+        return (
+            f"| {self.fault} | {self.sent} | {self.refused} | {self.run} | {self.answered} | {self.doubled} | {self.lost} | "
+            f"{self.crossed} | {self.longest_gap_s:.1f} |"
+        )
+
+
+@dataclass
+class Ground:
+    folder: Path
+    server: Server
+    rng: random.Random
+    replicas: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    sent: set[str] = field(default_factory=set)
+    refused: int = 0
+    replies: Counter[str] = field(default_factory=Counter)
+    published: Counter[str] = field(default_factory=Counter)
+    crossed: int = 0
+    errors: list[str] = field(default_factory=list)
+    answered_at: list[float] = field(default_factory=list)
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal"
+
+    def settings(self, user: str) -> Settings:
+        return Settings.load(
+            home=self.folder, log_dir=self.folder / "logs", redis_url=f"unix://{self.server.socket}?db=0",
+            redis_username=user, redis_password=self.server.passwords[user], lease_s=LEASE_S, heartbeat_s=HEARTBEAT_S,
+        )  # fmt: skip
+
+    # --- replicas ---
+
+    def launch(self, *fault: object) -> subprocess.Popen[bytes]:
+        """Start a replica, with a fault built in or without; returns at once."""
+        environment = environment_of(
+            self.folder, REDIS_URL=f"unix://{self.server.socket}?db=0", REDIS_USERNAME=SERVICE,
+            REDIS_PASSWORD=self.server.passwords[SERVICE], EVOLVE_LEASE_S=str(LEASE_S),
+            EVOLVE_HEARTBEAT_S=str(HEARTBEAT_S), EVOLVE_DRAIN_S="2", EVOLVE_MAX_ATTEMPTS="20",
+        )  # fmt: skip
+        program = "import sys; from services_under_test.tally import main; sys.exit(main())"
+        with open(self.folder / "replicas.log", "ab") as log:
+            replica = subprocess.Popen(
+                [sys.executable, "-c", program, *map(str, fault)],
+                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        self.replicas.append(replica)
+        return replica
+
+    async def start(self, count: int = 2, *fault: object) -> list[subprocess.Popen[bytes]]:
+        """Replicas that take requests."""
+        started = [self.launch(*fault) for _ in range(count)]
+        await self.until_alive(started)
+        return started
+
+    async def until_alive(self, replicas: list[subprocess.Popen[bytes]]) -> None:
+        bus = bus_for(self.settings("client"))
+
+        async def alive() -> bool:
+            living = {info.pid for info in await bus.replicas(SERVICE)}
+            return all(replica.pid in living for replica in replicas)
+
+        try:
+            await eventually(alive, within_s=PATIENCE_S, what="the replicas' heartbeats")
+        finally:
+            await bus.close()
+
+    def living(self) -> list[subprocess.Popen[bytes]]:
+        return [replica for replica in self.replicas if replica.poll() is None]
+
+    # --- clients ---
+
+    async def client(
+        self, name: str, requests: int, *, in_flight: int = 16, kinds: tuple[type[Work], ...] = (Work,), every_s: float = 0.0,
+        **fields: object,
+    ) -> None:  # fmt: skip
+        """Ask `requests` times and count the answers; what the server does not take is offered again under its id."""
+        bus = bus_for(self.settings("client"))
+        asker = Asker(bus)
+        places = asyncio.Semaphore(in_flight)
+
+        async def one(number: int) -> None:
+            kind = kinds[number % len(kinds)]
+            request: Request[object] = kind(client=name, number=number, journal=str(self.journal), **fields)  # type: ignore[arg-type]
+            async with places:
+                await self._ask(asker, request, name, number)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(requests):
+                    group.create_task(one(number))
+                    await asyncio.sleep(every_s)
+        finally:
+            await asker.close()
+            await bus.close()
+
+    async def _ask(self, asker: Asker, request: Request[object], name: str, number: int) -> None:
+        id = new_request_id()
+        envelope = RequestEnvelope(
+            request.wire_type, request.model_dump(mode="json"), request_id=id, reply_to=asker.name, sender=asker.name
+        )
+        lane = "heavy" if request.slot == "heavy" else "light"
+        self.sent.add(id)
+        end = time.monotonic() + ANSWERED_WITHIN_S
+        while True:
+            try:
+                reply = await asker.ask(
+                    SERVICE, lane, envelope, timeout_s=max(0.1, end - time.monotonic()), must_live=False
+                )
+                break
+            except Unavailable:
+                self.refused += 1
+                if time.monotonic() > end:
+                    return
+                await asyncio.sleep(0.2)
+            except TimeoutError:
+                return
+        self.answered_at.append(time.monotonic())
+        self.replies[id] += 1
+        if reply["status"] == "error":
+            self.errors.append(str(reply["data"]))
+        elif (reply["data"]["client"], reply["data"]["number"]) != (name, number) or reply["request_id"] != id:
+            self.crossed += 1
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Count what is published on the output: whoever listens there must not see two replies to one request."""
+        bus = RedisBus(Redis(unix_socket_path=str(self.server.socket), username="monitor", password="x", protocol=2))
+
+        async def watch() -> None:
+            while True:
+                with contextlib.suppress(Unavailable):
+                    async for channel, raw in bus.listen([output_channel(SERVICE)]):
+                        if channel:
+                            message = orjson.loads(raw)
+                            if "request_id" in message and message["type"] != "progress":
+                                self.published[message["request_id"]] += 1
+                await asyncio.sleep(0.05)
+
+        task = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await bus.close()
+
+    def counts(self, fault: str) -> Counts:
+        runs = self.journal.read_text().split() if self.journal.exists() else []
+        doubled = sum(1 for id in self.sent if self.replies[id] > 1 or self.published[id] > 1)
+        moments = sorted(self.answered_at)
+        gaps = [after - before for before, after in itertools.pairwise(moments)]
+        return Counts(
+            fault, len(self.sent), self.refused, len(runs), sum(1 for id in self.sent if self.replies[id]), doubled,
+            sum(1 for id in self.sent if not self.replies[id]), self.crossed, len(self.errors), max(gaps, default=0.0),
+        )  # fmt: skip
+
+    def end(self) -> None:
+        for replica in self.living():
+            replica.send_signal(signal.SIGCONT)
+            replica.terminate()
+        for replica in self.replicas:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                replica.wait(15)
+            replica.kill()
+            replica.wait()
+        if self.server.process is not None and self.server.process.poll() is None:
+            self.server.kill(signal.SIGCONT)
+            self.server.kill()
+
+
+@contextlib.contextmanager
+def ground(seed: int) -> Iterator[Ground]:
+    folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    server = Server(folder)
+    server.start()
+    made = Ground(folder, server, random.Random(seed))
+    try:
+        yield made
+    finally:
+        made.end()
+        if os.environ.get("KEEP_FAULTS"):
+            print(f"kept {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+async def during(work: asyncio.Task[None], step: Callable[[], object], *, every_s: Callable[[], float]) -> int:
+    """Take `step` again and again while `work` goes on; how often."""
+    steps = 0
+    while True:
+        done, _ = await asyncio.wait([work], timeout=every_s())
+        if done:
+            return steps
+        step()
+        steps += 1

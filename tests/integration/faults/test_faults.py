@@ -1,0 +1,74 @@
+"""Whatever dies, stops, restarts or fills up: nothing lost, nothing answered twice, nothing answered to somebody else.
+
+A short sample of each fault runs with all tests; in full, as often as FAULT_RUNS says, they run with `make prove`, which writes
+their table into docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from integration.faults.faults import FAULTS
+from integration.faults.ground import Counts, ground
+
+ROOT = Path(__file__).resolve().parents[3]
+RUNS = int(os.environ.get("FAULT_RUNS", "1"))
+SEED = 20_261_122
+
+
+async def tried(name: str, size: int, seed: int) -> Counts:
+    with ground(seed) as made:
+        async with made.watching():
+            await FAULTS[name](made, size)
+        return made.counts(name)
+
+
+def assert_nothing_went_wrong(counts: Counts) -> None:
+    wrong = {"lost": counts.lost, "doubled": counts.doubled, "crossed": counts.crossed, "errors": counts.errors}
+    assert not any(wrong.values()), f"{counts}"
+    assert counts.answered == counts.sent > 0
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_nothing_is_lost_doubled_or_crossed(name: str) -> None:
+    assert_nothing_went_wrong(await tried(name, 1, SEED))
+
+
+@pytest.fixture(scope="module")
+def table() -> Iterator[dict[str, list[Counts]]]:
+    """What the full runs counted; written at their end, the bad ones too."""
+    found: dict[str, list[Counts]] = {}
+    yield found
+    if found:
+        sys.path.insert(0, str(ROOT / "bench"))
+        from report.page import load, provenance, write_section
+
+        runs = max(map(len, found.values()))
+        lines = [f"{provenance()}; load {load()}; {runs} run{'s' if runs > 1 else ''} of each, seeds from {SEED}.", ""]
+        lines += [
+            "| fault | sent | refused | run | answered | doubled | lost | crossed | longest gap s |",
+            "|---" * 9 + "|",
+        ]
+        lines += [_sum(counts).row() for counts in found.values()]
+        write_section(ROOT / "docs" / "reliability.md", "faults", "\n".join(lines))
+
+
+def _sum(counts: list[Counts]) -> Counts:
+    names = ("sent", "refused", "run", "answered", "doubled", "lost", "crossed", "errors")
+    sums = {name: sum(getattr(one, name) for one in counts) for name in names}
+    return Counts(counts[0].fault, **sums, longest_gap_s=max(one.longest_gap_s for one in counts))
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("run", range(RUNS))
+@pytest.mark.parametrize("name", FAULTS)
+async def test_nothing_is_lost_doubled_or_crossed_in_full(name: str, run: int, table: dict[str, list[Counts]]) -> None:
+    counts = await tried(name, 10, SEED + run)
+    table.setdefault(name, []).append(counts)
+    assert_nothing_went_wrong(counts)
