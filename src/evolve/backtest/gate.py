@@ -131,7 +131,7 @@ def judge(
     doubt = (
         ""
         if silence == "no_edge"
-        else f" With {years:.2f} years and {trials} trials that proves little: even an alpha with a Sharpe ratio of "
+        else f" With {years:.2f} years and {_counted(trials)} that proves little: even an alpha with a Sharpe ratio of "
         f"{WORTH_FINDING:g} takes {too_short:.2f} years to be seen more often than not."
     )
     opening = "No edge" if silence == "no_edge" else "Not enough data"
@@ -152,7 +152,7 @@ def judge(
         return ruling(
             "edge",
             f"{who} is better than {luck} would be (SPA p = {spa.p:.3f}), and the Sharpe ratio of that "
-            f"alpha survives deflation by {trials} trials (probability {deflated.value:.3f}).",
+            f"alpha survives deflation by {_counted(trials)} (probability {deflated.value:.3f}).",
             candidates,
             p,
             winner=best,
@@ -164,7 +164,7 @@ def judge(
     if not survives:
         shown = "undefined" if deflated.value is None else f"{deflated.value:.2f}"
         failed.append(
-            f"after {trials} trials the Sharpe ratio of that alpha is above zero with probability {shown} (at least {1 - LEVEL:g} is asked)"
+            f"after {_counted(trials)} the Sharpe ratio of that alpha is above zero with probability {shown} (at least {1 - LEVEL:g} is asked)"
         )
     return ruling(
         silence,
@@ -268,6 +268,10 @@ def _spa(influence: Floats, *, horizon_bars: int, draws: int, rng: np.random.Gen
     return superior_predictive_ability(
         influence, mean_block_bars=max(float(horizon_bars), estimated), draws=draws, rng=rng
     )
+
+
+def _counted(trials: int) -> str:
+    return f"{trials} trial{'s' * (trials != 1)}"
 
 
 def _years_to_see(sharpe: float, *, trials: int) -> float:

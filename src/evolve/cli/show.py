@@ -29,9 +29,9 @@ MODEL_COLUMNS = (
     ("return", "total_return"),
     ("drawdown", "drawdown"),
     ("alpha/year", "alpha"),
-    ("p (alpha)", "alpha_p_value"),
+    ("p", "alpha_p_value"),
     ("in market", "exposure"),
-    ("costs paid", "costs_paid"),
+    ("costs", "costs_paid"),
     ("R²", "skill_r2"),
 )
 # What a narrow terminal does without, the first one first.
@@ -202,7 +202,7 @@ def print_json(value: object) -> None:
 
 def _show_trust(trust: TrustCard, output: Console, *, told: bool = False) -> None:
     """What the verdict rests on. told: costs, trials, and how old or simulated the data are stand in the words above."""
-    costs = f"costs {trust.costs.fee_bps:g} + {trust.costs.slippage_bps:g} bp a leg, {trust.trials} trials counted, "
+    costs = f"costs {trust.costs.fee_bps:g} + {trust.costs.slippage_bps:g} bp a leg, {trust.trials} trial{'s' * (trust.trials != 1)} counted, "
     output.print(
         f"tested on {trust.out_of_sample_bars:,} bars out of sample, {trust.folds} refits, {'' if told else costs}"
         f"data {trust.data.fingerprint[:12]}",
@@ -237,9 +237,7 @@ def _show_table(rows: Sequence[RankedRow], period: str | None, output: Console) 
     columns = [column for column in columns if column[1] in known]
     fitting = _fitting(columns, rows, output.width)
     output.print(_table(rows, fitting, models="sharpe" in known))
-    named = (
-        {"costs_paid": "costs paid: all fees and slippage, in % of the initial equity"} if "costs_paid" in known else {}
-    )
+    named = {"costs_paid": "costs: all fees and slippage, in % of the initial equity"} if "costs_paid" in known else {}
     if "alpha_p_value" in known:
         named["alpha_p_value"] = "p: of the alpha, one-sided, this model alone"
     shown = {name for _, name in fitting}

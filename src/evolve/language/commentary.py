@@ -94,7 +94,8 @@ def on_rule(rule: str | None) -> list[str]:
     if rule is None:
         return []
     return [
-        f"The {rule} itself was not tested: it is a trading rule, and what Evolve builds from a question are models."
+        f"The {rule} itself was not tested: it is a trading rule, and what Evolve builds from a question are models. "
+        "Written as a function it is tested with the same costs and baselines: `evolve backtest --code FILE --symbol SYMBOL`."
     ]
 
 
