@@ -139,7 +139,7 @@ class ModelBuilderAgent:
             horizon_bars=recipe.horizon_bars,
             seed=recipe.seed,
         )
-        progress(f"train {recipe.model_type}", total, total, f"{recipe.model_type}: fitted on all {len(bars):,} bars")
+        progress(f"train {recipe.model_type}", total, total, f"fitted on all {len(bars):,} bars")
         model_id = model_id_of(recipe, data_fingerprint=bars.fingerprint, code_version=code_version())
         record = record_of_forecasts(recipe.model_type, forecasts, bars, default_costs(bars.symbol), model_id=model_id)
         card = ModelCard(

@@ -43,6 +43,8 @@ from evolve.settings import Settings
 SURFACE = ("model_recommendation", "trading_signal", "market_analysis", "general_query")
 CRYPTO = ("BTCUSDT", "ETHUSDT")
 SESSION_TURNS = 5
+# Asked of services that this version does not have, whether or not their model was named.
+LATER = {"model_retrain": "updater", "hyperparameter_tune": "meta_tuner"}
 EXAMPLES = (
     "Give me the best model for AAPL over 90 days",
     "Should I buy AAPL now?",
@@ -199,6 +201,10 @@ class QuantGptAgent:
         routing = question.routing
         # A request to ourselves would go round for ever: the router sends us what it lacks a model or symbol for.
         if routing.request is None or routing.request.service == "quant_gpt":
+            if routing.intent in LATER:
+                raise Unavailable(
+                    f"{LATER[routing.intent]} is not part of this version of Evolve", service=LATER[routing.intent]
+                )
             raise InvalidRequest(
                 routing.question or "say which model or symbol this is about; `evolve models` lists the models"
             )
@@ -381,4 +387,4 @@ def _failed(
 def _suggest(error: EvolveError) -> tuple[str, ...]:
     # What is near an unknown model is a model, no symbol to ask about.
     near = [str(name) for name in error.details.get("nearest") or ()] if isinstance(error, UnknownSymbol) else []
-    return (*(f"Give me the best model for {name} over 90 days" for name in near), *EXAMPLES)[:4]
+    return tuple(dict.fromkeys((*(f"Give me the best model for {name} over 90 days" for name in near), *EXAMPLES)))[:4]

@@ -151,7 +151,7 @@ def judge(
     if beats_luck and survives:
         return ruling(
             "edge",
-            f"{who} is better than {luck} would be (SPA p = {spa.p:.3f}), and the Sharpe ratio of that "
+            f"{who} is better than {luck} would be (SPA p {'= ' if spa.p >= 0.001 else ''}{_small(spa.p)}), and the Sharpe ratio of that "
             f"alpha survives deflation by {_counted(trials)} (probability {deflated.value:.3f}).",
             candidates,
             p,
@@ -268,6 +268,10 @@ def _spa(influence: Floats, *, horizon_bars: int, draws: int, rng: np.random.Gen
     return superior_predictive_ability(
         influence, mean_block_bars=max(float(horizon_bars), estimated), draws=draws, rng=rng
     )
+
+
+def _small(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def _counted(trials: int) -> str:

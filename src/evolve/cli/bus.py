@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evolve.errors import InvalidRequest
+import typer
+
+from evolve.errors import InvalidRequest, nearest
 from evolve.messaging import acl
 from evolve.messaging.bus import Bus, DeadLetter, control_channel, input_channel, output_channel
 from evolve.messaging.connection import bus_for
@@ -23,7 +25,15 @@ FoundT = TypeVar("FoundT")
 
 
 def publish(channel: str, message: str) -> None:
-    print(_with_bus(lambda bus: bus.publish(channel, message.encode())))
+    heard = _with_bus(lambda bus: bus.publish(channel, message.encode()))
+    print(heard)
+    if not heard:
+        known = nearest(channel, [make(name) for name in SERVICES for make in (input_channel, control_channel)])
+        hint = (
+            f"; nearest channel: {known[0]}" if known and channel not in known else "; `evolve up` starts who listens"
+        )
+        print(f"nobody listens on {channel}, so the message is lost{hint}", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 def _with_bus(work: Callable[[Bus], Awaitable[FoundT]]) -> FoundT:

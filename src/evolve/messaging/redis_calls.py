@@ -193,6 +193,6 @@ def translated(error: Exception) -> Exception:
     if isinstance(error, redis_errors.RedisError | OSError):
         reason = text.rstrip(". ") or type(error).__name__
         return Unavailable(
-            f"the Redis server does not answer: {reason}; check that it runs, or start one with `evolve up`"
+            f"the Redis server does not answer: {reason}; check that it runs and is the one that REDIS_* or your arguments name"
         )
     return error
