@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError
 
@@ -107,6 +107,16 @@ def client_for(settings: Settings, *, server: Server | None = None) -> Redis:
     return client
 
 
+class _Watched(Redis):
+    """A client found by Sentinels, which closes its connections to them too."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        pool = cast("SentinelConnectionPool", self.connection_pool)
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
 def _sentinel(url: str, options: dict[str, Any]) -> Redis:
     """The primary of `redis+sentinel://host:port,host:port/name/db`, whichever it is by then."""
     hosts, path, credentials, tls = _parts_of(url, port=26_379)
@@ -120,7 +130,7 @@ def _sentinel(url: str, options: dict[str, Any]) -> Redis:
     sentinel = Sentinel(hosts, sentinel_kwargs=watchers)  # type: ignore[no-untyped-call]
     # A failover takes seconds: until then the old primary is away and there is no new one.
     options["retry"] = Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=14, supported_errors=(ConnectionError,))
-    client: Redis = sentinel.master_for(name, db=int(db or 0), **options)
+    client: Redis = sentinel.master_for(name, redis_class=_Watched, db=int(db or 0), **options)
     return client
 
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 import orjson
 from redis import exceptions as redis_errors
 from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 
 from evolve.errors import Busy
 from evolve.messaging import redis_keys as keys
@@ -35,6 +36,7 @@ from evolve.messaging.bus import (
 )
 from evolve.messaging.redis_calls import Calls, Step, translating
 from evolve.messaging.redis_keys import GROUP
+from evolve.messaging.redis_line import Line
 
 GIVEN_BACK = "-"  # the consumer that holds what a replica gave back, until another claims it: nobody's name
 GIVEN_BACK_IDLE_MS = 3_600_000  # longer than any lease, so that the next reclaim finds it at once
@@ -52,12 +54,27 @@ MAX_QUEUED = 100_000
 class RedisBus:
     """One connection pool; what is asked in the same moment shares a pipeline, and equal steps share a script."""
 
-    def __init__(self, client: Redis, *, done_retention_s: int = 86_400, max_queued: int = MAX_QUEUED) -> None:
+    def __init__(
+        self, client: Redis | RedisCluster, *, done_retention_s: int = 86_400, max_queued: int = MAX_QUEUED
+    ) -> None:
         self._redis = client
         self._calls = Calls(client)
+        self._lines: dict[str, Line] = {}
+        self._reading: dict[str, asyncio.Lock] = {}
         # A large reply is read again from the done-mark: it must live as long as the streams that point to it.
         self._done_retention_s = max(done_retention_s, REPLIES_TTL_S)
         self._max_queued = max_queued
+
+    async def _blocking(self, key: str, *command: Any) -> Any:
+        """The answer to a command that may wait on `key`: on a line of its own, for nothing else could use it meanwhile."""
+        if isinstance(self._redis, RedisCluster):
+            return await self._redis.execute_command(*command)
+        async with self._reading.setdefault(key, asyncio.Lock()):
+            line = self._lines.setdefault(key, Line(self._redis))
+            [answer] = await line.ask(command)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     # --- who asks ---
 
@@ -89,8 +106,8 @@ class RedisBus:
     async def read_replies(self, service: str, reader: str, after: str, *, block_s: float) -> list[tuple[str, bytes]]:
         key = keys.replies(service, reader)
         with translating():
-            answer = await self._redis.execute_command(  # type: ignore[no-untyped-call]
-                "XREAD", "COUNT", 256, "BLOCK", max(1, int(block_s * 1000)), "STREAMS", key, after
+            answer = await self._blocking(
+                key, "XREAD", "COUNT", 256, "BLOCK", max(1, int(block_s * 1000)), "STREAMS", key, after
             )
         found: list[tuple[str, bytes]] = []
         for entry, fields in _entries(answer):
@@ -175,8 +192,8 @@ class RedisBus:
         key = keys.requests(service, lane)
         try:
             with translating():
-                answer = await self._redis.execute_command(  # type: ignore[no-untyped-call]
-                    "XREADGROUP", "GROUP", GROUP, replica, "COUNT", count,
+                answer = await self._blocking(
+                    key, "XREADGROUP", "GROUP", GROUP, replica, "COUNT", count,
                     "BLOCK", max(1, int(block_s * 1000)), "STREAMS", key, ">",
                 )  # fmt: skip
         except redis_errors.ResponseError as error:
@@ -402,7 +419,7 @@ class RedisBus:
     async def hazards(self) -> list[str]:
         """What about this server could lose requests, in sentences for who runs it."""
         with translating():
-            answer = await self._redis.execute_command("INFO")  # type: ignore[no-untyped-call]
+            answer = await self._redis.execute_command("INFO")
         if isinstance(answer, dict):  # a Cluster: of each node; they are set up alike
             answer = next(iter(answer.values()))
         text = _text(answer)
@@ -421,8 +438,11 @@ class RedisBus:
 
     async def close(self) -> None:
         await self._calls.close()
+        for line in self._lines.values():
+            await line.close()
         with contextlib.suppress(redis_errors.RedisError, OSError):
             await self._redis.aclose()
+        await asyncio.sleep(0)  # connections close in the next turn of the loop, which may be the last
 
 
 def _text(value: Any) -> str:

@@ -15,8 +15,11 @@ from typing import Any
 
 from redis import exceptions as redis_errors
 from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 
 from evolve.errors import Unavailable
+from evolve.messaging.redis_line import Line
+from evolve.messaging.tasks import end_tasks
 
 MOST_TOGETHER = 128  # in one script: the server does nothing else meanwhile
 MOST_BYTES = 1 << 20
@@ -60,8 +63,10 @@ class _Trip:
 class Calls:
     """Commands and scripts over one client."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis | RedisCluster) -> None:
         self._redis = client
+        # A Cluster's client sends each command to its node itself.
+        self._line = None if isinstance(client, RedisCluster) else Line(client)
         self._trips: list[_Trip] = []
         self._steps: dict[Step, list[_One]] = {}
         self._flusher: asyncio.Task[None] | None = None
@@ -86,6 +91,9 @@ class Calls:
     async def close(self) -> None:
         if self._flusher is not None and not self._flusher.done():
             await asyncio.wait([self._flusher], timeout=1.0)
+            await end_tasks([self._flusher])
+        if self._line is not None:
+            await self._line.close()
 
     def _flush_soon(self) -> None:
         if self._flusher is None or self._flusher.done():
@@ -114,6 +122,8 @@ class Calls:
 
     async def _answers(self, commands: list[tuple[Any, ...]]) -> list[Any]:
         try:
+            if self._line is not None:
+                return await self._line.ask(*commands)
             pipeline = self._redis.pipeline(transaction=False)
             for command in commands:
                 pipeline.execute_command(*command)

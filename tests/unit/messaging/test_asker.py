@@ -160,3 +160,52 @@ async def test_a_server_that_stays_away_is_said_after_five_seconds(monkeypatch: 
     with pytest.raises(Unavailable, match="the Redis server does not answer"):
         await ask
     await asker.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evolve.messaging.asker.CHECK_S", 0.01)
+    monkeypatch.setattr("evolve.messaging.asker.REREAD_S", 0.01)
+
+
+async def test_a_reply_that_was_lost_on_its_way_is_read_where_it_is_stored(impatient: None) -> None:
+    """Its stream was trimmed, or had expired, or a clock went back."""
+    bus = await living(MemoryBus())
+    asker = Asker(bus)
+    ask = asyncio.create_task(asker.ask("svc", "light", request("r", asker), timeout_s=10))
+    delivery = await take(bus)
+    bus._states["svc", "r"].readers.clear()
+
+    assert await bus.finish(delivery, "a", reply(delivery, mine=True)) == "sent"
+
+    assert (await ask)["data"] == {"mine": True}
+    await asker.close()
+
+
+async def test_what_the_server_forgot_is_sent_again_by_who_waits_for_it(impatient: None) -> None:
+    bus = await living(MemoryBus())
+    asker = Asker(bus)
+    ask = asyncio.create_task(asker.ask("svc", "light", request("r", asker), timeout_s=10))
+    forgotten = await take(bus)
+    bus._queues.clear()
+    bus._states.clear()
+
+    again = await take(bus)
+    assert await bus.finish(forgotten, "a", reply(forgotten)) == "lost"
+    assert await bus.finish(again, "a", reply(again, again=True)) == "sent"
+
+    assert (await ask)["data"] == {"again": True}
+    await asker.close()
+
+
+async def test_what_waits_long_and_is_known_is_not_sent_again(impatient: None) -> None:
+    bus = await living(MemoryBus())
+    asker = Asker(bus)
+    ask = asyncio.create_task(asker.ask("svc", "light", request("r", asker), timeout_s=10))
+    delivery = await take(bus)
+    await asyncio.sleep(0.1)  # it has looked several times
+
+    assert (await bus.queue("svc")).queued == 1
+    await bus.finish(delivery, "a", reply(delivery))
+    await ask
+    await asker.close()
