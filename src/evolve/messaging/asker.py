@@ -159,11 +159,17 @@ class Asker:
         message = RequestEnvelope(type, data, self._clock.now(), request_id=request_id, reply_to=self.name)
         waiting = _Waiting(asyncio.get_running_loop().create_future())
         self._listen(service, request_id, waiting)
+        published = False
         try:
             async with asyncio.timeout(timeout_s):
                 await self._bus.publish_control(service, message.to_bytes())
+                published = True
                 return await waiting.future
         except TimeoutError:
+            if not published:  # not the service is down but what lies before it
+                raise Unavailable(
+                    f"the Redis server at {self._bus.address} took no message within {timeout_s:g} s; check that it runs"
+                ) from None
             raise Unavailable(
                 f"{service} did not answer {type} within {timeout_s:g} s; {START_HINT.format(service=service)}",
                 service=service,

@@ -99,6 +99,8 @@ class LeaseReport:
 class Bus(Protocol):
     """Every method raises `Unavailable` when the server cannot be reached or is full."""
 
+    address: str  # of the server, as an error may show it: without password
+
     # who asks; `send` registers the id at once when it is told the hash of the content and who reads the reply, and then
     # raises Busy when too many wait already
     async def send(

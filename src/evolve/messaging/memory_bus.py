@@ -62,6 +62,8 @@ class _State:
 class MemoryBus:
     """Create one and share it; `clock` is an argument, so that a test can let leases lapse without waiting."""
 
+    address = "the memory of this process"
+
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK, max_queued: int = 100_000) -> None:
         self._clock = clock
         self._max_queued = max_queued

@@ -34,7 +34,7 @@ from evolve.messaging.bus import (
     control_channel,
     output_channel,
 )
-from evolve.messaging.redis_calls import Calls, Step, translating
+from evolve.messaging.redis_calls import Calls, Step, address_of, translating
 from evolve.messaging.redis_keys import GROUP
 from evolve.messaging.redis_line import Line
 
@@ -58,6 +58,7 @@ class RedisBus:
         self, client: Redis | RedisCluster, *, done_retention_s: int = 86_400, max_queued: int = MAX_QUEUED
     ) -> None:
         self._redis = client
+        self.address = address_of(client)
         self._calls = Calls(client)
         self._lines: dict[str, Line] = {}
         self._reading: dict[str, asyncio.Lock] = {}

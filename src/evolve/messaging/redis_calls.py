@@ -167,6 +167,17 @@ def sha_of(source: str) -> str:
     return sha
 
 
+def address_of(client: Redis | RedisCluster) -> str:
+    """Where the client connects to, for an error's sentence; no credentials."""
+    if isinstance(client, RedisCluster):
+        return (
+            ", ".join(f"{node.host}:{node.port}" for node in client.nodes_manager.startup_nodes.values())
+            or "the Cluster"
+        )
+    options = client.connection_pool.connection_kwargs
+    return str(options.get("path") or f"{options.get('host', 'the Sentinels')}:{options.get('port', '')}".rstrip(":"))
+
+
 @contextlib.contextmanager
 def translating() -> Iterator[None]:
     """Raise the typed error for what the block raises of the library's."""
