@@ -37,7 +37,7 @@ def test_it_is_shown_like_the_other_answers_with_the_command_that_repeats_it(run
     done = running.shell(f"evolve backtest --code {CROSS} --symbol NVDA --simulate --long-only")
 
     assert done.returncode == 0, done.stderr
-    for words in ("SIMULATED DATA", "Verdict:", "Sharpe (95 %)", "buy_and_hold", "costs", "trials counted"):
+    for words in ("SIMULATED DATA", "Verdict:", "Sharpe (95 %)", "buy_and_hold", "costs", "trial"):
         assert words in done.stdout
     reproduce = next(line for line in done.stdout.splitlines() if line.startswith("reproduce"))
     assert reproduce.split()[1:] == ["evolve", "backtest", "--code", str(CROSS), "--symbol", "NVDA", "--simulate", "--long-only"]  # fmt: skip

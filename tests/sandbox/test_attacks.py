@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ import pytest
 HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs" / "sandbox.md"
 NOBODY = 65_534
+PACKAGES = [path for path in sys.path if path.endswith("site-packages") or Path(path, "evolve").is_dir()]
 SEED = 20_261_122
 SHORT_S = (
     0.8  # most attacks are over in milliseconds; the others wait for the deadline, and this one is enough for that
@@ -45,6 +45,20 @@ def third() -> list[dict[str, Any]]:
     return [{**attack, "timeout_s": min(attack["timeout_s"], SHORT_S)} for attack in chosen]
 
 
+def python_for(ordinary_user: bool) -> str:
+    """An interpreter that this user can run: root's own may stand where nobody else can look."""
+    if not ordinary_user:
+        return sys.executable
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
+        try:
+            subprocess.run([python, "-c", ""], check=True, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/")
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return python
+    pytest.skip(f"needs a {version} that an ordinary user can run: install it, or make this checkout's readable")
+
+
 @dataclass(frozen=True)
 class Judged:
     """What the judge found in one configuration. reached: one line per attack that was not blocked, with its reason."""
@@ -61,13 +75,18 @@ def judged(adapter: str, chosen: list[dict[str, Any]], *, ordinary_user: bool = 
     try:
         listed, report = home / "attacks.jsonl", home / "report.json"
         listed.write_text("".join(json.dumps(attack) + "\n" for attack in chosen), encoding="utf-8")
-        command = [sys.executable, str(HERE / "harness.py"), f"adapters:{adapter}"]
+        command = [python_for(ordinary_user), str(HERE / "harness.py"), f"adapters:{adapter}"]
         command += ["--attacks", str(listed), "--json", str(report), *([] if honest else ["--skip-benign"])]
         if ordinary_user:
             os.chown(home, NOBODY, NOBODY)
         subprocess.run(
             command,
-            env={**os.environ, "PYTHONPATH": str(HERE), "EVOLVE_HOME": str(home / "home"), "HOME": str(home)},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(HERE), *PACKAGES]),
+                "EVOLVE_HOME": str(home / "home"),
+                "HOME": str(home),
+            },
             cwd=home,
             check=True,
             capture_output=True,
@@ -91,6 +110,10 @@ def test_no_attack_of_a_seeded_third_reaches_anything(adapter: str) -> None:
     assert judged(adapter, third()).reached == []
 
 
+TABLE_HEAD = [
+    "| configuration | run by | attacks that succeeded | honest programs that ran | on |",
+    "|---|---|---|---|---|",
+]
 CONFIGURATIONS = {
     "gate_on": "gate on; namespaces, Landlock, seccomp",
     "gate_off": "gate off; namespaces, Landlock, seccomp",
@@ -100,50 +123,34 @@ CONFIGURATIONS = {
 }
 
 
-@pytest.fixture(scope="module")
-def table() -> Iterator[dict[tuple[str, str], Judged]]:
-    """What each configuration let through; written into docs/sandbox.md, with date and commit, once all have been judged."""
-    found: dict[tuple[str, str], Judged] = {}
-    yield found
-    if len(found) == len(CONFIGURATIONS) * 2:
-        write_table(found)
-
-
 @pytest.mark.prove
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("adapter", CONFIGURATIONS)
 @pytest.mark.parametrize("who", ["root", "ordinary user"])
-def test_no_attack_reaches_anything(adapter: str, who: str, table: dict[tuple[str, str], Judged]) -> None:
+def test_no_attack_reaches_anything(adapter: str, who: str) -> None:
     if who == "root" and os.geteuid() != 0:
         pytest.skip("run as root to see the wall as root builds it")
 
     found = judged(adapter, attacks(), ordinary_user=os.geteuid() == 0 and who != "root", honest=True)
 
-    table[adapter, who] = found
+    write_row(CONFIGURATIONS[adapter], who, found)
     assert found.reached == []
     assert found.honest_ran == found.honest == 21
 
 
-def write_table(found: dict[tuple[str, str], Judged]) -> None:
+def write_row(configuration: str, who: str, found: Judged) -> None:
+    """Put this configuration's row into the table of docs/sandbox.md, in place of the one of an earlier run."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
     )
-    at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    lines = [
-        f"{at}, commit {commit.stdout.strip() or 'unknown'}, Linux {platform.release()} {platform.machine()}, Python {platform.python_version()}.",
-        "",
-        "| configuration | run by | attacks that succeeded | honest programs that ran |",
-        "|---|---|---|---|",
-    ]
-    for (adapter, who), each in found.items():
-        lines.append(
-            f"| {CONFIGURATIONS[adapter]} | {who} | {len(each.reached)} of {each.attacks} | {each.honest_ran} of {each.honest} |"
-        )
-    page = DOCS.read_text(encoding="utf-8")
-    before, _, rest = page.partition("<!-- attacks -->")
-    _, _, after = rest.partition("<!-- /attacks -->")
-    text = f"{before}<!-- attacks -->\n" + "\n".join(lines) + f"\n<!-- /attacks -->{after}"
-    DOCS.write_text(text, encoding="utf-8")
+    at = f"{time.strftime('%Y-%m-%d', time.gmtime())}, {commit.stdout.strip() or 'unknown'}, Linux {platform.release().partition('-')[0]} {platform.machine()}"
+    key = f"| {configuration} | {who} |"
+    row = f"{key} {len(found.reached)} of {found.attacks} | {found.honest_ran} of {found.honest} | {at} |"
+    before, _, rest = DOCS.read_text(encoding="utf-8").partition("<!-- attacks -->\n")
+    table, _, after = rest.partition("<!-- /attacks -->")
+    rows = [line for line in table.splitlines()[2:] if not line.startswith(key)]
+    lines = [*TABLE_HEAD, *sorted([*rows, row], key=lambda line: (line.split(" | ")[1], line))]
+    DOCS.write_text(f"{before}<!-- attacks -->\n" + "\n".join(lines) + f"\n<!-- /attacks -->{after}", encoding="utf-8")
 
 
 def test_the_judge_sees_an_attack_that_succeeds() -> None:

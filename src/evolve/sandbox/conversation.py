@@ -209,6 +209,8 @@ class Conversation:
             return None
         if kind == channel.REFUSED:
             refusal = read_value(payload)
+            if not _is_refusal(refusal):
+                raise _Forged("a refusal of another form")
             where = f"line {refusal['line']}: " if refusal["line"] else ""
             if refusal["rule"] not in ("syntax", "size"):
                 self.events.append("program_refused")
@@ -375,6 +377,16 @@ class Conversation:
 
 
 _KINDS = frozenset((channel.STARTED, channel.REFUSED, channel.OUTPUT, channel.WARNED, channel.FAILED))
+
+
+def _is_refusal(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and set(value) == {"rule", "line", "message"}
+        and isinstance(value["rule"], str)
+        and isinstance(value["message"], str)
+        and isinstance(value["line"], int)
+    )
 
 
 def _are_notes(value: object) -> bool:

@@ -133,7 +133,7 @@ def _other(value: Any, notes: Notes, path: str, depth: int) -> Json:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, Decimal | Fraction):
-        return _number(float(value), notes, path)
+        return _number(_as_float(value), notes, path)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return _object(fields, notes, path, depth)
@@ -193,6 +193,15 @@ def _number(value: float, notes: Notes, path: str) -> Json:
         return value
     notes.add(f"{path}: NaN or infinity became null")
     return None
+
+
+def _as_float(value: Decimal | Fraction) -> float:
+    if isinstance(value, Decimal) and value.is_nan():
+        return math.nan  # a signalling NaN refuses to become a float
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _numpy(value: Any, notes: Notes, path: str, depth: int) -> Json:
