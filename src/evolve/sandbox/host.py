@@ -34,6 +34,8 @@ MAX_FRAME = 256 << 20  # of our own processes; what strangers send was bounded b
 MAX_ELEMENTS = 450_000  # of a return value; a message may hold 500,000
 BACKLOG = 128
 NICE = 10  # programs may use every core, and the fronts still answer
+# Warm libraries spare a program a second or two, and cost 150 MB: kept from the first program until nobody has asked for so long.
+IDLE_S = 600.0
 
 
 # --- frames, both sides ---
@@ -112,7 +114,6 @@ def _statistics(executor: SafeExecutor, _asked: dict[str, Any], _caller: int) ->
 
 def _cleanup(executor: SafeExecutor, _asked: dict[str, Any], _caller: int) -> dict[str, Any]:
     executor.cleanup()
-    threading.Thread(target=_warm, args=(executor,), name="warming", daemon=True).start()
     return {}
 
 
@@ -158,9 +159,21 @@ def serve(path: Path, executor: SafeExecutor) -> NoReturn:
         listener.bind(str(path))
         path.chmod(0o600)
         listener.listen(BACKLOG)
-        threading.Thread(target=_warm, args=(executor,), name="warming", daemon=True).start()
+        listener.settimeout(IDLE_S)
+        warm = False
         while True:
-            connection, _ = listener.accept()
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                if warm and not any(thread.name == "run" for thread in threading.enumerate()):
+                    executor.cleanup()
+                    warm = False
+                continue
+            connection.settimeout(None)
+            if not warm:
+                # Beside the first program, which takes what is ready: the next ones find all sizes waiting.
+                threading.Thread(target=_warm, args=(executor,), name="warming", daemon=True).start()
+                warm = True
             threading.Thread(target=_serve, args=(executor, connection), name="run", daemon=True).start()
 
 
