@@ -60,6 +60,7 @@ class RedisBus:
         self._redis = client
         self.address = address_of(client)
         self._calls = Calls(client)
+        self._steps: dict[tuple[str, ...], Step] = {}
         self._lines: dict[str, Line] = {}
         self._reading: dict[str, asyncio.Lock] = {}
         # A large reply is read again from the done-mark: it must live as long as the streams that point to it.
@@ -94,7 +95,10 @@ class RedisBus:
         if content_hash is None or reader is None:
             await self._calls.call("XADD", stream, "*", "m", raw, "i", request_id, "n", int(named))
             return
-        step = Step(scripts.SEND_MANY, (stream,), (lane, UNFINISHED_TTL_S, self._max_queued))
+        step = self._steps.get(("send", stream))
+        if step is None:
+            step = Step(scripts.SEND_MANY, (stream,), (lane, UNFINISHED_TTL_S, self._max_queued))
+            self._steps["send", stream] = step
         sent = await self._calls.together(
             step, keys.state(service, request_id), (raw, request_id, content_hash, reader)
         )
@@ -207,12 +211,14 @@ class RedisBus:
 
     async def begin(self, delivery: Delivery, replica: str, content_hash: str, reply_to: str | None) -> Begin:
         service, lane = delivery.service, delivery.lane
-        step = Step(
-            scripts.BEGIN_MANY,
-            (keys.requests(service, lane), keys.delayed(service)),
-            (GROUP, replica, lane, keys.requests(service, cast("Lane", "")), keys.replies(service),
-             output_channel(service), UNFINISHED_TTL_S, REPLIES_TTL_S, MAX_REPLIES, LARGE_REPLY),
-        )  # fmt: skip
+        step = self._steps.get(("begin", service, lane, replica))
+        if step is None:
+            step = self._steps["begin", service, lane, replica] = Step(
+                scripts.BEGIN_MANY,
+                (keys.requests(service, lane), keys.delayed(service)),
+                (GROUP, replica, lane, keys.requests(service, cast("Lane", "")), keys.replies(service),
+                 output_channel(service), UNFINISHED_TTL_S, REPLIES_TTL_S, MAX_REPLIES, LARGE_REPLY),
+            )  # fmt: skip
         id = _id(delivery)
         answer = await self._calls.together(
             step, keys.state(service, id), (delivery.entry, id, content_hash, reply_to or "")
@@ -299,12 +305,14 @@ class RedisBus:
 
     def _finish(self, delivery: Delivery, replica: str, reply: bytes, ends: str) -> asyncio.Future[Any]:
         service, lane, id = delivery.service, delivery.lane, _id(delivery)
-        step = Step(
-            scripts.FINISH_MANY,
-            (keys.requests(service, lane), keys.dead(service)),
-            (GROUP, replica, lane, keys.replies(service), output_channel(service), self._done_retention_s,
-             REPLIES_TTL_S, MAX_REPLIES, LARGE_REPLY, MAX_DEAD),
-        )  # fmt: skip
+        step = self._steps.get(("finish", service, lane, replica))
+        if step is None:
+            step = self._steps["finish", service, lane, replica] = Step(
+                scripts.FINISH_MANY,
+                (keys.requests(service, lane), keys.dead(service)),
+                (GROUP, replica, lane, keys.replies(service), output_channel(service), self._done_retention_s,
+                 REPLIES_TTL_S, MAX_REPLIES, LARGE_REPLY, MAX_DEAD),
+            )  # fmt: skip
         return self._calls.together(step, keys.state(service, id), (delivery.entry, id, reply, ends))
 
     async def refuse(

@@ -25,9 +25,9 @@ MOST_TOGETHER = 128  # in one script: the server does nothing else meanwhile
 MOST_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """A script for many at once: its first keys and arguments, which all of them share."""
+    """A script for many at once: its first keys and arguments, which all of them share. The same object for those who share."""
 
     source: str
     keys: tuple[str, ...]

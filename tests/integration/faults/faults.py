@@ -103,7 +103,7 @@ async def both_killed(ground: Ground, size: int) -> None:
 @fault("worker stopped for longer than its lease, then continued")
 async def zombie(ground: Ground, size: int) -> None:
     first, _ = await ground.start(2)
-    asking = asyncio.create_task(ground.client("a", 80 * size, in_flight=24, pause_s=0.02, every_s=0.02))
+    asking = asyncio.create_task(ground.client("a", 80 * size, in_flight=24, pause_s=0.15))
     await _runs(ground, 5)
     for _ in range(1 if size == 1 else 3):
         first.send_signal(signal.SIGSTOP)
@@ -111,6 +111,11 @@ async def zombie(ground: Ground, size: int) -> None:
         first.send_signal(signal.SIGCONT)
         await asyncio.wait([asking], timeout=1.0)
     await asking
+    # Until it is heard of again, and has had its say about what it held.
+    await ground.until_alive([first])
+    await ground.client("after", 40, in_flight=24, pause_s=0.05)
+    runs = len(ground.journal.read_text().split())
+    assert runs > len(ground.sent), "it held nothing when it was stopped"
 
 
 @fault("server killed and restarted with its log")
