@@ -27,6 +27,7 @@ from typing import Any, Literal, NoReturn
 import orjson
 
 from evolve.sandbox import channel, limits, policy
+from evolve.sandbox.market_data import MarketData
 from evolve.sandbox.result import NotData, Notes, encode
 
 MODULE = "user_code"  # what the program sees as __name__
@@ -233,7 +234,7 @@ def run_bars(entry: Callable[[Any], Any], job: Job) -> None:
     while (arrived := channel.read(limits.CHANNEL)) is not None:
         for name, cell in orjson.loads(arrived[1]).items():
             columns.setdefault(name, []).append(cell)
-        data = {**market, **{name: cells.copy() for name, cells in columns.items()}}
+        data = MarketData(market, columns)
         attempt(lambda data=data: answer(entry({**fixed, "market_data": data}), Notes(), job), job)  # type: ignore[misc]
 
 

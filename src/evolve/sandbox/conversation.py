@@ -22,6 +22,7 @@ from evolve.sandbox.result import ExecutionResult, Json, NotData, Notes, NotStri
 
 SMALL_FRAME = 65_536  # what a child may say about itself; values and printed text have caps of their own
 WARNED_BYTES = 16_384
+SOON_S = 150e-6  # of one core, at most, for each bar
 IN_FLIGHT = 32  # inputs of a batch on their way at once: enough to keep both sides busy
 # Pieces of text that a child may send: what `child.Captured` makes, twice over.
 FREE_TEXTS, TEXTS_PER_S, BYTES_PER_TEXT = 4 * PROMPT_SENDS, 4 / FLUSH_S, FLUSH_BYTES / 2
@@ -118,7 +119,10 @@ class Conversation:
         """Send the next bar and wait for the decision. Only time spent waiting counts against the limit."""
         began = self._began = time.monotonic()
         self.deadline = began + self.timeout_s - self._spent
-        result = self._send(channel.NEXT, payload) or self.outcome()
+        result = self._send(channel.NEXT, payload)
+        if result is None:
+            self._soon()
+            result = self.outcome()
         self._spent += time.monotonic() - began
         return result
 
@@ -279,6 +283,18 @@ class Conversation:
         payload = bytes(frame[channel.HEADER.size :])
         del self._buffer[: channel.HEADER.size + length]
         return kind, payload
+
+    def _soon(self) -> None:
+        """Take an answer that comes at once without going to sleep: being woken takes longer than most decisions on a bar."""
+        end = time.monotonic() + SOON_S
+        while time.monotonic() < end:
+            try:
+                self._buffer += self.child.connection.recv(4096)
+            except BlockingIOError:
+                continue
+            except ConnectionError:
+                pass  # it hung up; who waits for it says so
+            return
 
     def _fill(self, count: int) -> bytes:
         buffer = self._buffer
