@@ -61,9 +61,7 @@ class Backtest:
     @cached_property
     def returns(self) -> Floats:
         """Simple net return of each bar; the first against the initial equity."""
-        before = np.concatenate([[self.initial_equity], self.equity[:-1]])
-        net: Floats = self.equity / before - 1
-        return net
+        return simple_returns(self.equity, self.initial_equity)
 
     @cached_property
     def position(self) -> Floats:
@@ -228,18 +226,34 @@ Kernel = Callable[[Floats, Floats, Floats, float, float, float, float], Walk]
 
 
 def _kernel(engine: Engine) -> Kernel:
-    if engine == "numpy":
+    if wants_numpy(engine):
         return walk_positions
+    # Here, not at the top: importing numba costs about half a second, and reading a result needs none of it.
+    from evolve.backtest.kernels import walk_positions_compiled
+
+    return lambda *arguments: Walk(*walk_positions_compiled(*arguments))
+
+
+def wants_numpy(engine: Engine) -> bool:
+    """Whether the reference is to be used. Raises InvalidRequest for no engine of ours, MissingExtra where numba is not there."""
+    if engine == "numpy":
+        return True
     if engine != "numba":
         raise InvalidRequest(f"engine must be 'numba' or 'numpy', not {engine!r}")
     try:
-        # Here, not at the top: importing numba costs about half a second, and reading a result needs none of it.
-        from evolve.backtest.kernels import walk_positions_compiled
+        import numba  # noqa: F401
     except ImportError as error:
         raise MissingExtra(
             f"numba cannot be imported ({error}); install it, or pass engine='numpy', which is slower"
         ) from error
-    return lambda *arguments: Walk(*walk_positions_compiled(*arguments))
+    return False
+
+
+def simple_returns(equity: Floats, initial_equity: float) -> Floats:
+    """Simple net return of each bar; the first against the initial equity."""
+    before = np.concatenate([[initial_equity], equity[:-1]])
+    net: Floats = equity / before - 1
+    return net
 
 
 def walk_positions(

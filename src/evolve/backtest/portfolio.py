@@ -14,9 +14,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evolve.backtest.engine import BPS, Engine, check_account, check_prices
+from evolve.backtest.engine import BPS, Engine, check_account, check_prices, simple_returns, wants_numpy
 from evolve.cards import Costs
-from evolve.errors import InvalidRequest, MissingExtra
+from evolve.errors import InvalidRequest
 from evolve.statistics.metric import Floats, table
 
 
@@ -37,9 +37,7 @@ class Portfolio:
     @cached_property
     def returns(self) -> Floats:
         """Simple net return of each bar; the first against the initial equity."""
-        before = np.concatenate([[self.initial_equity], self.equity[:-1]])
-        net: Floats = self.equity / before - 1
-        return net
+        return simple_returns(self.equity, self.initial_equity)
 
     @property
     def costs_paid(self) -> float:
@@ -97,16 +95,10 @@ Rates = tuple[float, float, float, float]
 
 
 def _walk(engine: Engine, opens: Floats, closes: Floats, weights: Floats, rates: Rates) -> Walked:
-    if engine == "numpy":
+    if wants_numpy(engine):
         return walk_weights(opens, closes, weights, *rates)
-    if engine != "numba":
-        raise InvalidRequest(f"engine must be 'numba' or 'numpy', not {engine!r}")
-    try:
-        from evolve.backtest.portfolio_kernels import walk_weights_compiled
-    except ImportError as error:
-        raise MissingExtra(
-            f"numba cannot be imported ({error}); install it, or pass engine='numpy', which is slower"
-        ) from error
+    from evolve.backtest.portfolio_kernels import walk_weights_compiled
+
     walked: Walked = walk_weights_compiled(
         np.ascontiguousarray(opens), np.ascontiguousarray(closes), np.ascontiguousarray(weights), *rates
     )

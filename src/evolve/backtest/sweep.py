@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evolve.backtest.engine import BPS, Engine, check_account, check_prices, walk_positions
+from evolve.backtest.engine import BPS, Engine, check_account, check_prices, simple_returns, walk_positions, wants_numpy
 from evolve.cards import Costs
-from evolve.errors import InvalidRequest, MissingExtra
+from evolve.errors import InvalidRequest
 from evolve.statistics.metric import Floats, same_length, series
 
 
@@ -64,7 +64,7 @@ def sweep_targets(
         )
     rates = _rates(costs, bars_per_year)
     returns = np.empty((len(table), len(closes)) if keep_returns else (0, 0))
-    if _wants_numpy(engine):
+    if wants_numpy(engine):
         summary = np.stack(
             [_summary(opens, closes, row, rates, _row(returns, number)) for number, row in enumerate(table)]
         )
@@ -105,7 +105,7 @@ def sweep_crossovers(
     rates = _rates(costs, bars_per_year)
     below = -1.0 if short else 0.0
     returns = np.empty((len(chosen), len(closes)) if keep_returns else (0, 0))
-    if _wants_numpy(engine):
+    if wants_numpy(engine):
         rows = []
         for number, (upper, lower) in enumerate(chosen):
             known = ~(np.isnan(table[upper]) | np.isnan(table[lower]))
@@ -133,20 +133,6 @@ def _rates(costs: Costs, bars_per_year: float) -> tuple[float, float, float]:
     return costs.fee_bps * BPS, costs.slippage_bps * BPS, costs.borrow_bps_per_year * BPS / bars_per_year
 
 
-def _wants_numpy(engine: Engine) -> bool:
-    if engine == "numpy":
-        return True
-    if engine != "numba":
-        raise InvalidRequest(f"engine must be 'numba' or 'numpy', not {engine!r}")
-    try:
-        import numba  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(
-            f"numba cannot be imported ({error}); install it, or pass engine='numpy', which is slower"
-        ) from error
-    return False
-
-
 def _row(returns: Floats, number: int) -> Floats | None:
     return returns[number] if len(returns) else None
 
@@ -161,7 +147,7 @@ def _summary(
             returns[:] = np.nan
         return np.array([-1.0, np.nan, np.nan, -1.0, np.nan, np.nan, np.nan, walk.ruined])
     before = np.concatenate([[1.0], walk.equity[:-1]])
-    net = walk.equity / before - 1
+    net = simple_returns(walk.equity, 1.0)
     if returns is not None:
         returns[:] = net
     peak = np.maximum.accumulate(np.concatenate([[1.0], walk.equity]))[1:]
