@@ -286,7 +286,7 @@ def test_importing_the_backtest_imports_no_numba() -> None:
 
 
 def test_without_numba_the_engine_says_so_and_does_not_fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "evolve.backtest.kernels", None)
+    monkeypatch.setitem(sys.modules, "numba", None)
 
     with pytest.raises(MissingExtra, match="engine='numpy'"):
         run(FLAT_PRICE, FLAT_PRICE, np.ones(6))
