@@ -32,6 +32,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except EvolveError as error:
         print(f"error: {error.message}", file=sys.stderr)
+        service, asked = error.details.get("service"), error.details.get("asked_id")
+        if service and asked and str(asked) not in error.message:
+            print(f"  what you asked stays queued; its answer later: evolve reply {service} {asked}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # `evolve … | head`: the reader has enough. Python would complain once more while flushing at exit.

@@ -362,3 +362,15 @@ def test_ctrl_c_while_the_program_still_loads_is_no_traceback(
 
     assert main(["status"]) == 130
     assert capsys.readouterr().err == "cancelled\n"
+
+
+def test_what_stays_queued_when_the_server_goes_is_named_with_how_to_fetch_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gone(**_: object) -> None:
+        raise Unavailable("the Redis server does not answer", service="quant_gpt", asked_id="abc")
+
+    monkeypatch.setattr("evolve.cli.app.app", gone)
+
+    assert main(["status"]) == 1
+    assert "evolve reply quant_gpt abc" in capsys.readouterr().err
