@@ -1,0 +1,222 @@
+"""The commands of two words: `evolve data …`, `bus …`, `sandbox …`, `config …`, `setup …`, `schema …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evolve.cli.options import AsJson, Simulate, TimeframeOption
+
+data_app = typer.Typer(help="Bars: what there is, and your own.", no_args_is_help=True, rich_markup_mode=None)
+bus_app = typer.Typer(
+    help="The message bus, for machines without redis-cli.", no_args_is_help=True, rich_markup_mode=None
+)
+dead_app = typer.Typer(help="What could not be answered.", no_args_is_help=True, rich_markup_mode=None)
+config_app = typer.Typer(help="Settings kept in this home.", no_args_is_help=True, rich_markup_mode=None)
+sandbox_app = typer.Typer(
+    help="Programs of your own, behind a wall made by the kernel.", no_args_is_help=True, rich_markup_mode=None
+)
+schema_app = typer.Typer(help="Machine-readable descriptions.", no_args_is_help=True, rich_markup_mode=None)
+setup_app = typer.Typer(help="Optional parts.", no_args_is_help=True, rich_markup_mode=None)
+bus_app.add_typer(dead_app, name="dead")
+
+GROUPS = {
+    "data": data_app,
+    "bus": bus_app,
+    "config": config_app,
+    "setup": setup_app,
+    "sandbox": sandbox_app,
+    "schema": schema_app,
+}
+
+
+# --- data ---
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """Symbols at hand, and where their bars come from."""
+    from evolve.cli.data import list_symbols
+
+    list_symbols()
+
+
+@data_app.command("show")
+def data_show(symbol: str, timeframe: TimeframeOption = None, simulate: Simulate = False) -> None:
+    """Range, source, notes and last bars of a symbol."""
+    from evolve.cli.data import show
+
+    show(symbol, timeframe, simulate=simulate)
+
+
+@data_app.command("remove")
+def data_remove(symbol: str, timeframe: TimeframeOption = None) -> None:
+    """Forget imported bars; a symbol of the bundled sample shows that again."""
+    from evolve.cli.data import remove
+
+    remove(symbol, timeframe)
+
+
+@data_app.command("import")
+def data_import(
+    file: Path,
+    symbol: Annotated[str, typer.Option("--symbol", help="What to call it.")],
+    timeframe: Annotated[str | None, typer.Option("--timeframe", help="Default: found from the stamps.")] = None,
+    currency: str = "USD",
+) -> None:
+    """Add your own bars from a CSV or Parquet file."""
+    from evolve.cli.data import import_bars
+
+    import_bars(file, symbol, timeframe, currency)
+
+
+# --- bus ---
+
+
+@bus_app.command()
+def publish(channel: str, message: str) -> None:
+    """PUBLISH a message; prints how many heard it."""
+    from evolve.cli.bus import publish as run
+
+    run(channel, message)
+
+
+@bus_app.command()
+def subscribe(
+    channels: list[str],
+    count: Annotated[int, typer.Option(help="Stop after so many messages; 0: until Ctrl-C.")] = 0,
+    seconds: Annotated[float, typer.Option(help="Stop after so long; 0: until Ctrl-C.")] = 0,
+) -> None:
+    """Print messages of channels as they come."""
+    from evolve.cli.bus import subscribe as run
+
+    run(channels, count, seconds)
+
+
+@bus_app.command()
+def monitor(
+    count: Annotated[int, typer.Option(help="Stop after so many messages; 0: until Ctrl-C.")] = 0,
+    seconds: Annotated[float, typer.Option(help="Stop after so long; 0: until Ctrl-C.")] = 0,
+) -> None:
+    """Print all messages of all services as they come."""
+    from evolve.cli.bus import monitor as run
+
+    run(count, seconds)
+
+
+@bus_app.command("acl")
+def bus_acl(
+    passwords: Annotated[
+        Path | None,
+        typer.Option("--passwords", metavar="FILE", help="Where users' passwords are kept; made if it is not there."),
+    ] = None,
+) -> None:
+    """An ACL file for Redis ≥ 7 or Valkey: each service and the client only their own keys and channels."""
+    from evolve.cli.bus import print_acl
+
+    print_acl(passwords)
+
+
+@dead_app.command("list")
+def dead_list(
+    service: Annotated[str | None, typer.Argument(help="Default: all.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Of each service.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """What could not be answered, newest first, and why."""
+    from evolve.cli.bus import list_dead
+
+    list_dead(service, limit, as_json=as_json)
+
+
+@dead_app.command("show")
+def dead_show(service: str, entry: str, as_json: AsJson = False) -> None:
+    """One dead letter: reason, attempts, original bytes."""
+    from evolve.cli.bus import show_dead
+
+    show_dead(service, entry, as_json=as_json)
+
+
+@dead_app.command("retry")
+def dead_retry(service: str, entry: str) -> None:
+    """Put a dead letter back into its queue."""
+    from evolve.cli.bus import retry_dead
+
+    retry_dead(service, entry)
+
+
+@dead_app.command("drop")
+def dead_drop(service: str, entry: str) -> None:
+    """Delete a dead letter for good."""
+    from evolve.cli.bus import drop_dead
+
+    drop_dead(service, entry)
+
+
+# --- sandbox ---
+
+
+@sandbox_app.command("run")
+def sandbox_run(
+    file: Path,
+    given: Annotated[str, typer.Option("--input", metavar="JSON", help="Its input_data, or @FILE.")] = "{}",
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Default: SAFE_EXECUTOR_TIMEOUT.")
+    ] = None,
+    memory: Annotated[
+        int | None, typer.Option("--memory", min=1, metavar="MIB", help="Default: SAFE_EXECUTOR_MEMORY_LIMIT.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run one program; prints what its main(input_data) returns."""
+    from evolve.cli.sandbox import run
+
+    raise typer.Exit(run(file, given, timeout_s=timeout, memory_mb=memory, as_json=as_json))
+
+
+@sandbox_app.command("attack-suite")
+def sandbox_attack_suite(as_json: AsJson = False) -> None:
+    """Attack this machine's wall, and show what stopped each attack."""
+    from evolve.cli.sandbox import attack_suite
+
+    raise typer.Exit(attack_suite(as_json=as_json))
+
+
+# --- configuration ---
+
+
+@config_app.command("redis")
+def config_redis(
+    url: Annotated[
+        str | None, typer.Argument(help="redis://host:port/db; none: show; 'embedded': back to ours.")
+    ] = None,
+) -> None:
+    """Which server the default settings mean."""
+    from evolve.cli.config import redis
+
+    redis(url)
+
+
+@setup_app.command("torch")
+def setup_torch(
+    cpu: Annotated[bool, typer.Option("--cpu", help="The CPU build, even where there is a GPU.")] = False,
+) -> None:
+    """Install torch for the neural models: the CPU build where there is no GPU."""
+    from evolve.cli.setup_torch import run
+
+    run(cpu=cpu)
+
+
+@schema_app.command("asyncapi")
+def schema_asyncapi() -> None:
+    """All channels and messages as an AsyncAPI 3 document (JSON)."""
+    import json
+
+    from evolve.client.core import all_requests
+    from evolve.messaging.asyncapi import document
+    from evolve.version import VERSION
+
+    services = {name: list(requests.values()) for name, requests in all_requests().items()}
+    typer.echo(json.dumps(document(services, version=VERSION), indent=2))
