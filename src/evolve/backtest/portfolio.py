@@ -63,25 +63,33 @@ def backtest_portfolio(
     is free here, so that its cost must be added by who wants it. Raises InvalidRequest for prices or weights out of range, and,
     naming the bar, when the account loses everything; MissingExtra when numba cannot be imported.
     """
-    opens, closes, wanted = table(open, "open"), table(close, "close"), table(weights, "weights")
-    if not opens.shape == closes.shape == wanted.shape:
+    # Looked at once for all by the kernel; these full passes would cost several times what the backtest does.
+    opens, closes, wanted = (np.asarray(values, dtype=np.float64) for values in (open, close, weights))
+    if opens.ndim != 2 or not opens.size or not opens.shape == closes.shape == wanted.shape:
         raise InvalidRequest(
             f"open, close and weights must have one shape (bars, symbols), not {opens.shape}, {closes.shape} and {wanted.shape}"
         )
-    check_prices(opens, closes)
     check_account(costs, bars_per_year, initial_equity)
     if not 0 < max_leverage < np.inf:
         raise InvalidRequest(f"max_leverage must be positive, not {max_leverage}")
-    gross = np.abs(wanted).sum(axis=1)
     # Weights that were divided by their sum add up to 1 within rounding, not exactly.
-    if (gross > max_leverage * (1 + 1e-9)).any():
-        bar = int(np.argmax(gross > max_leverage * (1 + 1e-9)))
-        raise InvalidRequest(
-            f"the absolute weights of bar {bar} sum to {gross[bar]:g}; at most max_leverage={max_leverage:g} is allowed"
-        )
+    max_gross = max_leverage * (1 + 1e-9)
     borrow_per_bar = costs.borrow_bps_per_year * BPS / bars_per_year
     rates = (costs.fee_bps * BPS, costs.slippage_bps * BPS, borrow_per_bar, initial_equity)
-    equity, cash, turnover, paid, quantity, ruined = _walk(engine, opens, closes, wanted, rates)
+    if wants_numpy(engine):
+        _check(opens, closes, wanted, max_gross, max_leverage)
+        equity, cash, turnover, paid, quantity, ruined = walk_weights(opens, closes, wanted, *rates)
+    else:
+        from evolve.backtest.portfolio_kernels import INVALID, walk_weights_compiled
+
+        equity, cash, turnover, paid, quantity, ruined = walk_weights_compiled(
+            np.ascontiguousarray(opens), np.ascontiguousarray(closes), np.ascontiguousarray(wanted), *rates, max_gross
+        )
+        if ruined == INVALID:
+            _check(opens, closes, wanted, max_gross, max_leverage)
+            raise InvalidRequest("prices or weights cannot be traded")
+        # Nothing is filled at the first open, nor are the last weights: the kernel looks at neither.
+        _check(opens[:1], closes[:1], wanted[-1:], max_gross, max_leverage, first=len(wanted) - 1)
     if ruined >= 0:
         raise InvalidRequest(
             f"the account is wiped out at bar {ruined}: its holdings lost all equity; smaller short weights or less leverage survive",
@@ -91,18 +99,21 @@ def backtest_portfolio(
 
 
 Walked = tuple[Floats, Floats, Floats, Floats, Floats, int]
-Rates = tuple[float, float, float, float]
 
 
-def _walk(engine: Engine, opens: Floats, closes: Floats, weights: Floats, rates: Rates) -> Walked:
-    if wants_numpy(engine):
-        return walk_weights(opens, closes, weights, *rates)
-    from evolve.backtest.portfolio_kernels import walk_weights_compiled
-
-    walked: Walked = walk_weights_compiled(
-        np.ascontiguousarray(opens), np.ascontiguousarray(closes), np.ascontiguousarray(weights), *rates
-    )
-    return walked
+def _check(
+    opens: Floats, closes: Floats, weights: Floats, max_gross: float, max_leverage: float, *, first: int = 0
+) -> None:
+    """Raises InvalidRequest naming the first price or weights that cannot be. first: the bar of the first row."""
+    for name, values in (("open", opens), ("close", closes), ("weights", weights)):
+        table(values, name)
+    check_prices(opens, closes)
+    gross = np.abs(weights).sum(axis=1)
+    if (gross > max_gross).any():
+        bar = int(np.argmax(gross > max_gross))
+        raise InvalidRequest(
+            f"the absolute weights of bar {first + bar} sum to {gross[bar]:g}; at most max_leverage={max_leverage:g} is allowed"
+        )
 
 
 def walk_weights(

@@ -9,17 +9,18 @@ from numba import njit, types
 _ROWS = types.Array(types.float64, 2, "C", readonly=True)
 _OUT = types.Array(types.float64, 1, "C")
 _RATE = types.float64
+INVALID = -2  # in place of the bar of ruin: a price or a sum of weights that cannot be; who called says which
 _WALKED = types.Tuple((_OUT, _OUT, _OUT, _OUT, _OUT, types.int64))  # type: ignore[no-untyped-call]
 
 
 @njit(
-    _WALKED(_ROWS, _ROWS, _ROWS, _RATE, _RATE, _RATE, _RATE),
+    _WALKED(_ROWS, _ROWS, _ROWS, _RATE, _RATE, _RATE, _RATE, _RATE),
     cache=True,
     error_model="numpy",
     # The order of a sum over symbols is free, which lets it use the vector unit: the numpy twin agrees to 1e-9.
     fastmath={"reassoc", "contract", "nsz"},
 )
-def walk_weights_compiled(opens, closes, weights, fee, slippage, borrow_per_bar, initial_equity):  # type: ignore[no-untyped-def]
+def walk_weights_compiled(opens, closes, weights, fee, slippage, borrow_per_bar, initial_equity, max_gross):  # type: ignore[no-untyped-def]
     bars, symbols = closes.shape
     rate = slippage + fee * (1.0 + slippage)
     equity = np.empty(bars)
@@ -34,6 +35,11 @@ def walk_weights_compiled(opens, closes, weights, fee, slippage, borrow_per_bar,
     for bar in range(bars):
         if bar > 0:
             wanted = weights[bar - 1]
+            asked = 0.0
+            for i in range(symbols):
+                asked += abs(wanted[i])
+            if not asked <= max_gross:
+                return equity, cash_path, turnover, paid, quantity, INVALID
             held = weights[bar - 2] if bar > 1 else nothing
             changed = False
             for i in range(symbols):
@@ -70,11 +76,16 @@ def walk_weights_compiled(opens, closes, weights, fee, slippage, borrow_per_bar,
         value = 0.0
         gross = 0.0
         at_open = 0.0
+        possible = 0
         for i in range(symbols):
+            # Counted rather than branched on, which the vector unit can do beside the rest: NaN fails each comparison.
+            possible += (prices[i] > 0.0) & (prices[i] < np.inf) & (following[i] > 0.0) & (following[i] < np.inf)
             here = quantity[i] * prices[i]
             value += here
             gross += abs(here)
             at_open += quantity[i] * following[i]
+        if possible != symbols:
+            return equity, cash_path, turnover, paid, quantity, INVALID
         borrowed = 0.5 * (gross - value) * borrow_per_bar
         cash -= borrowed
         paid[bar] += borrowed

@@ -139,6 +139,18 @@ def test_more_than_all_equity_may_be_held_where_that_is_allowed():
     assert account.equity[1] == pytest.approx(1.2)
 
 
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+@pytest.mark.parametrize("bar", [0, 2, 4])
+@pytest.mark.parametrize(("column", "value", "said"), [(0, np.nan, "open"), (0, -1.0, "open"), (1, np.inf, "close"), (2, np.nan, "weights"), (2, 5.0, "sum to")])  # fmt: skip
+def test_whatever_cannot_be_is_refused_at_every_bar_and_by_both_engines(engine, bar, column, value, said):
+    opens, closes = market(5, 2, seed=6)
+    tables = [opens, closes, np.full((5, 2), 0.1)]
+    tables[column][bar, 1] = value
+
+    with pytest.raises(InvalidRequest, match=said):
+        backtest_portfolio(*tables, COSTS, bars_per_year=DAYS, engine=engine)
+
+
 def test_a_price_of_nothing_is_named_with_its_symbol_and_bar():
     opens, closes = market(5, 2, seed=4)
     closes[3, 1] = 0.0
