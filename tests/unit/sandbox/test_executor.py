@@ -204,7 +204,8 @@ def test_memory_ends_at_the_limit(executor: SafeExecutor) -> None:
 def test_memory_used_is_what_the_run_added(executor: SafeExecutor) -> None:
     result = executor.execute("def main(d):\n    x = bytearray(b'x') * (64 << 20)\n    return len(x)", "m", {})
 
-    assert 64 <= result.memory_used < 70
+    # A part of a huge page (2 MiB) may have been there before the run.
+    assert 62 <= result.memory_used < 70
 
 
 def test_a_program_cannot_be_a_system_error(executor: SafeExecutor) -> None:
