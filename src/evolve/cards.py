@@ -294,3 +294,96 @@ class PastQuery:
     status: str
     answer_id: str | None
     headline: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlotCard:
+    """A chart that was drawn. save_path: the file; data_source: what was found for the one asked for; source: which data, in words."""
+
+    success: bool
+    save_path: str
+    plot_type: str
+    data_source: str
+    title: str
+    source: str
+    format: str
+    theme: str
+    simulated: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PastPlot:
+    """A chart that was asked for. status "error": it was not drawn, and `error` says why."""
+
+    at: str
+    plot_type: str
+    data_source: str
+    save_path: str | None
+    status: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Insight:
+    """One statement about data, with the figures it rests on. weight: in [0, 1], what the ranking sorts by; plot: its picture's file."""
+
+    kind: str
+    statement: str
+    weight: float
+    evidence: tuple[Evidence, ...]
+    plot_type: str
+    plot: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InsightsCard:
+    """insights: ranked, largest weight first; without: what was looked for and not found, or could not be looked for, and why."""
+
+    success: bool
+    data_source: str
+    insight_type: str
+    insights: tuple[Insight, ...]
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAxis:
+    """An axis of a picture: value = start + step × pixel (or its logarithm). residual: rms distance of the labels, in pixels."""
+
+    scale: Literal["linear", "log", "dates"]
+    start: float
+    step: float
+    labels: int
+    residual_px: float
+    origin: Literal["labels", "given"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCurve:
+    """A curve recovered from a picture. x: ISO dates, or pixels where the axis could not be read; error: of a value, one sigma."""
+
+    name: str
+    kind: Literal["line", "candlestick"]
+    colour: str
+    x: tuple[str, ...]
+    values: tuple[float, ...]
+    value_error: float
+    figures: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageAnalysis:
+    """What a picture of a chart says. unread: what could not be read, in sentences; method: what read it."""
+
+    success: bool
+    image_path: str
+    analysis_type: str
+    width: int
+    height: int
+    analysis: str
+    curves: tuple[ReadCurve, ...]
+    y_axis: ReadAxis | None
+    x_axis: ReadAxis | None
+    unread: tuple[str, ...]
+    method: str

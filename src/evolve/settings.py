@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(3, ge=1)
     idle_stop_s: float = Field(1800.0, gt=0)
     simulate: bool = Field(False)
+    image_dirs: str = Field("")
     # Set by the front of the safe executor for its jobs: where its sandbox answers.
     sandbox_socket: Path | None = Field(None)
 
@@ -112,6 +113,12 @@ class Settings(BaseSettings):
     def plots(self) -> Path:
         """Where pictures go: beside the logs."""
         return self.logs.parent / "plots"
+
+    @property
+    def image_places(self) -> tuple[Path, ...]:
+        """Where pictures may be read from: our plots, the home's `images`, and the directories of EVOLVE_IMAGE_DIRS (split at `:`)."""
+        own = [Path(part).expanduser() for part in self.image_dirs.split(os.pathsep) if part.strip()]
+        return (self.plots, self.home / "images", *own)
 
     def service(self, service: str, name: str, default: int, *, at_least: int = 0) -> int:
         """A whole number set per service, `EVOLVE_MODEL_BUILDER_SLOTS=2`. Raises InvalidRequest if it is none."""

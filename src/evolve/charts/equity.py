@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import textwrap
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evolve.cards import Curve
-from evolve.charts.theme import THEMES, Theme, ThemeName, line_of
-from evolve.errors import InvalidRequest, Unavailable
+from evolve.charts.picture import (
+    BOTTOM,
+    LEFT,
+    LEGEND_ROW,
+    RIGHT,
+    TOP,
+    Caption,
+    date_axis,
+    drawn,
+    new_figure,
+    style,
+    write_atomically,
+    write_caption,
+    write_legend,
+)
+from evolve.charts.picture import SIMULATED as SIMULATED
+from evolve.charts.theme import THEMES, ThemeName, line_of
+from evolve.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
 
-SIZE_INCHES = (9.6, 6.0)
-DOTS_PER_INCH = 125  # 1200 × 750: crisp on a page, and at a quarter of it the lines are still 1 pixel wide
-LEFT, RIGHT = 0.095, 0.975  # of the width: where axes, title, legend and source begin and end
-SMALLEST_POINTS = 5.0
 LEGEND_CHARACTERS = 96  # of 12 points beside each other in one row of the legend, columns' lines and gaps included
 LOG_SCALE_RATIO = (
     4.0  # highest ÷ lowest from which equal percentages must look equal: on a linear axis early years vanish
 )
-SIMULATED = "SIMULATED"
 
 
 def equity_png(curves: Sequence[Curve], *, title: str, source: str, path: Path, theme: ThemeName = "light") -> Path:
@@ -39,8 +46,7 @@ def equity_png(curves: Sequence[Curve], *, title: str, source: str, path: Path, 
     """
     check_curves(curves)
     figure = equity_figure(curves, title=title, source=source, theme=theme)
-    _save_atomically(figure, path)
-    return path
+    return write_atomically(path, drawn(figure, "png"))
 
 
 def check_curves(curves: Sequence[Curve]) -> None:
@@ -85,17 +91,13 @@ def moment(text: str) -> datetime:
 
 def equity_figure(curves: Sequence[Curve], *, title: str, source: str, theme: ThemeName) -> Figure:
     """The picture as a matplotlib figure, without pyplot: no global state, no window, safe in threads."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     colours = THEMES[theme]
-    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, facecolor=colours.background)
-    FigureCanvasAgg(figure)
+    figure = new_figure(theme)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     labels = _labels(curves)
     columns = _legend_columns(labels)
     legend_rows = -(-len(labels) // columns)
-    figure.subplots_adjust(left=LEFT, right=RIGHT, top=0.885 - 0.042 * legend_rows, bottom=0.14, hspace=0.07)
+    figure.subplots_adjust(left=LEFT, right=RIGHT, top=TOP - LEGEND_ROW * legend_rows, bottom=BOTTOM, hspace=0.07)
 
     for number, (curve, label) in enumerate(zip(curves, labels, strict=True)):
         colour, dashes = line_of(number, colours)
@@ -110,9 +112,10 @@ def equity_figure(curves: Sequence[Curve], *, title: str, source: str, theme: Th
 
     _label_axes(upper, lower, curves)
     for axes in (upper, lower):
-        _style(axes, colours)
+        style(axes, colours)
     figure.align_ylabels((upper, lower))
-    _write_around(figure, curves, columns, title=title, source=source, colours=colours)
+    write_legend(figure, upper.get_lines(), colours, columns=columns)
+    write_caption(figure, Caption(title, source, any(curve.simulated for curve in curves)), colours)
     return figure
 
 
@@ -134,7 +137,6 @@ def _legend_columns(labels: Sequence[str]) -> int:
 
 
 def _label_axes(upper: Axes, lower: Axes, curves: Sequence[Curve]) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     if wants_log_scale(curves):
@@ -147,85 +149,4 @@ def _label_axes(upper: Axes, lower: Axes, curves: Sequence[Curve]) -> None:
     lower.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %".replace("-", "−")))
     lower.set_ylabel("Drawdown")
     lower.set_ylim(top=0)
-    locator = AutoDateLocator(minticks=4, maxticks=10)  # type: ignore[no-untyped-call]
-    lower.xaxis.set_major_locator(locator)
-    lower.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    lower.margins(x=0.01)
-
-
-def _style(axes: Axes, colours: Theme) -> None:
-    axes.set_facecolor(colours.background)
-    axes.grid(True, color=colours.grid, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(which="both", colors=colours.text, labelsize=11, length=0)
-    axes.yaxis.label.set_color(colours.text)
-    axes.yaxis.label.set_fontsize(12)
-    axes.xaxis.get_offset_text().set_color(colours.text)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(colours.muted)
-
-
-def _write_around(
-    figure: Figure, curves: Sequence[Curve], columns: int, *, title: str, source: str, colours: Theme
-) -> None:
-    # Text is data here: a "$" in a title is a dollar, not the start of a formula.
-    plain: dict[str, Any] = {"parse_math": False, "ha": "left"}
-    size = 16 if len(title) <= 68 else 12
-    lines = textwrap.fill(title, 80)
-    _fit(
-        figure.text(LEFT, 0.948, lines, color=colours.text, fontsize=size, fontweight="bold", va="center", **plain),
-        size,
-    )
-    lines = textwrap.fill(f"Source: {source}", 115)
-    _fit(figure.text(LEFT, 0.045, lines, color=colours.muted, fontsize=10, va="center", **plain), 10)
-    # Above the curves, never over them; filled row by row, in the order of the curves.
-    handles = figure.axes[0].get_lines()
-    order = [index for column in range(columns) for index in range(column, len(handles), columns)]
-    legend = figure.legend(
-        handles=[handles[index] for index in order],
-        loc="upper left",
-        bbox_to_anchor=(LEFT, 0.898),
-        ncols=columns,
-        fontsize=12,
-        frameon=False,
-        labelcolor=colours.text,
-        handlelength=1.8,
-        borderpad=0,
-        borderaxespad=0,
-        columnspacing=2.5,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    if any(curve.simulated for curve in curves):
-        figure.text(
-            0.53, 0.52, SIMULATED, color=colours.watermark, alpha=0.28, fontsize=88, fontweight="bold", rotation=24, ha="center", va="center", zorder=10
-        )  # fmt: skip
-
-
-def _fit(text: Text, points: float) -> None:
-    """Make a text smaller until it ends before the right edge; in steps, since hinting makes widths jump."""
-    figure = text.get_figure()
-    assert figure is not None
-    while text.get_window_extent().x1 > RIGHT * figure.bbox.width and points > SMALLEST_POINTS:
-        points -= 0.5
-        text.set_fontsize(points)
-
-
-def _save_atomically(figure: Figure, path: Path) -> None:
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
-            temporary = file.name
-            # No software or date inside: equal curves give equal bytes.
-            figure.savefig(file, format="png", facecolor=figure.get_facecolor(), metadata={"Software": None})
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
-        raise Unavailable(
-            f"cannot write {path}: {error.strerror}; give a path in a directory that you can write"
-        ) from None
+    date_axis(lower)

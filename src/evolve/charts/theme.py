@@ -13,7 +13,9 @@ ThemeName = Literal["light", "dark"]
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Colours as hex. lines: one per curve, in order of use; those too pale for the background are left out of its list."""
+    """Colours as hex. lines: one per curve, in order of use; those too pale for the background are left out of its list.
+
+    rise, fall: what gained and what lost; apart in brightness as well as in hue."""
 
     background: str
     text: str
@@ -21,6 +23,8 @@ class Theme:
     grid: str
     watermark: str
     lines: tuple[str, ...]
+    rise: str
+    fall: str
 
 
 THEMES: dict[ThemeName, Theme] = {
@@ -32,6 +36,8 @@ THEMES: dict[ThemeName, Theme] = {
         watermark="#d55e00",
         # Blue, vermillion, green, purple, orange, sky blue; yellow cannot be read on white.
         lines=("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
+        rise="#0072b2",
+        fall="#e69f00",
     ),
     "dark": Theme(
         background="#14171c",
@@ -41,6 +47,8 @@ THEMES: dict[ThemeName, Theme] = {
         watermark="#e69f00",
         # Sky blue, orange, green, purple, yellow, vermillion; blue and black cannot be read on black.
         lines=("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00"),
+        rise="#56b4e9",
+        fall="#d55e00",
     ),
 }
 

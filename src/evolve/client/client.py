@@ -27,7 +27,6 @@ NOT_YET = {
     "retrain_model": "updater", "tune_model": "updater", "replace_model": "updater", "get_update_history": "updater", "auto_update": "updater",
     "search_github": "research", "search_arxiv": "research", "summarize_paper": "research", "generate_code": "research", "get_research_log": "research",
     "tune_hyperparameters": "meta_tuner", "get_tuning_history": "meta_tuner", "get_best_params": "meta_tuner", "auto_tune": "meta_tuner",
-    "generate_plot": "multimodal", "analyze_image": "multimodal", "generate_insights": "multimodal", "get_plot_history": "multimodal",
 }  # fmt: skip
 ReplyT = TypeVar("ReplyT", bound=Reply)
 CLOSE_S = 5.0
@@ -69,6 +68,24 @@ class ServiceClient(GeneratedMethods):
         if name not in NOT_YET:
             raise AttributeError(f"ServiceClient has no method {name!r}")
         return lambda *_, **__: self.send_request(NOT_YET[name], name, {})
+
+    def generate_plot(
+        self,
+        plot_type: str,
+        data_source: str,
+        plot_config: Any = None,
+        *,
+        save_path: str | None = None,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Draw a chart: into `plots/<plot_type>_<Unix seconds>.png` of Evolve's plots directory where no path is given."""
+        if save_path is None and isinstance(plot_type, str):
+            ending = (plot_config.get("format") if isinstance(plot_config, Mapping) else None) or "png"
+            save_path = f"plots/{plot_type}_{int(SYSTEM_CLOCK.now())}.{ending}"
+        return super().generate_plot(
+            plot_type, data_source, plot_config, save_path=save_path, timeout=timeout, on_progress=on_progress
+        )
 
     def send_request(
         self,

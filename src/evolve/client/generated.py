@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels
+from evolve.contracts.multimodal import AnalyzeImage, GenerateInsights, GeneratePlot, GetPlotHistory
 from evolve.contracts.performance_critic import (
     AuditModel,
     BacktestStrategy,
@@ -123,6 +124,106 @@ class GeneratedMethods:
         """
         return self._call(
             DeleteModel, _given(DeleteModel, {"model_id": model_id}), timeout=timeout, on_progress=on_progress
+        )
+
+    def generate_plot(
+        self,
+        plot_type: str,
+        data_source: str,
+        plot_config: Any = None,
+        *,
+        save_path: Any = None,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Draw a chart into the plots directory.
+
+        Sends `generate_plot` to multimodal; answers `plot_generated`.
+        """
+        return self._call(
+            GeneratePlot,
+            _given(
+                GeneratePlot,
+                {
+                    "plot_type": plot_type,
+                    "data_source": data_source,
+                    "plot_config": plot_config,
+                    "save_path": save_path,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def analyze_image(
+        self,
+        image_path: str,
+        analysis_type: str = "general",
+        model_name: Any = None,
+        *,
+        calibration: Any = None,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Recover the curves of a chart from its picture, and what they say; what cannot be read is named.
+
+        Sends `analyze_image` to multimodal; answers `image_analyzed`.
+        """
+        return self._call(
+            AnalyzeImage,
+            _given(
+                AnalyzeImage,
+                {
+                    "image_path": image_path,
+                    "analysis_type": analysis_type,
+                    "model_name": model_name,
+                    "calibration": calibration,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def generate_insights(
+        self,
+        data_source: str,
+        insight_type: str = "performance",
+        include_plots: bool = True,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """What stands out in a model, answer, evaluation or symbol: ranked statements, each with its figures and its plot.
+
+        Sends `generate_insights` to multimodal; answers `insights_generated`.
+        """
+        return self._call(
+            GenerateInsights,
+            _given(
+                GenerateInsights,
+                {"data_source": data_source, "insight_type": insight_type, "include_plots": include_plots},
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def get_plot_history(
+        self,
+        plot_type: Any = None,
+        limit: int = 10,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Charts asked for before, newest first.
+
+        Sends `get_plot_history` to multimodal; answers `plot_history`.
+        """
+        return self._call(
+            GetPlotHistory,
+            _given(GetPlotHistory, {"plot_type": plot_type, "limit": limit}),
+            timeout=timeout,
+            on_progress=on_progress,
         )
 
     def evaluate_model(

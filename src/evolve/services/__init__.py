@@ -6,6 +6,7 @@ from evolve.errors import UnknownService, nearest
 
 SERVICES: dict[str, str] = {
     "model_builder": "evolve.services.model_builder:ModelBuilderService",
+    "multimodal": "evolve.services.multimodal:MultimodalService",
     "performance_critic": "evolve.services.performance_critic:PerformanceCriticService",
     "prompt_router": "evolve.services.prompt_router:PromptRouterService",
     "quant_gpt": "evolve.services.quant_gpt:QuantGPTService",
@@ -13,7 +14,7 @@ SERVICES: dict[str, str] = {
 }
 
 # Named by the specification: who asks for one before it is there made no slip of the pen.
-PLANNED = ("updater", "research", "meta_tuner", "multimodal")
+PLANNED = ("updater", "research", "meta_tuner")
 
 
 def service_path(name: str) -> str:

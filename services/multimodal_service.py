@@ -1,0 +1,3 @@
+"""The multimodal service's class."""
+
+from evolve.services.multimodal import MultimodalService as MultimodalService

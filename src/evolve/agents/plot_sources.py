@@ -1,0 +1,191 @@
+"""What does a data source mean? A model, an answer, an evaluation, symbols, or the latest backtest, found by what the user wrote."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from evolve.agents.performance_critic import PerformanceCriticAgent
+from evolve.agents.track_record import (
+    TrackRecord,
+    forecasts_from,
+    record_of_constant,
+    record_of_forecasts,
+    usable_history,
+)
+from evolve.cards import AnswerCard, ModelCard
+from evolve.errors import DataUnavailable, InvalidRequest, UnknownModel, nearest
+from evolve.forecasting.base import FittedForecaster, restore
+from evolve.forecasting.walk_forward import OutOfSample
+from evolve.market.bars import Bars, Floats, Stamps
+from evolve.market.calendar import default_costs
+from evolve.market.catalog import Catalog
+from evolve.market.store import BarStore
+from evolve.memory.answers import Answers
+from evolve.memory.artifacts import ArtifactStore
+from evolve.memory.canonical import from_json
+from evolve.memory.database import Database
+from evolve.memory.registry import Registry
+from evolve.settings import Settings
+
+Kind = Literal["models", "symbols"]
+LATEST = ("backtest_results", "latest", "latest_backtest", "backtest")
+BUILD = "evolve build ridge AAPL"
+MAX_NAMES = 24
+LISTED = 200  # ids that an error looks through for the nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a data source turned out to be. ids: of models, or symbols; answer: the one it came from."""
+
+    kind: Kind
+    ids: tuple[str, ...]
+    said: str
+    answer: AnswerCard | None = None
+    simulate: bool = False
+    timeframe: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """A model on the bars it was tested on: its stored out-of-sample forecasts, traded, beside buy-and-hold."""
+
+    card: ModelCard
+    bars: Bars
+    forecasts: OutOfSample
+    record: TrackRecord
+    hold: TrackRecord
+
+    @property
+    def returns(self) -> Floats:
+        return self.record.returns
+
+    @property
+    def time(self) -> Stamps:
+        """Of each return."""
+        return self.bars.time[self.record.start + 1 :]
+
+
+class PlotSources:
+    def __init__(self, catalog: Catalog, registry: Registry, answers: Answers, critic: PerformanceCriticAgent) -> None:
+        self._catalog = catalog
+        self._registry = registry
+        self._answers = answers
+        self._critic = critic
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> PlotSources:
+        database = Database.open(settings)
+        registry = Registry(database, ArtifactStore.open(settings))
+        critic = PerformanceCriticAgent.from_settings(settings)
+        return cls(Catalog(BarStore(settings.home)), registry, Answers(database), critic)
+
+    def find(self, data_source: str) -> Found:
+        """Raises InvalidRequest with the nearest names, or with the command that makes a first backtest."""
+        text = data_source.strip()
+        if text.lower().replace(" ", "_") in LATEST:
+            return self._latest()
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        if not 1 <= len(names) <= MAX_NAMES:
+            raise InvalidRequest(f"a data source is 1 to {MAX_NAMES} names separated by commas, not {len(names)}")
+        found = [self._one(name) for name in names]
+        if len({each.kind for each in found}) > 1:
+            raise InvalidRequest(f"{text!r} mixes models and symbols; give either models or symbols")
+        ids = tuple(dict.fromkeys(id for each in found for id in each.ids))
+        return replace(found[0], ids=ids, said=text if len(found) > 1 else found[0].said)
+
+    def _latest(self) -> Found:
+        newest = self._registry.list(limit=1)
+        if not newest:
+            raise DataUnavailable(f"no backtest is stored yet; `{BUILD}` makes one", command=BUILD)
+        return Found("models", (newest[0].model_id,), newest[0].model_id)
+
+    def _one(self, name: str) -> Found:
+        try:
+            return Found("models", (self._registry.get(name).model_id,), name)
+        except UnknownModel as unknown:
+            if "was deleted" in unknown.message:
+                raise
+        answers = {answer.answer_id: answer for answer in self._answers.latest(LISTED)}
+        if name in answers:
+            return self._of_answer(from_json(AnswerCard, json.dumps(dict(answers[name].document))))
+        evaluated = self._evaluated(name)
+        if evaluated is not None:
+            return evaluated
+        symbols = self._catalog.symbols()
+        if name.upper().replace("/", "") in symbols:
+            return Found("symbols", (name.upper().replace("/", ""),), name.upper().replace("/", ""))
+        known = [LATEST[0], *(card.model_id for card in self._registry.list(limit=LISTED)), *answers, *symbols]
+        close = nearest(name, known) or known[:3]
+        raise InvalidRequest(
+            f"there is no model, answer, evaluation or symbol {name[:80]!r}; nearest: {', '.join(close)}", nearest=close
+        )
+
+    def _of_answer(self, answer: AnswerCard) -> Found:
+        ids = tuple(row.model_id for row in answer.rows if row.model_id is not None)
+        simulate = bool(answer.recipe.get("simulate"))
+        if ids:
+            return Found("models", tuple(dict.fromkeys(ids)), f"answer {answer.answer_id}", answer, simulate)
+        symbols = tuple(dict.fromkeys(str(card["symbol"]) for card in answer.recipe.get("data") or []))
+        if not symbols:
+            raise InvalidRequest(f"answer {answer.answer_id} rests on no model and no symbol: there is nothing to draw")
+        return Found("symbols", symbols, f"answer {answer.answer_id}", answer, simulate)
+
+    def _evaluated(self, evaluation_id: str) -> Found | None:
+        for card in self._registry.list(limit=LISTED):
+            if any(past.evaluation_id == evaluation_id for past in self._critic.history(card.model_id, LISTED)):
+                return Found("models", (card.model_id,), f"evaluation {evaluation_id} of {card.model_id}")
+        return None
+
+    # --- what was found, loaded ---
+
+    def tested(self, model_id: str) -> Tested:
+        """Raises DataUnavailable when the bars that the model was tested on are no longer there."""
+        card = self._registry.get(model_id)
+        bars = self._bars_of(card)
+        forecasts = forecasts_from(self._registry.out_of_sample(model_id))
+        costs = default_costs(bars.symbol)
+        record = record_of_forecasts(card.recipe.model_type, forecasts, bars, costs, model_id=model_id)
+        hold = record_of_constant("buy and hold", 1.0, forecasts.start, bars, costs)
+        return Tested(card, bars, forecasts, record, hold)
+
+    def fitted(self, model_id: str) -> FittedForecaster:
+        return restore(self._registry.weights(model_id))
+
+    def bars(self, symbol: str, timeframe: str | None, *, simulate: bool) -> Bars:
+        return self._catalog.load(symbol, timeframe, simulate=simulate)
+
+    def newest_model(self, symbol: str) -> str | None:
+        newest = self._registry.list(symbol=symbol, limit=1)
+        return newest[0].model_id if newest else None
+
+    def models_of(self, symbol: str) -> tuple[str, ...]:
+        return tuple(card.model_id for card in self._registry.list(symbol=symbol, limit=MAX_NAMES))
+
+    def card(self, model_id: str) -> ModelCard:
+        return self._registry.get(model_id)
+
+    def real_symbols(self) -> tuple[str, ...]:
+        """Symbols with real daily bars, the first `MAX_NAMES` by name."""
+        listed = self._catalog.listings()
+        return tuple(each.symbol for each in listed if each.origin != "simulated" and "1d" in each.timeframes)[
+            :MAX_NAMES
+        ]
+
+    def _bars_of(self, card: ModelCard) -> Bars:
+        """The very bars of a model's test, also when newer ones came since."""
+        data = card.data
+        bars = self._catalog.load(data.symbol, data.timeframe, simulate=data.simulated)
+        usable, _ = usable_history(bars)
+        if usable.fingerprint == data.fingerprint:
+            return usable
+        dates = [bars.date(bar) for bar in range(len(bars))]
+        if data.first in dates and data.last in dates:
+            then = bars.slice(dates.index(data.first), dates.index(data.last) + 1)
+            if then.fingerprint == data.fingerprint:
+                return then
+        raise DataUnavailable(
+            f"the bars of {data.symbol} that {card.model_id} was tested on have changed since; `evolve build {card.recipe.model_type} {data.symbol}` tests it on those of now"
+        )

@@ -1,0 +1,37 @@
+"""Which features does a model listen to? How much its forecast changes when one of them is shuffled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from evolve.charts.picture import BOTTOM, RIGHT, TOP, Caption, new_figure, style, write_caption
+from evolve.charts.theme import THEMES, ThemeName
+from evolve.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_ROWS = 20
+
+
+def feature_importance_figure(
+    importance: Mapping[str, float], caption: Caption, *, theme: ThemeName = "light"
+) -> Figure:
+    """importance: feature → share of the forecast's spread that shuffling it moves, ≥ 0. Raises InvalidRequest without any."""
+    if not importance:
+        raise InvalidRequest("this model uses no features, so none is more important than another")
+    colours = THEMES[theme]
+    rows = sorted(importance.items(), key=lambda item: item[1])[-MAX_ROWS:]
+    figure = new_figure(theme)
+    axes = figure.subplots()
+    figure.subplots_adjust(left=0.25, right=RIGHT, top=TOP, bottom=BOTTOM + 0.03)
+    style(axes, colours)
+    axes.barh([name for name, _ in rows], [100 * value for _, value in rows], color=colours.lines[0])
+    axes.margins(x=0.12)
+    axes.grid(False, axis="y")
+    for row, (_, value) in enumerate(rows):
+        axes.text(100 * value, row, f" {100 * value:.1f} %", va="center", color=colours.text, fontsize=11)
+    axes.set_xlabel("Change of the forecast when shuffled, % of its own spread")
+    write_caption(figure, caption, colours)
+    return figure

@@ -1,0 +1,96 @@
+"""What can the multimodal service be asked? Charts of what is stored, what stands out in it, and what a picture of a chart says."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from evolve.cards import ImageAnalysis, InsightsCard, PastPlot, PlotCard
+from evolve.charts.kinds import PlotOptions, plot_kind
+from evolve.charts.reading import ANALYSES, Calibration, analysis_kind
+from evolve.messaging.messages import Reply, Request
+
+PlotType = Annotated[str, AfterValidator(plot_kind)]
+DataSource = Annotated[str, Field(min_length=1, max_length=400)]
+
+
+def _options(value: object) -> object:
+    return {} if value is None else value
+
+
+class PlotGenerated(Reply):
+    result: PlotCard
+
+
+class GeneratePlot(
+    Request[PlotGenerated],
+    slot="heavy",
+    records=True,
+    waits=120.0,
+    positional=("plot_type", "data_source", "plot_config"),
+):
+    """Draw a chart into the plots directory.
+
+    data_source: `backtest_results` (the newest model's walk-forward test), or the id of a model, answer or evaluation, or a symbol;
+    several models or symbols separated by commas. save_path: `plots/NAME.png`, `.svg` or `.html`.
+    """
+
+    plot_type: PlotType
+    data_source: DataSource
+    plot_config: Annotated[PlotOptions, BeforeValidator(_options)] = Field(default_factory=PlotOptions)
+    save_path: str | None = Field(None, max_length=1_000)
+
+
+class ImageAnalyzed(Reply):
+    result: ImageAnalysis
+
+
+class AnalyzeImage(
+    Request[ImageAnalyzed],
+    slot="heavy",
+    records=True,
+    waits=120.0,
+    positional=("image_path", "analysis_type", "model_name"),
+):
+    """Recover the curves of a chart from its picture, and what they say; what cannot be read is named.
+
+    calibration: two pixels and their values on an axis, for a picture whose labels cannot be read. model_name: null; no vision
+    model is asked in this version, and naming one is refused.
+    """
+
+    image_path: str = Field(min_length=1, max_length=4_096)
+    analysis_type: Annotated[str, AfterValidator(analysis_kind)] = ANALYSES[0]
+    model_name: str | None = None
+    calibration: Calibration | None = None
+
+
+class InsightsGenerated(Reply):
+    result: InsightsCard
+
+
+class GenerateInsights(
+    Request[InsightsGenerated],
+    slot="heavy",
+    records=True,
+    waits=120.0,
+    positional=("data_source", "insight_type", "include_plots"),
+):
+    """What stands out in a model, answer, evaluation or symbol: ranked statements, each with its figures and its plot."""
+
+    data_source: DataSource
+    insight_type: Annotated[str, Field(min_length=1, max_length=40)] = "performance"
+    include_plots: bool = True
+
+
+class PlotHistory(Reply):
+    history: tuple[PastPlot, ...]
+    plot_type: str | None
+    count: int
+
+
+class GetPlotHistory(Request[PlotHistory], positional=("plot_type", "limit")):
+    """Charts asked for before, newest first."""
+
+    plot_type: PlotType | None = None
+    limit: int = Field(10, ge=1, le=1000)

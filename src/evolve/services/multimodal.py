@@ -1,0 +1,52 @@
+"""Multimodal: charts of what is stored, what stands out in it, and what a picture of a chart says."""
+
+from __future__ import annotations
+
+from evolve.contracts.multimodal import (
+    AnalyzeImage,
+    GenerateInsights,
+    GeneratePlot,
+    GetPlotHistory,
+    ImageAnalyzed,
+    InsightsGenerated,
+    PlotGenerated,
+    PlotHistory,
+)
+from evolve.messaging.service import Job, handles
+from evolve.services.base import BaseService
+
+
+class MultimodalService(BaseService):
+    name = "multimodal"
+    preload = ("evolve.agents.multimodal", "matplotlib.backends.backend_agg")
+
+    def setup(self) -> None:
+        from evolve.agents.multimodal import MultimodalAgent
+
+        self.agent = MultimodalAgent.from_settings(self.settings)
+
+    @handles
+    def generate_plot(self, request: GeneratePlot, job: Job) -> PlotGenerated:
+        plot = self.agent.plot(
+            request.plot_type, request.data_source, request.plot_config, request.save_path, progress=job.progress
+        )
+        return PlotGenerated(result=plot)
+
+    @handles
+    def analyze_image(self, request: AnalyzeImage, job: Job) -> ImageAnalyzed:
+        found = self.agent.read_image(
+            request.image_path, request.analysis_type, request.model_name, request.calibration, progress=job.progress
+        )
+        return ImageAnalyzed(result=found)
+
+    @handles
+    def generate_insights(self, request: GenerateInsights, job: Job) -> InsightsGenerated:
+        found = self.agent.insights(
+            request.data_source, request.insight_type, with_plots=request.include_plots, progress=job.progress
+        )
+        return InsightsGenerated(result=found)
+
+    @handles
+    def get_plot_history(self, request: GetPlotHistory, job: Job) -> PlotHistory:
+        history = self.agent.history(request.plot_type, request.limit)
+        return PlotHistory(history=history, plot_type=request.plot_type, count=len(history))
