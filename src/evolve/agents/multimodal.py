@@ -60,7 +60,7 @@ class MultimodalAgent:
         progress("draw", 2, 2, str(path))
         caption = picture.caption
         return PlotCard(
-            True, str(path), kind, picture.about, caption.title, caption.source, format_of(path), options.theme, caption.simulated
+            True, str(path), kind, picture.about, caption.title, caption.source, format_of(path), options.theme, caption.simulated, picture.notes
         )  # fmt: skip
 
     def insights(self, data_source: str, insight_type: str, *, with_plots: bool, progress: Progress) -> InsightsCard:

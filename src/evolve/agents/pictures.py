@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evolve.agents.plot_sources import Found, PlotSources, Tested
-from evolve.agents.track_record import curve
+from evolve.agents.track_record import RESAMPLING_SEED, curve
+from evolve.agents.track_record import figures as figures_of
 from evolve.cards import Curve
 from evolve.charts.candlestick import Signals, candlestick_figure
 from evolve.charts.equity import check_curves, equity_figure
@@ -23,6 +24,7 @@ from evolve.charts.rolling_metrics import rolling_metrics_figure
 from evolve.charts.tables import correlation_figure, monthly_returns_figure
 from evolve.charts.walk_forward import FoldSpan, walk_forward_figure
 from evolve.errors import DataUnavailable, InvalidRequest
+from evolve.evidence import EvidenceBook
 from evolve.forecasting.learned import Learned, windows
 from evolve.market.bars import Bars, Floats, Stamps
 from evolve.market.types import TIMEFRAME_SECONDS
@@ -42,6 +44,7 @@ class Drawn:
     figure: Figure
     caption: Caption
     about: str
+    notes: tuple[str, ...] = ()
 
 
 def draw(kind: str, found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
@@ -191,8 +194,11 @@ def fan_of(tested: Tested, shown: int) -> Fan:
 
 def return_distribution(found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
     of = _returns("Returns of a bar", found, options, sources)
-    figure = return_distribution_figure(next(iter(of.series.values())), of.caption, theme=options.theme)
-    return Drawn(figure, of.caption, of.about)
+    returns, caption = next(iter(of.series.values())), of.caption
+    if found.kind == "models":  # a column of bars without a position would dwarf what the model did
+        returns = returns[returns != 0.0]
+        caption = replace(caption, source=f"{caption.source}, {len(returns):,} of them with a gain or a loss")
+    return Drawn(return_distribution_figure(returns, caption, theme=options.theme), caption, of.about)
 
 
 def rolling_metrics(found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
@@ -304,20 +310,26 @@ def model_comparison(found: Found, options: PlotOptions, sources: PlotSources) -
         rows = [(row.name, row.figures.get("sharpe"), row.kind == "model") for row in found.answer.rows]
     else:
         cards = [sources.card(id) for id in ids]
-        figures = [next((item for item in card.metrics if item.name == "sharpe"), None) for card in cards]
-        rows = [(card.model_id, item, True) for card, item in zip(cards, figures, strict=True)]
+        known = [next((item for item in card.metrics if item.name == "sharpe"), None) for card in cards]
+        rows = [(card.model_id, item, True) for card, item in zip(cards, known, strict=True)]
+        first = sources.tested(ids[0])
+        held = figures_of(first.hold, first.bars, EvidenceBook(), names=("sharpe",), seed=RESAMPLING_SEED)["sharpe"]
+        rows.append((f"buy and hold {first.bars.symbol}", held, False))
     candidates = [
         Candidate(name, float(item.value), item.low, item.high, is_model)
         for name, item, is_model in rows
         if item is not None and isinstance(item.value, int | float)
     ]
+    notes = tuple(f"{name} has no Sharpe ratio: {item.note if item else 'it was not computed'}" for name, item, _ in rows if item is None or item.value is None)  # fmt: skip
     card = sources.card(ids[0])
     level = next((item.level for _, item, _ in rows if item is not None and item.level is not None), None)
     interval = f", line: {100 * level:.0f} % interval" if level is not None else ""
     source = f"{card.data.source}, {card.data.symbol} {card.data.timeframe}, to {card.data.last}; out of sample, net of costs"
     caption = Caption(options.title or f"Sharpe ratios: {found.said}", source, card.data.simulated)
     unit = f"Sharpe ratio a year{interval}"
-    return Drawn(model_comparison_figure(candidates, caption, unit=unit, theme=options.theme), caption, ", ".join(ids))
+    return Drawn(
+        model_comparison_figure(candidates, caption, unit=unit, theme=options.theme), caption, ", ".join(ids), notes
+    )
 
 
 KINDS: dict[str, Callable[[Found, PlotOptions, PlotSources], Drawn]] = {

@@ -152,3 +152,7 @@ def _bar_axis(axes: Axes, bars: Bars) -> None:
     picks = np.unique(np.linspace(0, len(bars) - 1, min(LABELS, len(bars))).astype(int))
     axes.set_xticks(picks, [bars.date(int(pick)).replace("T", "\n").removesuffix("Z") for pick in picks])
     axes.set_xlim(-1, len(bars))
+    # The outer dates grow inwards, or they would leave the picture.
+    outer = axes.get_xticklabels()
+    outer[0].set_horizontalalignment("left")
+    outer[-1].set_horizontalalignment("right")

@@ -1,0 +1,200 @@
+"""Which pixels belong to which curve? Colours that stand out from the ground, followed column by column, to a fraction of a pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evolve.charts.image_file import Pixels
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+MIN_CHROMA = 55  # of 255: what is paler is grid, text or shade
+MAX_COLOURS = 8
+SHADE = 24  # levels per step when colours are counted: JPEG blurs by less
+APART = 95.0  # RGB distance below which two shades are one colour
+OFF_LINE = 48.0  # RGB distance from the straight line between ground and colour that anti-aliasing and JPEG leave
+COVERED = 0.5  # of a pixel: more of it is curve than ground
+MIN_SPAN = 0.3  # of the width that a curve covers at least; shorter colours are marks and legends
+CANDLES = 12  # separate bodies from which a picture is one of candlesticks
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A curve in pixels. x: columns; y: row of its middle, from above; top, bottom: rows of the line's two ends in a column, half a
+    line's width taken off, so that a column through which it rises and falls keeps its peak and its trough."""
+
+    colour: str
+    x: Floats
+    y: Floats
+    top: Floats
+    bottom: Floats
+    gaps: float
+
+
+@dataclass(frozen=True, eq=False)
+class Candles:
+    """Bodies and wicks in pixels, left to right; rose: whether the close is the upper end of the body."""
+
+    colour: str
+    x: Floats
+    close: Floats
+    high: Floats
+    low: Floats
+
+
+def ground_of(pixels: Pixels) -> Floats:
+    """The most frequent colour of the middle of the picture."""
+    height, width = pixels.shape[:2]
+    middle = pixels[height // 5 : 4 * height // 5, width // 5 : 4 * width // 5].reshape(-1, 3)
+    codes = (middle.astype(np.int64) // 8) @ np.array([1024, 32, 1])
+    values, counts = np.unique(codes, return_counts=True)
+    found: Floats = np.median(middle[codes == values[counts.argmax()]], axis=0)
+    return found
+
+
+def colours_of(pixels: Pixels) -> list[Floats]:
+    """Colours that stand out, the most frequent first."""
+    flat = pixels.reshape(-1, 3).astype(np.int64)
+    chroma = flat.max(axis=1) - flat.min(axis=1)
+    vivid = flat[chroma >= MIN_CHROMA]
+    if not len(vivid):
+        return []
+    codes = (vivid // SHADE) @ np.array([121, 11, 1])
+    values, first, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    # Chroma counts too: the pure shade in the middle of a line, not the many mixed ones at its edges.
+    strength = np.bincount(first, weights=chroma[chroma >= MIN_CHROMA])
+    found: list[Floats] = []
+    for code in values[np.argsort(-strength * np.sqrt(strength / counts))]:
+        shade = np.median(vivid[codes == code], axis=0)
+        if all(np.linalg.norm(shade - other) >= APART for other in found) and (codes == code).sum() >= 20:
+            found.append(shade)
+        if len(found) == 2 * MAX_COLOURS:
+            break
+    return found
+
+
+def cover(pixels: Pixels, colour: Floats, ground: Floats) -> Floats:
+    """Which part of each pixel the colour covers, 0 … 1; 0 where the pixel is no mixture of it and the ground."""
+    way = colour - ground
+    away = pixels.astype(np.float64) - ground
+    share = np.clip(away @ way / float(way @ way), 0.0, 1.0)
+    off = np.linalg.norm(away - share[..., None] * way, axis=-1)
+    covered: Floats = np.where(off < OFF_LINE, share, 0.0)
+    return covered
+
+
+def line_trace(share: Floats, colour: Floats) -> Trace | None:
+    """The curve of one colour, or None where it is too short to be one."""
+    from scipy import ndimage
+
+    mask = share >= COVERED
+    # Dashes and crossings leave gaps; what is farther apart in height is another panel or a legend.
+    reach = max(3, share.shape[1] // 60)
+    joined, count = ndimage.label(ndimage.binary_dilation(mask, np.ones((5, 2 * reach + 1))))
+    if not count:
+        return None
+    boxes = ndimage.find_objects(joined)
+    widths = [box[1].stop - box[1].start for box in boxes]
+    main = int(
+        np.argmax([width * min(box[0].stop - box[0].start, 4000) for width, box in zip(widths, boxes, strict=True)])
+    )
+    if widths[main] < MIN_SPAN * share.shape[1]:
+        return None
+    mask &= joined == main + 1
+    return _follow(share, mask, colour)
+
+
+def _follow(share: Floats, mask: Mask, colour: Floats) -> Trace | None:
+    columns = np.flatnonzero(mask.any(axis=0))
+    if len(columns) < 20:
+        return None
+    rows = np.arange(len(mask))
+    # The weights of the edge pixels, which the mask leaves out, place the line between pixels.
+    near = mask.copy()
+    near[1:] |= mask[:-1]
+    near[:-1] |= mask[1:]
+    weights = np.where(near, share, 0.0)[:, columns]
+    total = weights.sum(axis=0)
+    centre = (rows[:, None] * weights).sum(axis=0) / total
+    first = mask[:, columns].argmax(axis=0).astype(np.float64)
+    last = len(mask) - 1 - mask[::-1, columns].argmax(axis=0).astype(np.float64)
+    runs = last - first + 1
+    thickness = float(np.percentile(total, 15))
+    steep = runs > 1.6 * max(1.0, thickness)
+    top = np.where(steep, first - 0.5 + thickness / 2, centre)
+    bottom = np.where(steep, last + 0.5 - thickness / 2, centre)
+    whole = np.arange(columns[0], columns[-1] + 1)
+    gaps = 1 - len(columns) / len(whole)
+    if gaps > 0.6:
+        return None
+    spread = [
+        np.interp(whole, columns, values) for values in (np.where(steep, (top + bottom) / 2, centre), top, bottom)
+    ]
+    return Trace(hex_of(colour), whole.astype(np.float64), *spread, gaps=gaps)
+
+
+def hex_of(colour: Floats) -> str:
+    return "#" + "".join(f"{int(round(float(value))):02x}" for value in colour)
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """One candle in pixels: its middle column, ends of body and wick, from above, and which colour it has."""
+
+    x: float
+    top: float
+    bottom: float
+    high: float
+    low: float
+    kind: int
+
+
+def bodies_of(share: Floats, kind: int) -> list[Body]:
+    """The separate upright shapes of one colour; empty unless there are enough to be candles."""
+    from scipy import ndimage
+
+    mask = share >= COVERED
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    if count < CANDLES // 2:
+        return []
+    bodies = []
+    width = share.shape[1]
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        shape = labels[box] == number
+        across = shape.sum(axis=1)
+        if shape.shape[1] > 0.04 * width or shape.sum() < 3:
+            continue
+        wide = np.flatnonzero(across >= max(2, 0.6 * shape.shape[1])) if shape.shape[1] > 2 else np.arange(len(across))
+        if not wide.size:
+            wide = np.array([int(across.argmax())])
+        top = box[0].start
+        bodies.append(
+            Body(
+                (box[1].start + box[1].stop - 1) / 2, top + wide[0] - 0.5, top + wide[-1] + 0.5, top - 0.5, box[0].stop - 0.5, kind
+            )
+        )  # fmt: skip
+    return bodies
+
+
+def candles_from(bodies: list[Body], colours: list[Floats]) -> Candles:
+    """Candles left to right. Which colour means a gain is found from the data: opens lie near the close before."""
+    order = sorted(bodies, key=lambda body: body.x)
+    kinds = np.array([body.kind for body in order])
+    top, bottom = (np.array([getattr(body, name) for body in order]) for name in ("top", "bottom"))
+
+    def jumps(gain: int) -> float:
+        close, open_ = np.where(kinds == gain, top, bottom), np.where(kinds == gain, bottom, top)
+        return float(np.abs(open_[1:] - close[:-1]).sum())
+
+    gain = min(set(kinds.tolist()), key=jumps) if len(set(kinds.tolist())) > 1 else int(kinds[0])
+    return Candles(
+        hex_of(colours[gain]),
+        np.array([body.x for body in order]),
+        np.where(kinds == gain, top, bottom),
+        np.array([body.high for body in order]),
+        np.array([body.low for body in order]),
+    )
