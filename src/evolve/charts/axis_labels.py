@@ -21,7 +21,9 @@ Floats = NDArray[np.float64]
 NEEDED = 3  # labels that agree: two always lie on a line
 NEAR_PX = 2.5  # a label's middle lies within this of its tick
 MAX_BOXES = 60
-CONTRAST = 70
+CONTRAST = 95  # of 255 between text and its ground; grid lines are paler
+FRAME_SHARE = 0.4  # of a strip that a straight line fills: text has gaps between its rows
+TICK_PX = 8
 SCALES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9}
 _NUMBER = re.compile(r"([-−–+]?)[$€£¥×x]?(\d{1,3}(?:[,' ]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?)([kKmMbB]?)(%?)")
 _MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
@@ -64,9 +66,11 @@ def labels_in(pixels: Pixels, box: tuple[int, int, int, int], *, gap: int) -> li
     values, counts = np.unique(codes, return_counts=True)
     ground = np.median(shades[codes == values[counts.argmax()]], axis=0)
     ink = np.abs(part.astype(np.float64) - ground).max(axis=2) > CONTRAST
+    ink = _without_frame(ink)
     joined, _ = ndimage.label(ndimage.binary_dilation(ink, np.ones((3, 2 * gap + 1))))
     crops, places = [], []
-    for number, found in enumerate(ndimage.find_objects(joined), 1):
+    # From below: along the lower edge dates come before what is drawn above them.
+    for number, found in reversed(list(enumerate(ndimage.find_objects(joined), 1))):
         shape = ink[found] & (joined[found] == number)
         rows, columns = np.flatnonzero(shape.any(axis=1)), np.flatnonzero(shape.any(axis=0))
         if not rows.size:
@@ -83,6 +87,34 @@ def labels_in(pixels: Pixels, box: tuple[int, int, int, int], *, gap: int) -> li
         return []
     read, _ = _recogniser().text_rec(crops)
     return [Label(text.strip(), x, y, float(score)) for (text, score), (x, y) in zip(read, places, strict=True) if text.strip()]  # fmt: skip
+
+
+def _without_frame(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Text without the frame of the axes and the ticks on it, which would join the labels to one piece."""
+    ink = ink.copy()
+    upright = np.flatnonzero(ink.mean(axis=0) > FRAME_SHARE)
+    level = np.flatnonzero(ink.mean(axis=1) > FRAME_SHARE)
+    for at in upright:
+        beside = ink[:, max(0, at - TICK_PX) : at + TICK_PX + 1]
+        beside[_runs_of(beside, axis=0) <= 2] = False
+        ink[:, at] = False
+    for at in level:
+        beside = ink[max(0, at - TICK_PX) : at + TICK_PX + 1]
+        beside[_runs_of(beside, axis=1) <= 2] = False
+        ink[at] = False
+    return ink
+
+
+def _runs_of(ink: NDArray[np.bool_], *, axis: int) -> NDArray[np.int64]:
+    """How many pixels of ink lie without a gap along the axis at each pixel; 0 where there is none."""
+    from scipy import ndimage
+
+    along = np.zeros((3, 3))
+    along[(slice(None), 1) if axis == 0 else (1, slice(None))] = 1
+    labels, _ = ndimage.label(ink, along)
+    lengths = np.bincount(labels.ravel())
+    lengths[0] = 0
+    return np.asarray(lengths[labels])
 
 
 def _upright(crop: Pixels, ground: Floats) -> Pixels:

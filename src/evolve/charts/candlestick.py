@@ -74,7 +74,7 @@ def candlestick_figure(
     handles = []
     for number, window in enumerate(averages):
         mean = indicators.sma(bars.close, window=window)[-shown:]
-        colour = colours.lines[(0, 3)[number % 2]]
+        colour = colours.lines[(3, 2)[number % 2]]  # neither of the candles' colours
         handles += price.plot(mean, color=colour, linewidth=1.8, label=f"mean of {window} bars")
     handles += _signals(price, part, signals or Signals(), colours)
     _volume(volume, part, colours)
@@ -140,7 +140,7 @@ def _volume(axes: Axes, bars: Bars, colours: Theme) -> None:
 
 
 def _rsi(axes: Axes, strength: Floats, colours: Theme) -> None:
-    axes.plot(strength, color=colours.lines[0], linewidth=1.5)
+    axes.plot(strength, color=colours.text, linewidth=1.5)
     for level in (RSI_LOW, RSI_HIGH):
         axes.axhline(level, color=colours.muted, linewidth=0.9, linestyle="--")
     axes.set_ylim(0, 100)

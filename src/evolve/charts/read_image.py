@@ -5,7 +5,7 @@ Errors come from what was measured: how far the labels lie from their line, how 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -51,7 +51,7 @@ def read_chart(picture: Picture, analysis: str, calibration: Calibration | None)
     unread: list[str] = []
     y_axis, percentages, panel = _y_axis(picture, shapes, calibration, unread)
     shapes = _within(shapes, panel, unread)
-    x_axis = _x_axis(picture, shapes, calibration, unread, panel)
+    x_axis = _x_axis(picture, shapes, calibration, unread)
     book = EvidenceBook()
     curves = tuple(
         _curve(shape, f"curve {number}", y_axis, x_axis, percentages, picture, book) for number, shape in enumerate(shapes, 1)
@@ -75,34 +75,33 @@ def read_chart(picture: Picture, analysis: str, calibration: Calibration | None)
 
 
 def _shapes(picture: Picture, ground: Floats, analysis: str) -> list[_Shape]:
-    colours = trace.colours_of(picture.pixels)
+    colours = trace.colours_of(picture.pixels, ground)
     shares = [trace.cover(picture.pixels, colour, ground) for colour in colours]
+    traces = [trace.line_traces(share, colour) for share, colour in zip(shares, colours, strict=True)]
     if analysis != "line":
-        bodies = [body for number, share in enumerate(shares[:4]) for body in trace.bodies_of(share, number)]
-        many = [
+        area = [float((share >= trace.COVERED).sum()) for share in shares]
+        broken = [
             number
-            for number in range(len(colours))
-            if sum(body.kind == number for body in bodies) >= trace.CANDLES // 2
+            for number, lines in enumerate(traces)
+            if area[number] > 0.2 * max(area) and all(line.gaps > trace.UNBROKEN for line in lines)
         ]
-        upright = [body for body in bodies if body.kind in many]
-        if len(many) >= 2 and len(upright) >= trace.CANDLES:
-            return [_of_candles(upright, many, colours)]
+        bodies = {number: trace.bodies_of(shares[number], number) for number in broken}
+        many = [number for number in broken if len(bodies[number]) >= trace.CANDLES // 2][:2]
+        if len(many) == 2:
+            return [_of_candles(bodies[many[0]] + bodies[many[1]], colours)]
         if analysis == "candlestick":
             return []
-    lines = [trace.line_trace(share, colour) for share, colour in zip(shares, colours, strict=True)]
-    found = [_Shape("line", line.colour, line.x, line.y, _path(line), line.gaps) for line in lines if line is not None]
+    found = [_Shape("line", line.colour, line.x, line.y, _path(line), line.gaps) for lines in traces for line in lines]
     return found[: trace.MAX_COLOURS]
 
 
-def _of_candles(bodies: list[trace.Body], many: list[int], colours: list[Floats]) -> _Shape:
-    kept = [body for body in bodies if body.kind in many[:2]]
-    # Volume bars below are shapes of the same colours: the panel with the most bodies at different heights is the price.
-    bottoms = np.array([body.low for body in kept])
-    floor = float(np.max(bottoms))
-    standing = np.abs(bottoms - floor) <= 1.5
-    if standing.sum() > len(kept) / 4:
-        kept = [body for body, stands in zip(kept, standing, strict=True) if not stands]
-    candles = trace.candles_from(kept, colours)
+def _of_candles(bodies: list[trace.Body], colours: list[Floats]) -> _Shape:
+    # Volume bars below are shapes of the same colours, and all stand on one row.
+    bottoms = np.array([body.low for body in bodies])
+    standing = np.abs(bottoms - bottoms.max()) <= 1.5
+    if standing.sum() > len(bodies) / 4:
+        bodies = [body for body, stands in zip(bodies, standing, strict=True) if not stands]
+    candles = trace.candles_from(bodies, colours)
     return _Shape("candlestick", candles.colour, candles.x, candles.close, candles.close, 0.0)
 
 
@@ -155,7 +154,14 @@ def _panel(kept: list[Label], everything: list[Label], height: int) -> tuple[flo
 
 
 def _within(shapes: list[_Shape], panel: tuple[float, float], unread: list[str]) -> list[_Shape]:
-    inside = [shape for shape in shapes if panel[0] <= float(np.median(shape.y)) <= panel[1]]
+    inside = []
+    for shape in shapes:
+        if shape.kind == "candlestick":
+            kept = (shape.y >= panel[0]) & (shape.y <= panel[1])
+            if kept.sum() >= trace.CANDLES // 2:
+                inside.append(replace(shape, x=shape.x[kept], y=shape.y[kept], path=shape.y[kept]))
+        elif panel[0] <= float(np.median(shape.y)) <= panel[1]:
+            inside.append(shape)
     if len(inside) < len(shapes):
         unread.append(f"{len(shapes) - len(inside)} curves in another panel, whose axis was not read")
     return inside
@@ -166,7 +172,6 @@ def _x_axis(
     shapes: list[_Shape],
     calibration: Calibration | None,
     unread: list[str],
-    panel: tuple[float, float],
 ) -> ReadAxis | None:
     if calibration is not None:
         if calibration.x is None:

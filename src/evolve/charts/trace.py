@@ -19,6 +19,12 @@ APART = 95.0  # RGB distance below which two shades are one colour
 OFF_LINE = 48.0  # RGB distance from the straight line between ground and colour that anti-aliasing and JPEG leave
 COVERED = 0.5  # of a pixel: more of it is curve than ground
 MIN_SPAN = 0.3  # of the width that a curve covers at least; shorter colours are marks and legends
+MAX_GAPS = 0.6  # of its columns; with more hidden, what is left is no curve
+UNBROKEN = 0.15  # gaps below which a colour is a line, so not that of separate candles
+THICK_PX = 8  # lines are thinner in any picture of up to 4K; boxes around prices are not
+LEVEL_SHARE = (
+    0.25  # of the width that one row of a curve's colour covers: a level line, if the curve is elsewhere there
+)
 CANDLES = 12  # separate bodies from which a picture is one of candlesticks
 
 
@@ -56,8 +62,8 @@ def ground_of(pixels: Pixels) -> Floats:
     return found
 
 
-def colours_of(pixels: Pixels) -> list[Floats]:
-    """Colours that stand out, the most frequent first."""
+def colours_of(pixels: Pixels, ground: Floats) -> list[Floats]:
+    """Colours that stand out, the most frequent first; shades between one of them and the ground are no colour of their own."""
     flat = pixels.reshape(-1, 3).astype(np.int64)
     chroma = flat.max(axis=1) - flat.min(axis=1)
     vivid = flat[chroma >= MIN_CHROMA]
@@ -70,11 +76,17 @@ def colours_of(pixels: Pixels) -> list[Floats]:
     found: list[Floats] = []
     for code in values[np.argsort(-strength * np.sqrt(strength / counts))]:
         shade = np.median(vivid[codes == code], axis=0)
-        if all(np.linalg.norm(shade - other) >= APART for other in found) and (codes == code).sum() >= 20:
+        if (codes == code).sum() >= 20 and not any(_alike(shade, other, ground) for other in found):
             found.append(shade)
         if len(found) == 2 * MAX_COLOURS:
             break
     return found
+
+
+def _alike(shade: Floats, other: Floats, ground: Floats) -> bool:
+    way = other - ground
+    share = float(np.clip((shade - ground) @ way / (way @ way), 0.0, 1.0))
+    return bool(np.linalg.norm(shade - other) < APART or np.linalg.norm(shade - ground - share * way) < OFF_LINE)
 
 
 def cover(pixels: Pixels, colour: Floats, ground: Floats) -> Floats:
@@ -87,49 +99,55 @@ def cover(pixels: Pixels, colour: Floats, ground: Floats) -> Floats:
     return covered
 
 
-def line_trace(share: Floats, colour: Floats) -> Trace | None:
-    """The curve of one colour, or None where it is too short to be one."""
+def line_traces(share: Floats, colour: Floats) -> list[Trace]:
+    """The curves of one colour, one per panel; empty where none is long enough to be one."""
     from scipy import ndimage
 
-    mask = share >= COVERED
+    mask = _thin(share >= COVERED)
     # Dashes and crossings leave gaps; what is farther apart in height is another panel or a legend.
     reach = max(3, share.shape[1] // 60)
     joined, count = ndimage.label(ndimage.binary_dilation(mask, np.ones((5, 2 * reach + 1))))
     if not count:
-        return None
-    boxes = ndimage.find_objects(joined)
-    widths = [box[1].stop - box[1].start for box in boxes]
-    main = int(
-        np.argmax([width * min(box[0].stop - box[0].start, 4000) for width, box in zip(widths, boxes, strict=True)])
-    )
-    if widths[main] < MIN_SPAN * share.shape[1]:
-        return None
-    mask &= joined == main + 1
-    return _follow(share, mask, colour)
+        return []
+    widths = [box[1].stop - box[1].start for box in ndimage.find_objects(joined)]
+    long = [number for number, width in enumerate(widths, 1) if width >= MIN_SPAN * share.shape[1]]
+    found = [_follow(share, mask & (joined == number), colour) for number in long]
+    return [each for each in found if each is not None]
+
+
+def _thin(mask: Mask) -> Mask:
+    """Without filled areas (boxes of labels), and without a level line where the curve runs elsewhere (the dashes of a last price)."""
+    from scipy import ndimage
+
+    thick = ndimage.binary_opening(mask, np.ones((THICK_PX, THICK_PX)))
+    if thick.any():
+        mask = mask & ~ndimage.binary_dilation(thick, np.ones((7, 7)))
+    level = np.flatnonzero(mask.sum(axis=1) > LEVEL_SHARE * mask.shape[1])
+    for row in level:
+        near = slice(max(0, row - 1), row + 2)
+        elsewhere = mask.sum(axis=0) > mask[near].sum(axis=0)
+        mask = mask.copy()
+        mask[row, elsewhere] = False
+    return mask
 
 
 def _follow(share: Floats, mask: Mask, colour: Floats) -> Trace | None:
     columns = np.flatnonzero(mask.any(axis=0))
     if len(columns) < 20:
         return None
-    rows = np.arange(len(mask))
+    first, last = _runs(mask, columns)
+    rows = np.arange(len(mask))[:, None]
     # The weights of the edge pixels, which the mask leaves out, place the line between pixels.
-    near = mask.copy()
-    near[1:] |= mask[:-1]
-    near[:-1] |= mask[1:]
-    weights = np.where(near, share, 0.0)[:, columns]
+    weights = np.where((rows >= first - 1) & (rows <= last + 1), share[:, columns], 0.0)
     total = weights.sum(axis=0)
-    centre = (rows[:, None] * weights).sum(axis=0) / total
-    first = mask[:, columns].argmax(axis=0).astype(np.float64)
-    last = len(mask) - 1 - mask[::-1, columns].argmax(axis=0).astype(np.float64)
-    runs = last - first + 1
+    centre = (rows * weights).sum(axis=0) / total
     thickness = float(np.percentile(total, 15))
-    steep = runs > 1.6 * max(1.0, thickness)
+    steep = last - first + 1 > 1.6 * max(1.0, thickness)
     top = np.where(steep, first - 0.5 + thickness / 2, centre)
     bottom = np.where(steep, last + 0.5 - thickness / 2, centre)
     whole = np.arange(columns[0], columns[-1] + 1)
     gaps = 1 - len(columns) / len(whole)
-    if gaps > 0.6:
+    if gaps > MAX_GAPS:
         return None
     spread = [
         np.interp(whole, columns, values) for values in (np.where(steep, (top + bottom) / 2, centre), top, bottom)
@@ -137,8 +155,26 @@ def _follow(share: Floats, mask: Mask, colour: Floats) -> Trace | None:
     return Trace(hex_of(colour), whole.astype(np.float64), *spread, gaps=gaps)
 
 
+def _runs(mask: Mask, columns: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """First and last row of the stretch of pixels in each column that carries the curve on from the column before."""
+    first, last = np.empty(len(columns)), np.empty(len(columns))
+    before: tuple[int, int] | None = None
+    for number, column in enumerate(columns):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], mask[:, column].astype(np.int8), [0]])))
+        runs = list(zip(edges[::2], edges[1::2] - 1, strict=True))
+        if before is None:
+            chosen = max(runs, key=lambda run: run[1] - run[0])
+        else:
+            above, below = before
+            # The nearest; of several that touch the one before, the longest.
+            chosen = min(runs, key=lambda run: (max(0, run[0] - below - 1, above - run[1] - 1), run[0] - run[1]))
+        before = (int(chosen[0]), int(chosen[1]))
+        first[number], last[number] = before
+    return first, last
+
+
 def hex_of(colour: Floats) -> str:
-    return "#" + "".join(f"{int(round(float(value))):02x}" for value in colour)
+    return "#" + "".join(f"{round(float(value)):02x}" for value in colour)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +202,7 @@ def bodies_of(share: Floats, kind: int) -> list[Body]:
     for number, box in enumerate(ndimage.find_objects(labels), 1):
         shape = labels[box] == number
         across = shape.sum(axis=1)
-        if shape.shape[1] > 0.04 * width or shape.sum() < 3:
+        if shape.shape[1] > 0.04 * width or shape.sum() < 4 or shape.shape[0] < 2:
             continue
         wide = np.flatnonzero(across >= max(2, 0.6 * shape.shape[1])) if shape.shape[1] > 2 else np.arange(len(across))
         if not wide.size:
@@ -182,7 +218,7 @@ def bodies_of(share: Floats, kind: int) -> list[Body]:
 
 def candles_from(bodies: list[Body], colours: list[Floats]) -> Candles:
     """Candles left to right. Which colour means a gain is found from the data: opens lie near the close before."""
-    order = sorted(bodies, key=lambda body: body.x)
+    order = _whole(sorted(bodies, key=lambda body: body.x))
     kinds = np.array([body.kind for body in order])
     top, bottom = (np.array([getattr(body, name) for body in order]) for name in ("top", "bottom"))
 
@@ -198,3 +234,23 @@ def candles_from(bodies: list[Body], colours: list[Floats]) -> Candles:
         np.array([body.high for body in order]),
         np.array([body.low for body in order]),
     )
+
+
+def _whole(bodies: list[Body]) -> list[Body]:
+    """Candles that a line drawn over them has cut in pieces, put together: pieces of one colour in one column."""
+    steps = np.diff([body.x for body in bodies])
+    apart = 0.4 * float(np.median(steps[steps > 1])) if (steps > 1).any() else 0.0
+    whole: list[Body] = []
+    for body in bodies:
+        last = whole[-1] if whole else None
+        if last is not None and body.kind == last.kind and body.x - last.x < apart:
+            ends = (
+                min(last.top, body.top),
+                max(last.bottom, body.bottom),
+                min(last.high, body.high),
+                max(last.low, body.low),
+            )
+            whole[-1] = Body((last.x + body.x) / 2, *ends, body.kind)
+        elif last is None or body.x - last.x >= apart:
+            whole.append(body)
+    return whole
