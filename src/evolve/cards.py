@@ -387,3 +387,14 @@ class ImageAnalysis:
     x_axis: ReadAxis | None
     unread: tuple[str, ...]
     method: str
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenReport:
+    """A page on disk. charts: the kinds it shows; without: what it could not show or say, and why."""
+
+    success: bool
+    save_path: str
+    title: str
+    charts: tuple[str, ...]
+    without: tuple[str, ...] = ()

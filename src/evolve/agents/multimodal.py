@@ -9,9 +9,10 @@ from pathlib import Path
 from evolve.agents.insights import InsightFinder, insight_kind
 from evolve.agents.pictures import draw
 from evolve.agents.plot_sources import Found, PlotSources
-from evolve.cards import ImageAnalysis, Insight, InsightsCard, PastPlot, PlotCard
+from evolve.agents.report_page import write_report
+from evolve.cards import ImageAnalysis, Insight, InsightsCard, PastPlot, PlotCard, WrittenReport
 from evolve.charts.kinds import PlotOptions
-from evolve.charts.picture import Format, format_of, save
+from evolve.charts.picture import Format, format_of, save, write_atomically
 from evolve.charts.plot_path import plot_path
 from evolve.charts.reading import Calibration
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
@@ -62,6 +63,18 @@ class MultimodalAgent:
         return PlotCard(
             True, str(path), kind, picture.about, caption.title, caption.source, format_of(path), options.theme, caption.simulated, picture.notes
         )  # fmt: skip
+
+    def report(
+        self, data_source: str, options: PlotOptions, save_path: str | None, *, progress: Progress
+    ) -> WrittenReport:
+        """Write a page about a source. Raises as `plot` does."""
+        path = plot_path(save_path or f"plots/report_{int(self._clock.now())}.html", self._plots, format="html")
+        found = self._sources.find(data_source)
+        progress("report", 0, 1, f"writing about {found.said}")
+        page = write_report(found, options, self._sources)
+        write_atomically(path, page.html.encode())
+        progress("report", 1, 1, str(path))
+        return WrittenReport(True, str(path), page.title, page.charts, page.without)
 
     def insights(self, data_source: str, insight_type: str, *, with_plots: bool, progress: Progress) -> InsightsCard:
         """Raises InvalidRequest for an unknown type or source, DataUnavailable where there is too little to say anything."""

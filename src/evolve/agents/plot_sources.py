@@ -14,7 +14,7 @@ from evolve.agents.track_record import (
     record_of_forecasts,
     usable_history,
 )
-from evolve.cards import AnswerCard, ModelCard
+from evolve.cards import AnswerCard, ModelCard, TrustCard
 from evolve.errors import DataUnavailable, InvalidRequest, UnknownModel, nearest
 from evolve.forecasting.base import FittedForecaster, restore
 from evolve.forecasting.walk_forward import OutOfSample
@@ -166,6 +166,11 @@ class PlotSources:
 
     def card(self, model_id: str) -> ModelCard:
         return self._registry.get(model_id)
+
+    def latest_trust(self, model_id: str) -> TrustCard | None:
+        """Of the model's last evaluation; None where it was never evaluated."""
+        past = self._critic.history(model_id, 1)
+        return past[0].trust if past else None
 
     def real_symbols(self) -> tuple[str, ...]:
         """Symbols with real daily bars, the first `MAX_NAMES` by name."""

@@ -31,12 +31,13 @@ _MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun j
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A piece of text and where its middle lies, in pixels from the upper left; right: of its right end."""
+    """A piece of text and where its middle lies, in pixels from the upper left; left, right: its ends."""
 
     text: str
     x: float
     y: float
-    score: float
+    left: float
+    right: float
 
 
 @cache
@@ -50,8 +51,11 @@ def _recogniser() -> Any:
     return RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1)
 
 
-def labels_in(pixels: Pixels, box: tuple[int, int, int, int], *, gap: int) -> list[Label]:
-    """The pieces of text within box (left, top, right, bottom). gap: columns of ground that still belong to one piece.
+def labels_in(
+    pixels: Pixels, box: tuple[int, int, int, int], *, gap: int, hidden: NDArray[np.bool_] | None = None
+) -> list[Label]:
+    """The pieces of text within box (left, top, right, bottom). gap: columns of ground that still belong to one piece; hidden: pixels
+    that are no text, because they are curves.
 
     Raises MissingExtra where the recogniser is not installed.
     """
@@ -66,6 +70,8 @@ def labels_in(pixels: Pixels, box: tuple[int, int, int, int], *, gap: int) -> li
     values, counts = np.unique(codes, return_counts=True)
     ground = np.median(shades[codes == values[counts.argmax()]], axis=0)
     ink = np.abs(part.astype(np.float64) - ground).max(axis=2) > CONTRAST
+    if hidden is not None:
+        ink &= ~hidden[max(0, top) : bottom, max(0, left) : right]
     ink = _without_frame(ink)
     joined, _ = ndimage.label(ndimage.binary_dilation(ink, np.ones((3, 2 * gap + 1))))
     crops, places = [], []
@@ -82,11 +88,15 @@ def labels_in(pixels: Pixels, box: tuple[int, int, int, int], *, gap: int) -> li
         pad = max(3, (y1 - y0) // 4)
         crop = part[max(0, y0 - pad) : y1 + pad, max(0, x0 - 2 * pad) : x1 + 2 * pad]
         crops.append(np.ascontiguousarray(_upright(crop, ground)))
-        places.append((max(0, left) + (x0 + x1 - 1) / 2, max(0, top) + (y0 + y1 - 1) / 2))
+        places.append((max(0, left) + x0, max(0, left) + x1 - 1, max(0, top) + (y0 + y1 - 1) / 2))
     if not crops:
         return []
     read, _ = _recogniser().text_rec(crops)
-    return [Label(text.strip(), x, y, float(score)) for (text, score), (x, y) in zip(read, places, strict=True) if text.strip()]  # fmt: skip
+    return [
+        Label(text.strip(), (start + end) / 2, y, float(start), float(end))
+        for (text, _), (start, end, y) in zip(read, places, strict=True)
+        if text.strip()
+    ]
 
 
 def _without_frame(ink: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 YEAR_S = 365.25 * 86_400
 STRIDE = 10  # columns between the values that volatility is taken from: neighbouring columns lie on one straight piece
 MAX_POINTS = 2_000
+STRIP = 0.2  # of the width on either side in which the labels of the value axis are looked for
+BESIDE_PX = 3  # a curve keeps this far from the labels
+HIDDEN = 0.3  # of a pixel that a curve covers, and so is no text
 LINE_ERROR_PX = 0.5  # where in its thickness a drawn line's value lies
 METHOD = "colours followed by column; labels by RapidOCR; axes by RANSAC"
 
@@ -49,8 +52,8 @@ def read_chart(picture: Picture, analysis: str, calibration: Calibration | None)
             "no curve in a colour of its own stands out in this picture; give one with coloured lines or candles"
         )
     unread: list[str] = []
-    y_axis, percentages, panel = _y_axis(picture, shapes, calibration, unread)
-    shapes = _within(shapes, panel, unread)
+    y_axis, percentages, frame = _y_axis(picture, ground, shapes, calibration, unread)
+    shapes = _within(shapes, frame, unread)
     x_axis = _x_axis(picture, shapes, calibration, unread)
     book = EvidenceBook()
     curves = tuple(
@@ -119,28 +122,44 @@ def _path(line: trace.Trace) -> Floats:
 # --- axes ---
 
 
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where the panel lies whose axis was read, in pixels."""
+
+    top: float
+    bottom: float
+    left: float
+    right: float
+
+
 def _y_axis(
-    picture: Picture, shapes: list[_Shape], calibration: Calibration | None, unread: list[str]
-) -> tuple[ReadAxis | None, bool, tuple[float, float]]:
-    """The value axis, whether it shows percentages, and the rows of the panel it belongs to."""
-    whole = (0.0, float(picture.height))
+    picture: Picture, ground: Floats, shapes: list[_Shape], calibration: Calibration | None, unread: list[str]
+) -> tuple[ReadAxis | None, bool, _Frame]:
+    """The value axis, whether it shows percentages, and the panel it belongs to."""
+    whole = _Frame(0.0, float(picture.height), 0.0, float(picture.width))
     if calibration is not None:
         _check(calibration)
         return given_axis(calibration.y, "log" if calibration.log else "linear"), False, whole
-    left = int(min(shape.x.min() for shape in shapes))
-    right = int(max(shape.x.max() for shape in shapes))
-    best: tuple[ReadAxis | None, list[Label], bool] = (None, [], False)
-    everything: list[Label] = []
-    for box in ((0, 0, left - 1, picture.height), (right + 2, 0, picture.width, picture.height)):
-        labels = labels_in(picture.pixels, box, gap=3)
+    hidden = np.zeros(picture.pixels.shape[:2], dtype=bool)
+    for colour in {shape.colour for shape in shapes}:
+        hidden |= trace.cover(picture.pixels, trace.colour_of(colour), ground) > HIDDEN
+    best: tuple[ReadAxis, list[Label], bool] | None = None
+    frame = whole
+    for on_left in (True, False):
+        edges = (0, int(STRIP * picture.width)) if on_left else (int((1 - STRIP) * picture.width), picture.width)
+        labels = labels_in(picture.pixels, (edges[0], 0, edges[1], picture.height), gap=3, hidden=hidden)
         axis, kept, percentages = value_axis(labels)
-        if axis is not None and len(kept) > len(best[1]):
-            best, everything = (axis, kept, percentages), labels
-    axis, kept, percentages = best
-    if axis is None:
+        if axis is None or (best is not None and len(kept) <= len(best[1])):
+            continue
+        best = axis, kept, percentages
+        top, bottom = _panel(kept, labels, picture.height)
+        left = max(label.right for label in kept) + BESIDE_PX if on_left else 0.0
+        right = min(label.left for label in kept) - BESIDE_PX if not on_left else float(picture.width)
+        frame = _Frame(top, bottom, left, right)
+    if best is None:
         unread.append("the labels of the value axis: fewer than three could be read and agree; give a calibration")
         return None, False, whole
-    return axis, percentages, _panel(kept, everything, picture.height)
+    return best[0], best[2], frame
 
 
 def _panel(kept: list[Label], everything: list[Label], height: int) -> tuple[float, float]:
@@ -153,15 +172,17 @@ def _panel(kept: list[Label], everything: list[Label], height: int) -> tuple[flo
     return max(0.0, min(rows[0] - tick, rows[0] - 0.5 * (rows[0] - above))), min(float(height), max(rows[-1] + 0.5 * tick, rows[-1] + 0.5 * (below - rows[-1])))  # fmt: skip
 
 
-def _within(shapes: list[_Shape], panel: tuple[float, float], unread: list[str]) -> list[_Shape]:
+def _within(shapes: list[_Shape], frame: _Frame, unread: list[str]) -> list[_Shape]:
+    """Without what lies outside of the panel: marks beside the axis, bars of volume, other panels."""
     inside = []
     for shape in shapes:
+        kept = (shape.x > frame.left) & (shape.x < frame.right)
         if shape.kind == "candlestick":
-            kept = (shape.y >= panel[0]) & (shape.y <= panel[1])
-            if kept.sum() >= trace.CANDLES // 2:
-                inside.append(replace(shape, x=shape.x[kept], y=shape.y[kept], path=shape.y[kept]))
-        elif panel[0] <= float(np.median(shape.y)) <= panel[1]:
-            inside.append(shape)
+            kept &= (shape.y >= frame.top) & (shape.y <= frame.bottom)
+        if kept.sum() < trace.CANDLES // 2 or not frame.top <= float(np.median(shape.y[kept])) <= frame.bottom:
+            continue
+        path = shape.path[np.repeat(kept, len(shape.path) // len(shape.y))]
+        inside.append(replace(shape, x=shape.x[kept], y=shape.y[kept], path=path))
     if len(inside) < len(shapes):
         unread.append(f"{len(shapes) - len(inside)} curves in another panel, whose axis was not read")
     return inside

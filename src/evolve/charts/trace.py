@@ -119,9 +119,13 @@ def _thin(mask: Mask) -> Mask:
     """Without filled areas (boxes of labels), and without a level line where the curve runs elsewhere (the dashes of a last price)."""
     from scipy import ndimage
 
-    thick = ndimage.binary_opening(mask, np.ones((THICK_PX, THICK_PX)))
-    if thick.any():
-        mask = mask & ~ndimage.binary_dilation(thick, np.ones((7, 7)))
+    thick, _ = ndimage.label(ndimage.binary_opening(mask, np.ones((THICK_PX, THICK_PX))))
+    for number, box in enumerate(ndimage.find_objects(thick), 1):
+        part = thick[box] == number
+        # A box is filled to its corners; a curve that goes up and down within few columns is not.
+        if part.mean() > 0.8 and part.shape[1] > 2 * THICK_PX:
+            mask = mask.copy()
+            mask[:, max(0, box[1].start - 3) : box[1].stop + 3][max(0, box[0].start - 3) : box[0].stop + 3] = False
     level = np.flatnonzero(mask.sum(axis=1) > LEVEL_SHARE * mask.shape[1])
     for row in level:
         near = slice(max(0, row - 1), row + 2)
@@ -175,6 +179,10 @@ def _runs(mask: Mask, columns: NDArray[np.int64]) -> tuple[Floats, Floats]:
 
 def hex_of(colour: Floats) -> str:
     return "#" + "".join(f"{round(float(value)):02x}" for value in colour)
+
+
+def colour_of(text: str) -> Floats:
+    return np.array([int(text[at : at + 2], 16) for at in (1, 3, 5)], dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -255,6 +255,52 @@ def models(symbol: str | None = None, timeframe: str | None = None, as_json: AsJ
     return None
 
 
+# --- pictures ---
+
+
+@app.command()
+def plot(
+    plot_type: str,
+    source: Annotated[str, typer.Argument()] = "backtest_results",
+    theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
+    format: Annotated[str, typer.Option(help="png, svg or html.")] = "png",
+    timeframe: TimeframeOption = None,
+    simulate: Simulate = False,
+    as_json: AsJson = False,
+    timeout: Timeout = None,
+) -> None:
+    """Draw a chart of a model, answer, evaluation or symbol."""
+    from evolve.cli.pictures import draw
+
+    draw(_send, plot_type, source, theme, format, timeframe, simulate, as_json=as_json, timeout=timeout)
+
+
+@app.command()
+def report(
+    source: str, theme: str = "light", simulate: Simulate = False, as_json: AsJson = False, timeout: Timeout = None
+) -> None:
+    """One page about a model, answer, evaluation or symbol: verdict, charts, figures; opens from disk."""
+    from evolve.cli.pictures import report
+
+    report(_send, source, theme, simulate, as_json=as_json, timeout=timeout)
+
+
+@app.command("read-chart")
+def read_chart(
+    image: Path,
+    analysis: Annotated[str, typer.Option(help="general, line or candlestick.")] = "general",
+    calibrate: Annotated[
+        list[str] | None, typer.Option("--y", metavar="PIXEL=VALUE", help="A row and its value; give two or more.")
+    ] = None,
+    as_json: AsJson = False,
+    timeout: Timeout = None,
+) -> None:
+    """Recover curves, return, drawdown, volatility and trend from the picture of a chart."""
+    from evolve.cli.pictures import read
+
+    read(_send, image, analysis, calibrate or [], as_json=as_json, timeout=timeout)
+
+
 # --- services ---
 
 

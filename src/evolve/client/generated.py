@@ -7,7 +7,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels
-from evolve.contracts.multimodal import AnalyzeImage, GenerateInsights, GeneratePlot, GetPlotHistory
+from evolve.contracts.multimodal import AnalyzeImage, GenerateInsights, GeneratePlot, GenerateReport, GetPlotHistory
 from evolve.contracts.performance_critic import (
     AuditModel,
     BacktestStrategy,
@@ -222,6 +222,26 @@ class GeneratedMethods:
         return self._call(
             GetPlotHistory,
             _given(GetPlotHistory, {"plot_type": plot_type, "limit": limit}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def generate_report(
+        self,
+        data_source: str,
+        plot_config: Any = None,
+        *,
+        save_path: Any = None,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """One HTML page about a model, answer, evaluation or symbol: verdict, charts, figures and provenance; it needs no network.
+
+        Sends `generate_report` to multimodal; answers `report_generated`.
+        """
+        return self._call(
+            GenerateReport,
+            _given(GenerateReport, {"data_source": data_source, "plot_config": plot_config, "save_path": save_path}),
             timeout=timeout,
             on_progress=on_progress,
         )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from evolve.cards import ImageAnalysis, InsightsCard, PastPlot, PlotCard
+from evolve.cards import ImageAnalysis, InsightsCard, PastPlot, PlotCard, WrittenReport
 from evolve.charts.kinds import PlotOptions, plot_kind
 from evolve.charts.reading import ANALYSES, Calibration, analysis_kind
 from evolve.messaging.messages import Reply, Request
@@ -94,3 +94,17 @@ class GetPlotHistory(Request[PlotHistory], positional=("plot_type", "limit")):
 
     plot_type: PlotType | None = None
     limit: int = Field(10, ge=1, le=1000)
+
+
+class ReportGenerated(Reply):
+    result: WrittenReport
+
+
+class GenerateReport(
+    Request[ReportGenerated], slot="heavy", records=True, waits=120.0, positional=("data_source", "plot_config")
+):
+    """One HTML page about a model, answer, evaluation or symbol: verdict, charts, figures and provenance; it needs no network."""
+
+    data_source: DataSource
+    plot_config: Annotated[PlotOptions, BeforeValidator(_options)] = Field(default_factory=PlotOptions)
+    save_path: str | None = Field(None, max_length=1_000)

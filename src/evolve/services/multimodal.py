@@ -6,11 +6,13 @@ from evolve.contracts.multimodal import (
     AnalyzeImage,
     GenerateInsights,
     GeneratePlot,
+    GenerateReport,
     GetPlotHistory,
     ImageAnalyzed,
     InsightsGenerated,
     PlotGenerated,
     PlotHistory,
+    ReportGenerated,
 )
 from evolve.messaging.service import Job, handles
 from evolve.services.base import BaseService
@@ -50,3 +52,8 @@ class MultimodalService(BaseService):
     def get_plot_history(self, request: GetPlotHistory, job: Job) -> PlotHistory:
         history = self.agent.history(request.plot_type, request.limit)
         return PlotHistory(history=history, plot_type=request.plot_type, count=len(history))
+
+    @handles
+    def generate_report(self, request: GenerateReport, job: Job) -> ReportGenerated:
+        report = self.agent.report(request.data_source, request.plot_config, request.save_path, progress=job.progress)
+        return ReportGenerated(result=report)
