@@ -74,7 +74,8 @@ def labels_in(
         ink &= ~hidden[max(0, top) : bottom, max(0, left) : right]
     ink = _without_frame(ink)
     joined, _ = ndimage.label(ndimage.binary_dilation(ink, np.ones((3, 2 * gap + 1))))
-    crops, places = [], []
+    crops: list[Pixels] = []
+    places: list[tuple[int, int, float]] = []
     # From below: along the lower edge dates come before what is drawn above them.
     for number, found in reversed(list(enumerate(ndimage.find_objects(joined), 1))):
         shape = ink[found] & (joined[found] == number)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ METHOD = "colours followed by column; labels by RapidOCR; axes by RANSAC"
 class _Shape:
     """A curve in pixels: x; y for values; path: rows in the order they were passed, for the drawdown."""
 
-    kind: str
+    kind: Literal["line", "candlestick"]
     colour: str
     x: Floats
     y: Floats
@@ -246,8 +247,7 @@ def _curve(
         x = tuple(f"{shape.x[pick]:g}" for pick in picks)
     else:
         x = tuple(datetime.fromtimestamp(float(seconds[pick]), UTC).strftime("%Y-%m-%d") for pick in picks)
-    kind = "candlestick" if shape.kind == "candlestick" else "line"
-    return ReadCurve(name, kind, shape.colour, x, tuple(float(values[pick]) for pick in picks), error, figures)
+    return ReadCurve(name, shape.kind, shape.colour, x, tuple(float(values[pick]) for pick in picks), error, figures)
 
 
 def _figures(

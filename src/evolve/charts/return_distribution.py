@@ -45,14 +45,11 @@ def return_distribution_figure(returns: Floats, caption: Caption, *, theme: Them
     low, high = np.quantile(returns, [EDGE, 1 - EDGE]) if len(returns) >= 1 / EDGE else (returns.min(), returns.max())
     edges = np.linspace(100 * low, 100 * high, 61 if len(returns) > 500 else 31)
     mean, deviation = 100 * float(returns.mean()), 100 * float(returns.std(ddof=1))
-    counts, _, patches = axes.hist(
-        np.clip(100 * returns, edges[0], edges[-1]), edges, color=colours.lines[0], linewidth=0
-    )
+    counts, _ = np.histogram(np.clip(100 * returns, edges[0], edges[-1]), edges)
     worst = float(np.quantile(returns, TAIL))
     beyond = float(returns[returns <= worst].mean())
-    for patch, edge in zip(patches, edges[:-1], strict=True):
-        if edge < 100 * worst:
-            patch.set_color(colours.fall)
+    tints = [colours.fall if edge < 100 * worst else colours.lines[0] for edge in edges[:-1]]
+    axes.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=tints, linewidth=0)
     width = edges[1] - edges[0]
     normal = len(returns) * width / (deviation * np.sqrt(2 * np.pi)) * np.exp(-0.5 * ((edges - mean) / deviation) ** 2)
     (bell,) = axes.plot(

@@ -17,6 +17,7 @@ MAX_COLOURS = 8
 SHADE = 24  # levels per step when colours are counted: JPEG blurs by less
 APART = 95.0  # RGB distance below which two shades are one colour
 OFF_LINE = 48.0  # RGB distance from the straight line between ground and colour that anti-aliasing and JPEG leave
+HUE_KEPT = 0.45  # of a colour's chroma that JPEG leaves in a pixel of it
 COVERED = 0.5  # of a pixel: more of it is curve than ground
 MIN_SPAN = 0.3  # of the width that a curve covers at least; shorter colours are marks and legends
 MAX_GAPS = 0.6  # of its columns; with more hidden, what is left is no curve
@@ -95,7 +96,9 @@ def cover(pixels: Pixels, colour: Floats, ground: Floats) -> Floats:
     away = pixels.astype(np.float64) - ground
     share = np.clip(away @ way / float(way @ way), 0.0, 1.0)
     off = np.linalg.norm(away - share[..., None] * way, axis=-1)
-    covered: Floats = np.where(off < OFF_LINE, share, 0.0)
+    # Grey is near the line between a dark ground and a dull colour, but has no hue.
+    hue = np.ptp(away, axis=-1) >= HUE_KEPT * share * float(np.ptp(way))
+    covered: Floats = np.where((off < OFF_LINE) & hue, share, 0.0)
     return covered
 
 
@@ -129,9 +132,11 @@ def _thin(mask: Mask) -> Mask:
     level = np.flatnonzero(mask.sum(axis=1) > LEVEL_SHARE * mask.shape[1])
     for row in level:
         near = slice(max(0, row - 1), row + 2)
-        elsewhere = mask.sum(axis=0) > mask[near].sum(axis=0)
-        mask = mask.copy()
-        mask[row, elsewhere] = False
+        along = mask[near].any(axis=0)
+        elsewhere = along & (mask.sum(axis=0) > mask[near].sum(axis=0))
+        if elsewhere.sum() > along.sum() / 2:
+            mask = mask.copy()
+            mask[near] = False
     return mask
 
 
@@ -153,10 +158,9 @@ def _follow(share: Floats, mask: Mask, colour: Floats) -> Trace | None:
     gaps = 1 - len(columns) / len(whole)
     if gaps > MAX_GAPS:
         return None
-    spread = [
-        np.interp(whole, columns, values) for values in (np.where(steep, (top + bottom) / 2, centre), top, bottom)
-    ]
-    return Trace(hex_of(colour), whole.astype(np.float64), *spread, gaps=gaps)
+    middle = np.where(steep, (top + bottom) / 2, centre)
+    y, top, bottom = (np.interp(whole, columns, values) for values in (middle, top, bottom))
+    return Trace(hex_of(colour), whole.astype(np.float64), y, top, bottom, gaps)
 
 
 def _runs(mask: Mask, columns: NDArray[np.int64]) -> tuple[Floats, Floats]:

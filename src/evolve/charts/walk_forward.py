@@ -67,8 +67,8 @@ def walk_forward_figure(
         shown = f"{100 * fold.result:+.1f} %".replace("-", "−")
         lower.text(
             middle.astype("datetime64[ms]"), row + 0.5, shown, ha="center", va="center", color=colours.text, fontsize=11
-        )  # type: ignore[arg-type]
-        upper.axvspan(start, test, color=colours.lines[0], alpha=0.06 + 0.08 * (row % 2), linewidth=0)  # type: ignore[arg-type]
+        )
+        upper.axvspan(start, test, color=colours.lines[0], alpha=0.06 + 0.08 * (row % 2), linewidth=0)
         if row == 0:
             handles = [trained, tested]
     lower.set_yticks(np.arange(len(folds)), [f"fold {number + 1}" for number in range(len(folds))])
