@@ -1,0 +1,146 @@
+"""A curve read from a picture is the curve that was drawn, within what its error says; the long proof has 60 pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from chart_pictures.drawn import Scene, candles_of, picture_of, scenes, values_of
+
+from evolve.charts.axis_labels import Label, date_axis_of, number_in, value_axis
+from evolve.charts.image_file import open_picture
+from evolve.charts.read_image import read_chart
+from evolve.charts.reading import Calibration
+from evolve.errors import EvolveError, InvalidRequest
+
+
+def read(scene: Scene, place, calibration: Calibration | None = None):
+    path = place / f"chart.{'jpg' if scene.quality else 'png'}"
+    path.write_bytes(picture_of(scene))
+    return read_chart(open_picture(str(path), (place,)), "general", calibration)
+
+
+def errors(scene: Scene, found) -> tuple[float, float]:
+    """(mean distance of the curve as a share of its range, distance of the maximum drawdown), both fractions."""
+    truth = values_of(scene)
+    curve = found.curves[0]
+    even = np.linspace(0, 1, len(curve.values))
+    drawn = np.interp(even, np.linspace(0, 1, len(truth)), truth)
+    drawdown = float((truth / np.maximum.accumulate(truth) - 1).min())
+    got = next(item.value for item in curve.figures if item.name == "drawdown")
+    return float(np.mean(np.abs(np.array(curve.values) - drawn)) / np.ptp(truth)), abs(got - drawdown)
+
+
+def given(scene: Scene) -> Calibration:
+    """What a user would measure: two rows of the matplotlib axes and their values."""
+    truth = values_of(scene)
+    margin = 0.05 * float(np.ptp(truth))  # matplotlib's own
+    height = scene.size[1]
+    top, bottom = height * (1 - 0.89), height * (1 - 0.12)
+    return Calibration(y=((top, float(truth.max()) + margin), (bottom, float(truth.min()) - margin)))
+
+
+def test_a_calibration_of_the_users_needs_no_labels(tmp_path):
+    scene = Scene("matplotlib", "line", False, (900, 500), None, 100, 250)
+
+    found = read(scene, tmp_path, given(scene))
+
+    error, drawdown = errors(scene, found)
+    assert error < 0.01
+    assert drawdown < 0.01
+    assert any("dates" in what for what in found.unread)
+
+
+def test_a_picture_without_a_curve_is_refused(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (300, 200), "white").save(tmp_path / "blank.png")
+    with pytest.raises(InvalidRequest, match="no curve"):
+        read_chart(open_picture("blank.png", (tmp_path,)), "general", None)
+
+
+@pytest.mark.parametrize(
+    ("calibration", "said"),
+    [
+        (Calibration(y=((10, 1), (10, 2))), "two different pixels"),
+        (Calibration(y=((10, 1), (20, 1))), "two different values"),
+        (Calibration(y=((10, -1), (20, 1)), log=True), "positive"),
+        (Calibration(y=((10, float("nan")), (20, 1))), "finite"),
+    ],
+)
+def test_a_calibration_that_cannot_be_is_refused(calibration, said, tmp_path):
+    with pytest.raises(InvalidRequest, match=said):
+        read(Scene("matplotlib", "line", False, (720, 420), None, 100, 250), tmp_path, calibration)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1,234.5", 1234.5), ("−12 %", -12), ("$45", 45), ("2.5k", 2500), ("1O0", 100), ("abc", None), ("2004-03", None), ("0,5", 0.5)],
+)  # fmt: skip
+def test_numbers_are_read_as_people_write_them(text, value):
+    assert number_in(text) == value
+
+
+def label(text: str, x: float, y: float) -> Label:
+    return Label(text, x, y, x - 10, x + 10)
+
+
+def test_the_axis_is_what_most_labels_agree_on():
+    labels = [label(str(100 - row // 10), 20, row) for row in (100, 200, 300, 400)] + [label("7", 20, 350)]
+
+    axis, kept, percentages = value_axis(labels)
+
+    assert axis is not None
+    assert (axis.scale, len(kept), percentages) == ("linear", 4, False)
+    assert axis.start + axis.step * 250 == pytest.approx(75)
+
+
+def test_labels_that_grow_by_a_factor_make_a_logarithmic_axis():
+    axis, _, _ = value_axis([label(text, 20, y) for text, y in (("1000", 100), ("100", 200), ("10", 300), ("1", 400))])
+    assert axis is not None
+    assert axis.scale == "log"
+
+
+def test_months_take_their_year_from_the_label_that_names_it():
+    axis = date_axis_of([label(text, x, 0) for text, x in (("Nov", 100), ("Dec", 130), ("2013", 161), ("Feb", 192))])
+    assert axis is not None
+    assert np.datetime64(int(axis.start + axis.step * 161), "s").astype("datetime64[M]") == np.datetime64("2013-01")
+
+
+# --- with the recogniser of the extra `images` ---
+
+
+@pytest.mark.parametrize("number", [0, 8, 9])
+def test_a_curve_is_recovered_from_its_picture(number, tmp_path):
+    pytest.importorskip("rapidocr_onnxruntime", reason="the extra `images` is not installed")
+    scene = scenes(10)[number]
+
+    found = read(scene, tmp_path)
+
+    error, drawdown = errors(scene, found)
+    assert found.curves[0].kind == scene.kind
+    assert error < 0.015
+    assert drawdown < 0.02
+
+
+@pytest.mark.prove
+def test_half_of_sixty_pictures_are_read_within_a_hundredth_and_a_half(tmp_path):
+    """Median error of the curve ≤ 1.5 % of its range, of the maximum drawdown ≤ 2 points; what is not read at all counts as wrong."""
+    pytest.importorskip("rapidocr_onnxruntime", reason="the extra `images` is not installed")
+    found = []
+    for scene in scenes(60):
+        try:
+            seen = read(scene, tmp_path)
+            found.append(errors(scene, seen) if seen.curves else (1.0, 1.0))
+        except EvolveError:
+            found.append((1.0, 1.0))
+    curve, drawdown = np.median(np.array(found), axis=0)
+    assert curve <= 0.015
+    assert drawdown <= 0.02
+
+
+def test_the_pictures_of_candles_show_the_closes_they_were_made_of():
+    scene = Scene("trading", "candlestick", False, (720, 420), None, 7, 90)
+    open_, high, low, close = candles_of(scene)
+    assert (high >= np.maximum(open_, close)).all()
+    assert (low <= np.minimum(open_, close)).all()
+    assert np.array_equal(close, values_of(scene))
