@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shlex
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from seed_blocks import ACTIONS_NOT_YET, NOT_YET, block, without_later_services
@@ -41,6 +43,7 @@ def test_the_block_runs_from_top_to_bottom_with_an_answer_for_every_call(printed
     assert [reply["type"] for reply in printed] == [
         "model_built",
         "error",  # model_123 is nobody's model
+        "plot_generated",
         "prompt_routed",
         "query_processed",
         "query_history",
@@ -73,15 +76,46 @@ def test_evaluating_model_123_names_the_nearest_ids_and_the_command_that_builds_
 
 
 def test_route_prompt_names_the_service_and_the_request_to_send_and_runs_nothing(printed):
-    result = printed[2]["result"]
+    result = printed[3]["result"]
     assert (result["target_agent"], result["intent"]) == ("model_builder", "model_build")
     request = result["request"]
     assert (request["service"], request["type"]) == ("model_builder", "build_model")
     assert {"model_type": "lstm", "symbol": "BTCUSDT"}.items() <= request["data"].items()
 
 
+def test_generate_plot_draws_the_latest_backtest_into_the_plots_directory(printed, running):
+    """`backtest_results` is the walk-forward test of the model that the block built just before."""
+    result = printed[2]["result"]
+    assert (result["success"], result["plot_type"]) == (True, "equity_curve")
+    assert result["data_source"] == printed[0]["model_info"]["model_id"]
+    assert result["simulated"]  # there are no real bars of BTCUSDT here
+    assert re.fullmatch(r"equity_curve_\d+\.png", Path(result["save_path"]).name)
+    assert Path(result["save_path"]).parent == running.settings.plots.resolve()
+    assert Path(result["save_path"]).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("printed")
+def test_plot_exits_with_0_and_prints_where_the_picture_is(running):
+    reply = running.json(f"{CLIENT} plot")
+    assert reply["type"] == "plot_generated"
+    assert Path(reply["result"]["save_path"]).is_file()
+
+
+def test_charts_insights_and_pictures_are_asked_for_by_methods_of_their_own(client):
+    plot = client.generate_plot("candlestick", "AAPL", {"theme": "dark", "format": "svg"})
+    assert Path(plot["result"]["save_path"]).read_text().startswith("<?xml")
+    insights = client.generate_insights("AAPL")["result"]["insights"]
+    assert insights
+    assert all(each["evidence"] and Path(each["plot"]).is_file() for each in insights)
+    assert [each["weight"] for each in insights] == sorted((each["weight"] for each in insights), reverse=True)
+    assert client.get_plot_history("candlestick")["history"][0]["save_path"] == plot["result"]["save_path"]
+    assert "equity_curve" in client.generate_plot("equity_curv", "AAPL")["error"]
+    assert "AAPL" in client.generate_plot("equity_curve", "AAPLE")["error"]
+    assert client.analyze_image("/etc/passwd")["code"] == "forbidden"
+
+
 def test_a_question_in_plain_english_is_answered_with_its_parse_and_a_commentary(printed):
-    result = printed[3]["result"]
+    result = printed[4]["result"]
     assert result["query"] == "Give me the best model for NVDA over 90 days"
     assert result["status"] == "success"
     parsed = result["parsed_intent"]
@@ -90,13 +124,13 @@ def test_a_question_in_plain_english_is_answered_with_its_parse_and_a_commentary
 
 
 def test_the_query_history_of_a_symbol_holds_the_question(printed):
-    assert (printed[4]["symbol"], printed[4]["count"]) == ("NVDA", len(printed[4]["history"]))
-    assert printed[4]["history"][0]["query"] == "Give me the best model for NVDA over 90 days"
+    assert (printed[5]["symbol"], printed[5]["count"]) == ("NVDA", len(printed[5]["history"]))
+    assert printed[5]["history"][0]["query"] == "Give me the best model for NVDA over 90 days"
 
 
 def test_the_available_symbols_hold_those_of_the_specification(printed):
     """Section "Supported Parameters"; the models of issue 6 are not yet there."""
-    reply = printed[5]
+    reply = printed[6]
     assert set(reply["symbols"]) >= {"BTCUSDT", "ETHUSDT", "NVDA", "TSLA", "AAPL", "GOOGL", "MSFT", "AMZN"}
     assert set(reply["timeframes"]) >= {"1m", "5m", "15m", "1h", "4h", "1d"}
     assert reply["periods"] == ["7d", "14d", "30d", "90d", "180d", "1y"]
@@ -105,8 +139,8 @@ def test_the_available_symbols_hold_those_of_the_specification(printed):
 
 
 def test_the_programs_of_the_block_run_and_return_what_they_say(printed):
-    values = [reply["result"]["return_value"] for reply in printed[6:9]]
-    assert [reply["result"]["status"] for reply in printed[6:9]] == ["success"] * 3
+    values = [reply["result"]["return_value"] for reply in printed[7:10]]
+    assert [reply["result"]["status"] for reply in printed[7:10]] == ["success"] * 3
     assert values == [
         {"prediction": 100.5},
         {"signal": "BUY", "confidence": 0.8},

@@ -22,6 +22,7 @@ COVERED = 0.5  # of a pixel: more of it is curve than ground
 MIN_SPAN = 0.3  # of the width that a curve covers at least; shorter colours are marks and legends
 MAX_GAPS = 0.6  # of its columns; with more hidden, what is left is no curve
 UNBROKEN = 0.15  # gaps below which a colour is a line, so not that of separate candles
+LEVEL_PX = 1.5  # rows within which a line is level
 THICK_PX = 8  # lines are thinner in any picture of up to 4K; boxes around prices are not
 LEVEL_SHARE = (
     0.25  # of the width that one row of a curve's colour covers: a level line, if the curve is elsewhere there
@@ -150,6 +151,8 @@ def _follow(share: Floats, mask: Mask, colour: Floats) -> Trace | None:
     weights = np.where((rows >= first - 1) & (rows <= last + 1), share[:, columns], 0.0)
     total = weights.sum(axis=0)
     centre = (rows * weights).sum(axis=0) / total
+    kept = _without_dashes(columns, centre)
+    columns, first, last, total, centre = (each[:kept] for each in (columns, first, last, total, centre))
     thickness = float(np.percentile(total, 15))
     steep = last - first + 1 > 1.6 * max(1.0, thickness)
     top = np.where(steep, first - 0.5 + thickness / 2, centre)
@@ -161,6 +164,14 @@ def _follow(share: Floats, mask: Mask, colour: Floats) -> Trace | None:
     middle = np.where(steep, (top + bottom) / 2, centre)
     y, top, bottom = (np.interp(whole, columns, values) for values in (middle, top, bottom))
     return Trace(hex_of(colour), whole.astype(np.float64), y, top, bottom, gaps)
+
+
+def _without_dashes(columns: NDArray[np.int64], centre: Floats) -> int:
+    """How many columns are left without a broken level line at the right end: the last price is drawn on to its label in dashes."""
+    moving = np.flatnonzero(np.abs(centre - centre[-1]) > LEVEL_PX)
+    tail = int(moving[-1]) + 1 if moving.size else len(columns)
+    breaks = np.flatnonzero(np.diff(columns[tail:]) > 1)
+    return tail + int(breaks[0]) + 1 if len(breaks) >= 2 else len(columns)
 
 
 def _runs(mask: Mask, columns: NDArray[np.int64]) -> tuple[Floats, Floats]:

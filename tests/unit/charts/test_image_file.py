@@ -53,7 +53,7 @@ def gif() -> bytes:
 
 
 HOSTILE = {
-    "bomb of pixels": (png_claiming(60_000, 60_000), TooLarge, "60,000"),
+    "bomb of pixels": (png_claiming(60_000, 60_000), TooLarge, "16,000,000 pixels"),
     "bomb just over": (png_claiming(7_999, 7_999), TooLarge, "pixels"),
     "bomb of text": (text_bomb(), InvalidRequest, "damaged"),
     "truncated": (png(2000, 1500)[:300], InvalidRequest, "damaged"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from chart_pictures.drawn import Scene, candles_of, picture_of, scenes, values_of
 
+from chart_pictures.drawn import Scene, candles_of, picture_of, scenes, values_of
 from evolve.charts.axis_labels import Label, date_axis_of, number_in, value_axis
 from evolve.charts.image_file import open_picture
 from evolve.charts.read_image import read_chart

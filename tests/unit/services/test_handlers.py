@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels, ModelBuilt
+from evolve.contracts.multimodal import AnalyzeImage, GenerateInsights, GeneratePlot, GenerateReport, GetPlotHistory
 from evolve.contracts.performance_critic import (
     AuditModel,
     BacktestStrategy,
@@ -57,6 +58,10 @@ HOLD = "def main(input_data): return 'HOLD'"
 # service → request → response, from the contract's table, for the services that exist.
 CONTRACT = {
     "model_builder": {"build_model": "model_built", "list_models": "models_listed", "get_model_info": "model_info", "delete_model": "model_deleted"},
+    "multimodal": {
+        "generate_plot": "plot_generated", "analyze_image": "image_analyzed", "generate_insights": "insights_generated",
+        "get_plot_history": "plot_history",
+    },
     "performance_critic": {
         "evaluate_model": "model_evaluated", "compare_models": "models_compared", "get_evaluation_history": "evaluation_history",
         "get_best_models": "best_models",
@@ -126,6 +131,17 @@ def log(building: Building) -> Iterator[DecisionLog]:
         yield DecisionLog(database)
 
 
+def line_picture(settings: Settings) -> str:
+    """A red line across a white picture, where pictures may be read from."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("RGB", (300, 200), "white")
+    ImageDraw.Draw(picture).line((10, 150, 290, 60), fill="red", width=2)
+    settings.plots.mkdir(parents=True, exist_ok=True)
+    picture.save(settings.plots / "line.png")
+    return "line.png"
+
+
 def built(building: Building, model_type: str = "naive") -> str:
     reply = building.handle(BuildModel(model_type=model_type, symbol="TINY", timeframe=None), f"build-{model_type}")
     assert isinstance(reply, ModelBuilt)
@@ -175,6 +191,8 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxe
         RoutePrompt(user_prompt="Analyze AAPL"), DetectIntent(user_prompt="Analyze AAPL"),
         ParseArguments(user_prompt="Analyze AAPL", intent="market_analysis"), GetRoutingHistory(),
         ProcessQuery(query="What can you do?"), GetQueryHistory(), GetAvailableSymbols(), GetAnswer(answer_id=answer.result.answer.answer_id),
+        GeneratePlot(plot_type="equity_curve", data_source=naive), GenerateInsights(data_source="TINY", include_plots=False), GetPlotHistory(),
+        GenerateReport(data_source="TINY"), AnalyzeImage(image_path=line_picture(building.settings), calibration={"y": ((0, 2), (200, 1))}),
         DeleteModel(model_id=drift),
         ExecuteModel(model_code=HOLD, model_name="m"), ExecuteStrategy(strategy_code=HOLD, strategy_name="s"),
         ExecuteIndicator(indicator_code=HOLD, indicator_name="i"), GetStatistics(), Cleanup(),

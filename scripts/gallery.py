@@ -1,0 +1,58 @@
+"""Makes docs/gallery.md and its pictures: every kind of chart in both themes, of the bundled bars. Run: `.venv/bin/python scripts/gallery.py`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from evolve.agents.model_builder import BuildOrder, ModelBuilderAgent
+from evolve.agents.pictures import draw
+from evolve.agents.plot_sources import PlotSources
+from evolve.charts.kinds import PLOTS, PlotOptions
+from evolve.charts.picture import save
+from evolve.charts.theme import THEMES
+from evolve.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = {"candlestick": "AAPL", "correlation_heatmap": "AAPL,MSFT,IBM,GOOG", "model_comparison": "AAPL"}
+SHOWN_WIDTH = 640  # of 1,200 pixels, so that the page stays light in a repository
+
+HEAD = """# Gallery
+
+Every chart that Evolve draws, of the bundled AAPL bars and models built on them, in both themes. Made by `python scripts/gallery.py`.
+
+`evolve plot TYPE SOURCE --theme dark --format svg` draws one. A source is the id of a model, answer or evaluation, a symbol, several symbols
+or models separated by commas, or `backtest_results`, the newest model's walk-forward test. `--format html` gives a page with crosshair, zoom and pan
+that needs no network; `evolve report SOURCE` puts the charts of a source, its verdict and its figures on one such page. Simulated bars are marked
+SIMULATED across the picture.
+"""
+
+
+def main() -> int:
+    place = ROOT / "docs" / "gallery"
+    text = [HEAD]
+    with tempfile.TemporaryDirectory() as home:
+        settings = Settings.load(home=home, log_dir=f"{home}/logs")
+        builder = ModelBuilderAgent.from_settings(settings)
+        for model_type in ("drift", "xgboost", "ridge"):
+            builder.build(BuildOrder(model_type, "AAPL", "1d"), request_id=model_type, progress=lambda *_: None)
+        sources = PlotSources.from_settings(settings)
+        for kind, about in PLOTS.items():
+            source = SOURCES.get(kind, "backtest_results")
+            found = sources.find(source)
+            for theme in THEMES:
+                picture = draw(kind, found, PlotOptions(theme=theme), sources)
+                picture.figure.set_dpi(picture.figure.dpi * SHOWN_WIDTH / 1200)
+                save(picture.figure, place / f"{kind}_{theme}.png")
+            text.append(
+                f"## {kind}\n\n{about[0].upper()}{about[1:]}.\n\n`evolve plot {kind} {source}`\n\n"
+                f"![{kind}, light](gallery/{kind}_light.png) ![{kind}, dark](gallery/{kind}_dark.png)\n"
+            )
+    (ROOT / "docs" / "gallery.md").write_text("\n".join(text), encoding="utf-8")
+    print(ROOT / "docs" / "gallery.md")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
