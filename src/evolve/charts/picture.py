@@ -166,7 +166,7 @@ def drawn(figure: Figure, format: Literal["png", "svg"]) -> bytes:
     nothing = {"Software": None} if format == "png" else {"Date": None, "Creator": None}
     # The salt makes the ids inside an SVG the same each time.
     with matplotlib.rc_context({"svg.hashsalt": "evolve"}):
-        figure.savefig(buffer, format=format, facecolor=figure.get_facecolor(), metadata=nothing)
+        figure.savefig(buffer, format=format, dpi=figure.dpi, facecolor=figure.get_facecolor(), metadata=nothing)
     return buffer.getvalue()
 
 

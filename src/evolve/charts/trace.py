@@ -22,6 +22,7 @@ COVERED = 0.5  # of a pixel: more of it is curve than ground
 MIN_SPAN = 0.3  # of the width that a curve covers at least; shorter colours are marks and legends
 MAX_GAPS = 0.6  # of its columns; with more hidden, what is left is no curve
 UNBROKEN = 0.15  # gaps below which a colour is a line, so not that of separate candles
+BESIDE_SHARE = 0.12  # of the width on either side, where the labels of the axes stand
 LEVEL_PX = 1.5  # rows within which a line is level
 THICK_PX = 8  # lines are thinner in any picture of up to 4K; boxes around prices are not
 LEVEL_SHARE = (
@@ -126,8 +127,11 @@ def _thin(mask: Mask) -> Mask:
     thick, _ = ndimage.label(ndimage.binary_opening(mask, np.ones((THICK_PX, THICK_PX))))
     for number, box in enumerate(ndimage.find_objects(thick), 1):
         part = thick[box] == number
-        # A box is filled to its corners; a curve that goes up and down within few columns is not.
-        if part.mean() > 0.8 and part.shape[1] > 2 * THICK_PX:
+        middle = (box[1].start + box[1].stop) / 2 / mask.shape[1]
+        # A box is filled to its corners, but for the price that is written in it; a curve that goes up and down within few columns
+        # is less so, and seldom beside the axis.
+        filled = 0.45 if min(middle, 1 - middle) < BESIDE_SHARE else 0.8
+        if part.mean() > filled and part.shape[1] > 2 * THICK_PX:
             mask = mask.copy()
             mask[:, max(0, box[1].start - 3) : box[1].stop + 3][max(0, box[0].start - 3) : box[0].stop + 3] = False
     level = np.flatnonzero(mask.sum(axis=1) > LEVEL_SHARE * mask.shape[1])
