@@ -35,7 +35,7 @@ BODY = 0.7  # of a bar's width
 MAX_BODIES = (
     400  # beyond, a body is thinner than the line around it: high-low strokes in the body's colour say the same
 )
-LABELS = 7
+LABELS = 6
 
 
 @dataclass(frozen=True, slots=True)
