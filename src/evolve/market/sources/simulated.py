@@ -23,7 +23,7 @@ from evolve.errors import DataUnavailable
 from evolve.market.bars import Bars, Floats, Stamps
 from evolve.market.calendar import SESSION_MINUTES, SESSIONS_PER_YEAR, Venue, bars_per_year, venue_of
 from evolve.market.resample import Columns, aggregate, bar_starts
-from evolve.market.sources.base import BarSpec
+from evolve.market.sources.base import BarSpec, Progress, Span, unheard, within
 from evolve.market.types import SPECIFIED_SYMBOLS, TIMEFRAME_SECONDS, TIMEFRAMES
 
 MODEL = "evolve-simulated-1"  # part of the seed: a changed model must not pass for the old one
@@ -76,7 +76,7 @@ class SimulatedSource:
         """The symbols of the specification; `load` answers any other symbol too, and whoever calls decides which may be asked."""
         return sorted(BarSpec(symbol, timeframe) for symbol in SPECIFIED_SYMBOLS for timeframe in TIMEFRAMES)
 
-    def load(self, spec: BarSpec) -> Bars:
+    def load(self, spec: BarSpec, span: Span | None = None, progress: Progress = unheard) -> Bars:
         """Simulated bars, the same every time. Raises DataUnavailable for a timeframe that does not exist."""
         if spec.timeframe not in TIMEFRAMES:
             raise DataUnavailable(f"no bars at {spec.timeframe!r}; timeframes are {', '.join(TIMEFRAMES)}")
@@ -85,7 +85,7 @@ class SimulatedSource:
         if TIMEFRAME_SECONDS[spec.timeframe] < 60 * COARSE_MINUTES:
             path = _since(path, _ms(DETAIL_DAY))
         columns = aggregate(path, bar_starts(path.time, spec.timeframe, venue=venue, dated=False))
-        return Bars(
+        bars = Bars(
             symbol=spec.symbol,
             timeframe=spec.timeframe,
             time=columns.time,
@@ -99,6 +99,7 @@ class SimulatedSource:
             simulated=True,
             notes=NOTES,
         )
+        return within(bars, span)
 
 
 @dataclass(frozen=True, slots=True)
