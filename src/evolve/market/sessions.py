@@ -101,8 +101,13 @@ def in_session(venue: Venue, moments: Stamps, *, length_ms: int = 0) -> NDArray[
     if venue == "fx":
         weekday, minute = (moments // DAY_MS + 3) % 7, moments % DAY_MS // MINUTE_MS
         # Sunday evening to Friday evening: 17:00 New York, which is 21:00 UTC in summer and 22:00 in winter.
-        shut = (weekday == SATURDAY) | ((weekday == SUNDAY) & (minute < 21 * 60)) | ((weekday == FRIDAY) & (minute >= 22 * 60))
-        return ~shut
+        shut = (
+            (weekday == SATURDAY)
+            | ((weekday == SUNDAY) & (minute < 21 * 60))
+            | ((weekday == FRIDAY) & (minute >= 22 * 60))
+        )
+        trading: NDArray[np.bool_] = ~shut
+        return trading
     opens, closes = session_hours(venue, session_days(venue, int(moments[0]) - DAY_MS, int(moments[-1]) + 2 * DAY_MS))
     if not len(opens):
         return np.zeros(len(moments), dtype=bool)
@@ -122,7 +127,9 @@ def closes_of(venue: Venue, timeframe: Timeframe, starts: Stamps) -> Stamps:
     if length < DAY_MS:
         if venue != "us_equity":
             return starts + length
-        _, closes = session_hours(venue, session_days(venue, int(starts[0]) - DAY_MS, int(starts[-1]) + DAY_MS + length))
+        _, closes = session_hours(
+            venue, session_days(venue, int(starts[0]) - DAY_MS, int(starts[-1]) + DAY_MS + length)
+        )
         if not len(closes):
             return starts + length
         nearest = closes[np.minimum(np.searchsorted(closes, starts, side="right"), len(closes) - 1)]
@@ -188,7 +195,10 @@ def _half_days(first: int, last: int) -> Stamps:
         holidays = _us_holidays(year)
         if year < 1993:  # it closed at 14:00 then, or not early at all
             continue
-        candidates = {_nth(year, 11, THURSDAY, 4) + timedelta(days=1), *(day for day in _EXTRA_HALF_DAYS if day.year == year)}
+        candidates = {
+            _nth(year, 11, THURSDAY, 4) + timedelta(days=1),
+            *(day for day in _EXTRA_HALF_DAYS if day.year == year),
+        }
         eve, independence = date(year, 12, 24), date(year, 7, 4)
         if eve.weekday() != FRIDAY:  # on a Friday it is the holiday itself
             candidates.add(eve)

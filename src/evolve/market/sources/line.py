@@ -44,12 +44,15 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 T = TypeVar("T")
 Read = Callable[[Answer], T]
 
-MAX_ATTEMPTS = 6  # with pauses of 0.5 … 16 s that is half a minute: longer than a service restarts, shorter than a user waits
+MAX_ATTEMPTS = (
+    6  # with pauses of 0.5 … 16 s that is half a minute: longer than a service restarts, shorter than a user waits
+)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
 SILENCE_S = 30.0  # without one byte; slow services think for ten seconds over a long span
 MAX_ANSWER_BYTES = 256 << 20  # fifty thousand bars as JSON are 6 MB
 PASSING = frozenset((408, 425, 500, 502, 503, 504))  # states of a service that pass by themselves
 AGENT = "evolve-trading (market data client)"
+WORTH_TELLING_S = 2.0
 QUOTED = 200  # characters of what a service said
 
 
@@ -63,12 +66,16 @@ class Question:
     secret_headers: Mapping[str, str] = field(default_factory=dict)
 
 
+def untold(reason: str) -> None:
+    """For whoever does not want to hear why we wait."""
+
+
 class Line:
     """A line to one service.
 
     base: scheme, host and port. directory: where answers and the pace are kept. fresh_s: an answer younger than this is not
     asked for again; an older one is confirmed by its ETag where it has one. limit_s: for everything asked over this line, from
-    its making on. sleep, jitter (returns 0 … 1): replaced in tests.
+    its making on. tell: hears why we wait. sleep, jitter (returns 0 … 1): replaced in tests.
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class Line:
         clock: Clock = SYSTEM_CLOCK,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
+        tell: Callable[[str], None] = untold,
     ) -> None:
         self.name = name
         self.base = base.rstrip("/")
@@ -93,6 +101,8 @@ class Line:
         self.clock = clock
         self._sleep = sleep
         self._jitter = jitter
+        self._tell = tell
+        self._oldest: float | None = None
         self._answers = Answers(directory / name)
         self._pace = Pace(allowance, directory / f"{name}.pace")
         self._ends = clock.monotonic() + limit_s
@@ -107,14 +117,26 @@ class Line:
         kept = self._answers.find(shown)
         if kept is not None and self.clock.now() - kept.fetched_at < self.fresh_s:
             try:
-                return read(kept)
+                found = read(kept)
             except EvolveError:
                 kept = None  # accepted once, refused now (another version of us): ask again
+            else:
+                self._note(kept)
+                return found
         answer = self._asked(question, shown, kept)
         found = read(answer)
         if answer.status == 200:
-            self._answers.keep(replace(answer, from_disk=False))
+            self._answers.keep(answer)
+        self._note(answer)
         return found
+
+    @property
+    def as_of(self) -> float:
+        """Unix seconds of the oldest answer that was used: what was said later, nobody asked. Now, before the first."""
+        return self.clock.now() if self._oldest is None else self._oldest
+
+    def _note(self, answer: Answer) -> None:
+        self._oldest = min(answer.fetched_at, self.as_of)
 
     def shown(self, question: Question) -> str:
         """The URL as it may be shown, and by which the answer is kept."""
@@ -131,11 +153,17 @@ class Line:
         line = " ".join(text.split())
         return line if len(line) <= QUOTED else line[:QUOTED] + " …"
 
+    def said(self, answer: Answer, question: Question) -> str:
+        """What the body of a refusal says, cleaned; what it looks like where it is no sentence."""
+        if not answer.body.strip() or answer.body.lstrip().startswith(b"<"):
+            return looks_like(answer)
+        return self.clean(answer.body.decode("utf-8", "replace"), question)
+
     # ── One question, several attempts ───────────────────────────────────────────────────────────────────────────────
 
     def _asked(self, question: Question, shown: str, kept: Answer | None) -> Answer:
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            self._wait(self._pace.book(self.clock.now()), f"{self.name} allows no faster requests")
+            self._wait(self._pace.book(self.clock.now(), self._left()), f"{self.name} allows no faster requests")
             try:
                 answer, headers = self._sent(question, shown, kept)
             except httpx.HTTPError as error:
@@ -160,19 +188,19 @@ class Line:
         asked = wait_asked(headers, self.clock.now())
         # What it asks for is a minimum; a little more keeps those who were refused together from returning together.
         pause = self._pause(attempt) if asked is None else asked + self._jitter() * FIRST_PAUSE_S
-        said = self.clean(answer.body.decode("utf-8", "replace"), question)
+        said = self.said(answer, question)
         if answer.status == 429:
             when = "later" if asked is None else f"in {asked:.0f} s"
             return pause, RateLimited(
-                f"{self.name} refuses more requests for now ({said or 'no reason given'}); try again {when}, or ask for less at a time",
+                f"{self.name} refuses more requests for now ({said}); try again {when}, or ask for less at a time",
                 source=self.name,
                 retry_after_s=asked,
             )
-        return pause, Unavailable(f"{self.name} is in trouble (status {answer.status}: {said or 'no reason given'}); try again later")
+        return pause, Unavailable(f"{self.name} is in trouble (status {answer.status}: {said}); try again later")
 
     def _pause(self, attempt: int) -> float:
         """Twice as long each time, half of it by chance, so that many who failed together do not come back together."""
-        longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt - 1))
+        longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (attempt - 1))
         return longest * (0.5 + 0.5 * self._jitter())
 
     def _wait(self, seconds: float, reason: str) -> None:
@@ -181,10 +209,16 @@ class Line:
         left = self._ends - self.clock.monotonic()
         if seconds > left:
             raise self._too_long(reason)
+        if seconds >= WORTH_TELLING_S:
+            self._tell(f"waiting {seconds:.0f} s: {reason}")
         self._sleep(seconds)
 
     def _sent(self, question: Question, shown: str, kept: Answer | None) -> tuple[Answer, httpx.Headers]:
-        headers = {"User-Agent": AGENT, "Accept": "application/json, text/csv;q=0.9, */*;q=0.1", **question.secret_headers}
+        headers = {
+            "User-Agent": AGENT,
+            "Accept": "application/json, text/csv;q=0.9, */*;q=0.1",
+            **question.secret_headers,
+        }
         if kept is not None and kept.etag:
             headers["If-None-Match"] = kept.etag
         # Redirects are refused: they would carry the keys to another host.
@@ -196,7 +230,9 @@ class Line:
             for part in response.iter_bytes():
                 body += part
                 if len(body) > MAX_ANSWER_BYTES:
-                    raise TooLarge(f"{self.name} sends more than {MAX_ANSWER_BYTES >> 20} MB for {shown}; ask for a shorter span")
+                    raise TooLarge(
+                        f"{self.name} sends more than {MAX_ANSWER_BYTES >> 20} MB for {shown}; ask for a shorter span"
+                    )
                 self._left()  # a service that drips one byte a second never falls silent
             answer = Answer(
                 url=shown,
@@ -247,7 +283,9 @@ def json_of(answer: Answer, source: str) -> Any:
     try:
         return json.loads(answer.body)
     except ValueError:
-        raise BadAnswer(f"{source} answered {looks_like(answer)} where JSON was expected: {answer.url}", source=source) from None
+        raise BadAnswer(
+            f"{source} answered {looks_like(answer)} where JSON was expected: {answer.url}", source=source
+        ) from None
 
 
 def looks_like(answer: Answer) -> str:
@@ -271,9 +309,10 @@ def no_key(source: str, variable: str, where: str) -> Forbidden:
 
 def _cause(error: httpx.HTTPError) -> str:
     """Why a connection failed, without the URL that some of httpx's own sentences hold."""
-    return {
+    causes: dict[type[Exception], str] = {
         httpx.ConnectError: "no connection",
         httpx.ConnectTimeout: "no connection in time",
         httpx.ReadTimeout: "silence",
         httpx.RemoteProtocolError: "it hung up in the middle of the answer",
-    }.get(type(error), type(error).__name__)
+    }
+    return causes.get(type(error), type(error).__name__)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from evolve.errors import Unavailable
 
+LONGEST_QUEUE_S = 3600.0  # no client waits longer; what is booked further ahead was booked by a clock that ran fast
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -29,10 +31,11 @@ class Pace:
         self.allowance = allowance
         self.path = path
 
-    def book(self, now: float) -> float:
+    def book(self, now: float, at_most: float = LONGEST_QUEUE_S) -> float:
         """Book one request; how many seconds (≥ 0) from `now` (Unix seconds) it may be sent. Raises Unavailable.
 
-        Booked moments lie in the future when many wait, so that those who come later queue behind them.
+        Booked moments lie in the future when many wait, so that those who come later queue behind them. A wait of more than
+        `at_most` seconds is told but not booked: whoever asks will not stay.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +44,8 @@ class Pace:
                 file.seek(0)
                 booked = _moments(file.read())
                 at = self._earliest(booked, now)
+                if at - now > at_most:
+                    return at - now
                 kept = sorted([*booked, at])[-self.allowance.requests :]
                 file.seek(0)
                 file.truncate()
@@ -52,8 +57,8 @@ class Pace:
         return max(0.0, at - now)
 
     def _earliest(self, booked: list[float], now: float) -> float:
-        # A clock that was set back leaves bookings far ahead; nothing we booked can lie further than one full window.
-        sane = sorted(moment for moment in booked if moment <= now + self.allowance.seconds)
+        # A clock that was set back leaves bookings further ahead than anyone waits.
+        sane = sorted(moment for moment in booked if moment <= now + max(LONGEST_QUEUE_S, self.allowance.seconds))
         if len(sane) < self.allowance.requests:
             return now
         return max(now, sane[-self.allowance.requests] + self.allowance.seconds)
