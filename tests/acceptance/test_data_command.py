@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from data_services import KEY, prices, reply, serving
 
+from data_services import KEY, prices, reply, serving
 from evolve.cli import main
 
 DAYS = ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05", "2024-01-08", "2024-01-09"]
@@ -30,7 +30,10 @@ class Tiingo:
         return reply(
             [
                 {"date": f"{day}T00:00:00.000Z", "divCash": 0.0, "splitFactor": 1.0, "adjVolume": row[4]}
-                | {name: value * self.factor for name, value in zip(("adjOpen", "adjHigh", "adjLow", "adjClose"), row, strict=False)}
+                | {
+                    name: value * self.factor
+                    for name, value in zip(("adjOpen", "adjHigh", "adjLow", "adjClose"), row, strict=False)
+                }
                 for day, row in rows
                 if day in self.days and asked.query["startDate"] <= day <= asked.query["endDate"]
             ]
@@ -101,7 +104,7 @@ def test_bars_that_no_longer_agree_are_not_given_up_without_a_word(service, caps
 def test_a_truncated_answer_is_refused_until_gaps_are_accepted(service, capsys):
     service.answer.days = DAYS[:-1]
 
-    code, out, err = fetch(capsys, *SPAN)
+    code, _, err = fetch(capsys, *SPAN)
     assert code == 1
     assert "tiingo sent fewer 1d bars of ACME than us_equity traded: bars end on 2024-01-08" in err
     assert fetch(capsys, *SPAN, "--allow-gaps")[0] == 0

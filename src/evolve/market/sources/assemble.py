@@ -79,12 +79,13 @@ def assembled(
     life: Life,
     currency: str,
     allow_gaps: bool,
+    asked: Timeframe | None = None,
 ) -> Bars:
-    """Checked bars at `spec.timeframe` from rows at `asked_timeframe(spec)`.
+    """Checked bars at `spec.timeframe` from rows at `asked`, by default `asked_timeframe(spec)`.
 
     Raises DataUnavailable when nothing is left, or a price is impossible; Truncated (unless allow_gaps) as the module says.
     """
-    venue, asked = venue_of(spec.symbol), asked_timeframe(spec)
+    venue, asked = venue_of(spec.symbol), asked or asked_timeframe(spec)
     rows = [row for row in sent.rows if span.start <= row[0] < span.end]
     notes: list[str] = []
     table = np.array([row[1:] for row in rows], dtype=np.float64).reshape(len(rows), 5)

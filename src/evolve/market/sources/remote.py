@@ -66,6 +66,22 @@ def remote_source(
             tell=tell,
         )
 
+    def client(allowance: Allowance, translate: Any) -> Any:
+        from evolve.market.sources.client import Client
+
+        return Client(
+            service,
+            allowance,
+            settings.answers,
+            translate,
+            fresh_s=settings.data_fresh_s if fresh_s is None else fresh_s,
+            limit_s=settings.data_limit_s,
+            clock=clock,
+            sleep=sleep,
+            jitter=jitter,
+            tell=tell,
+        )
+
     match service:
         case "stooq":
             from evolve.market.sources import stooq
@@ -91,6 +107,21 @@ def remote_source(
                 settings.alpaca_key_id,
                 settings.alpaca_secret_key,
                 feed=settings.alpaca_feed,
+                allow_gaps=allow_gaps,
+            )
+        case "ccxt":
+            from evolve.market.sources import ccxt
+
+            return ccxt.Ccxt(
+                client(ccxt.ALLOWANCE, ccxt.translate), settings.ccxt_exchange, settings.ccxt_url, allow_gaps=allow_gaps
+            )
+        case "yfinance":
+            from evolve.market.sources import yfinance
+
+            return yfinance.Yfinance(
+                client(yfinance.ALLOWANCE, yfinance.translate),
+                settings.yahoo_url,
+                directory=str(settings.answers / "yfinance"),
                 allow_gaps=allow_gaps,
             )
         case _:
