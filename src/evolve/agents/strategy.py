@@ -66,9 +66,22 @@ class Strategy:
             found[bar] = held
         return found
 
+    def differs(self, decisions: Sequence[Any], again: Sequence[Any], bars: Bars) -> str:
+        """Where a second run on the same bars decided otherwise, as a sentence; empty when it did not. Raises as `positions` does."""
+        first, second = self.positions(decisions, bars), self.positions(again, bars)
+        common = min(len(first), len(second))
+        different = np.flatnonzero(first[:common] != second[:common])
+        if not different.size and len(first) == len(second):
+            return ""
+        bar = int(different[0]) if different.size else common
+        return (
+            f"run twice on the same bars, {self.name} decided differently, first at bar {bar} ({bars.date(min(bar, len(bars) - 1))}): "
+            "fix its random seed; what cannot be repeated cannot be relied on"
+        )
+
 
 def _target(decision: Any, where: str) -> float | None:
-    """The position asked for; None to hold what there is."""
+    """The position asked for; None to hold what there is. Raises InvalidRequest for what is no decision."""
     asked = decision
     if isinstance(asked, dict):
         if "position" not in asked and "signal" not in asked:

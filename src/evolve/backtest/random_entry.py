@@ -131,7 +131,7 @@ def _why_not(target: Floats) -> str:
     if pauses:
         ways += float(gammaln(out) - gammaln(pauses) - gammaln(out - pauses + 1))
     if ways < np.log(MIN_ARRANGEMENTS):
-        return f"its {int(np.sum(side != 0))} stretches in the market can hardly be placed otherwise"
+        return f"its trades can hardly be placed otherwise ({int(np.sum(side != 0))} in the market)"
     return ""
 
 

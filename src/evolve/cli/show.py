@@ -208,10 +208,30 @@ def _show_trust(trust: TrustCard, output: Console, *, told: bool = False) -> Non
         f"data {trust.data.fingerprint[:12]}",
         style="dim",
     )
+    if luck := _luck(trust):
+        output.print(luck, style="dim")
     for caveat in trust.caveats:
         if told and caveat.startswith(("SIMULATED", "the bars end on")):
             continue
         output.print(f"• {escape(caveat)}", style="bold red" if caveat.startswith("SIMULATED") else "dim")
+
+
+def _luck(trust: TrustCard) -> str:
+    """How luck would have done, from the trust card: the second opinions beside the verdict."""
+    said = [
+        f"{title} {item}"
+        for name, title in (("spa_p_value", "SPA p"), ("circular_shift_p_value", "circular shift p"), ("pbo", "PBO"))
+        for item in trust.evidence
+        if item.name == name and item.value is not None
+    ]
+    beaten = [
+        f"{item.of} {item}"
+        for item in trust.evidence
+        if item.name == "random_entry_percentile" and item.value is not None
+    ]
+    if beaten:
+        said.append(f"random entries at equal turnover beaten: {', '.join(beaten)}")
+    return f"luck: {' · '.join(said)}" if said else ""
 
 
 def _understood(answer: AnswerCard) -> str:

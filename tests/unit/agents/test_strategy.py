@@ -73,3 +73,16 @@ def test_bars_are_sent_as_one_list_per_column_with_their_dates() -> None:
     assert list(columns) == ["time", "open", "high", "low", "close", "volume"]
     assert columns["close"] == [1.0, 2.0]
     assert columns["time"] == ["2020-09-13", "2020-09-14"]
+
+
+def test_two_runs_that_decide_the_same_do_not_differ_and_others_name_the_bar() -> None:
+    given = bars(4)
+    strategy = Strategy("def main(d): ...", "mine")
+
+    same = strategy.differs(["BUY", None, 0.5, "FLAT"], [1.0, "HOLD", 0.5, 0], given)
+    other = strategy.differs(["BUY", None, 0.5, "FLAT"], ["BUY", None, 0.25, "FLAT"], given)
+    shorter = strategy.differs(["BUY", None], ["BUY"], given)
+
+    assert same == ""
+    assert "mine decided differently, first at bar 2 (2020-09-15)" in other
+    assert "first at bar 1" in shorter

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -85,8 +87,8 @@ def test_being_long_a_rising_market_is_not_beaten_by_chance_that_is_long_as_ofte
     ("target", "why"),
     [
         (np.zeros(100), "never held a position"),
-        (np.ones(100), "1 stretches in the market can hardly be placed otherwise"),
-        (np.repeat([1.0, -1.0], 50), "2 stretches"),
+        (np.ones(100), r"can hardly be placed otherwise \(1 in the market\)"),
+        (np.repeat([1.0, -1.0], 50), r"2 in the market"),
     ],
 )
 def test_what_cannot_be_placed_otherwise_has_no_percentile(target: np.ndarray, why: str) -> None:
@@ -96,7 +98,7 @@ def test_what_cannot_be_placed_otherwise_has_no_percentile(target: np.ndarray, w
 
     assert found.percentile.value is None
     assert found.sharpe.value is None
-    assert why in found.percentile.note
+    assert re.search(why, found.percentile.note)
 
 
 def test_one_entry_can_be_placed_at_many_bars() -> None:
