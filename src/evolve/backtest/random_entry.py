@@ -58,11 +58,11 @@ def random_entry(
     bars = same_length(open=opens, close=closes, target=wanted)
     if draws < 1:
         raise InvalidRequest(f"draws must be at least 1, not {draws}")
+    own = sweep_targets(opens, closes, wanted[None, :], costs, bars_per_year=bars_per_year)
     why = _why_not(wanted)
     if why:
         nothing = Metric.undefined(bars, why)
         return RandomEntry(nothing, nothing, nothing)
-    own = sweep_targets(opens, closes, wanted[None, :], costs, bars_per_year=bars_per_year)
     sharpes, turnovers = [], []
     for first in range(0, draws, DRAWS_AT_ONCE):
         chance = random_targets(wanted, min(DRAWS_AT_ONCE, draws - first), rng=rng)

@@ -171,6 +171,11 @@ def show_evaluation(card: EvaluationCard) -> None:
     output.print(Text(f"{card.model_id} on {card.symbol} {card.timeframe}", style="bold"))
     figures = {**card.metrics, **{f"period_{name}": item for name, item in card.in_period.items()}}
     _show_table((RankedRow(1, card.model_id, "model", card.model_id, figures),), card.period, output)
+    if paths := card.metrics.get("cpcv_sharpe"):
+        positive = card.metrics["cpcv_share_positive"]
+        output.print(
+            f"cross-validated: Sharpe {paths} ({render_interval(paths)}) over the paths, {positive} of them positive; no verdict rests on it"
+        )
     score = "n/a" if card.overall_score is None else f"{card.overall_score:.2f}"
     output.print(f"overall score {score} (0 … 1, see docs/evaluation.md)")
     output.print(
