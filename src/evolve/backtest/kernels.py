@@ -68,7 +68,7 @@ def walk_positions_compiled(opens, closes, targets, fee, slippage, borrow_per_ba
         equity[bar] = worth
         cash_path[bar] = cash
         quantity_path[bar] = quantity
-        if worth <= 0.0:
+        if worth <= maintenance_margin * abs(quantity) * at_close:
             ruined = bar
             break
     return (

@@ -14,13 +14,13 @@ _WALKED = types.Tuple((_OUT, _OUT, _OUT, _OUT, _OUT, types.int64))  # type: igno
 
 
 @njit(
-    _WALKED(_ROWS, _ROWS, _ROWS, _RATE, _RATE, _RATE, _RATE, _RATE),
+    _WALKED(_ROWS, _ROWS, _ROWS, _RATE, _RATE, _RATE, _RATE, _RATE, _RATE),
     cache=True,
     error_model="numpy",
     # The order of a sum over symbols is free, which lets it use the vector unit: the numpy twin agrees to 1e-9.
     fastmath={"reassoc", "contract", "nsz"},
 )
-def walk_weights_compiled(opens, closes, weights, fee, slippage, borrow_per_bar, initial_equity, max_gross):  # type: ignore[no-untyped-def]
+def walk_weights_compiled(opens, closes, weights, fee, slippage, borrow_per_bar, initial_equity, max_gross, margin):  # type: ignore[no-untyped-def]
     bars, symbols = closes.shape
     rate = slippage + fee * (1.0 + slippage)
     equity = np.empty(bars)
@@ -91,7 +91,7 @@ def walk_weights_compiled(opens, closes, weights, fee, slippage, borrow_per_bar,
         paid[bar] += borrowed
         equity[bar] = cash + value
         cash_path[bar] = cash
-        if equity[bar] <= 0.0:
+        if equity[bar] <= margin * gross:
             ruined = bar
             break
     return equity, cash_path, turnover, paid, quantity, ruined

@@ -216,6 +216,10 @@ def backtest(
         list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="For the strategy; may be repeated.")
     ] = None,
     long_only: Annotated[bool, typer.Option("--long-only", help="SELL means out of the market.")] = False,
+    vol_target: Annotated[
+        float | None,
+        typer.Option("--vol-target", metavar="SHARE", help="Scale positions to this volatility a year; 0.15 is 15 %."),
+    ] = None,
     simulate: Simulate = False,
     as_json: AsJson = False,
     timeout: Timeout = None,
@@ -228,7 +232,7 @@ def backtest(
 
     fields = {
         "strategy_code": program(code), "strategy_name": code.stem[:64], "symbol": symbol, "timeframe": timeframe,
-        "period": period, "parameters": _parameters(param or []), "long_only": long_only, "simulate": simulate,
+        "period": period, "parameters": _parameters(param or []), "long_only": long_only, "volatility_target": vol_target, "simulate": simulate,
     }  # fmt: skip
     reply = _send(BacktestStrategy, fields, timeout)
     typed = [word for word in sys.argv[1:] if word != "--json"]

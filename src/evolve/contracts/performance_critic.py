@@ -157,7 +157,7 @@ class BacktestStrategy(
     """Score a strategy given as code: bar by bar in the sandbox, net of costs, beside the baselines, counted as a trial.
 
     It is run twice; what decides differently the second time wins nothing. Its `main(input_data)` decides at each close; docs/sandbox.md says what it gets and may return. long_only: SELL means out of
-    the market, and negative positions count as 0.
+    the market, and negative positions count as 0. volatility_target: a year, to which its positions are scaled; null leaves them.
     """
 
     strategy_code: str = Field(min_length=1, max_length=MAX_CODE)
@@ -167,4 +167,5 @@ class BacktestStrategy(
     period: Period = "90d"
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     long_only: bool = False
+    volatility_target: float | None = Field(None, gt=0, le=10)
     simulate: bool = False

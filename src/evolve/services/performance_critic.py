@@ -65,7 +65,13 @@ class PerformanceCriticService(BaseService):
     def backtest_strategy(self, request: BacktestStrategy, job: Job) -> StrategyBacktested:
         from evolve.agents.strategy import Strategy, columns_of
 
-        strategy = Strategy(request.strategy_code, request.strategy_name, request.parameters, request.long_only)
+        strategy = Strategy(
+            request.strategy_code,
+            request.strategy_name,
+            request.parameters,
+            request.long_only,
+            request.volatility_target,
+        )
         bars, notes = self.agent.bars_for(request.symbol, request.timeframe, simulate=request.simulate)
         job.progress("decide", 0, 2 * len(bars), f"{strategy.name} decides on {len(bars):,} bars in the sandbox")
         program = _Sandboxed(strategy, bars, job)
