@@ -3,7 +3,7 @@
 Each random strategy keeps the sequence of positions of the one it is compared with (flat, long, flat, short …): its stretches of one
 side are dealt out anew among the places of that side, and its bars out of the market are spread at random over the pauses. So the
 number of entries, the bars held long and short, the sizes held and what is traded stay; only when is left to chance.
-Source: Aronson (2006), Evidence-Based Technical Analysis, chapter 6 (the Monte Carlo permutation method).
+Source: Aronson (2006), Evidence-Based Technical Analysis (the Monte Carlo permutation method).
 """
 
 from __future__ import annotations
