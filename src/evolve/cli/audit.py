@@ -42,7 +42,7 @@ def show_audit(found: AuditCard, *, as_json: bool) -> None:
     by_name = {item.name: item for item in found.figures}
     if len(by_name) == 4:
         print(
-            f"first value after {by_name['warm_up_bars']} bars, the same whatever came before after {_or_why(by_name['settled_bars'])}"
+            f"first value after {by_name['warm_up_bars']} bars; the same whenever history began after {_or_why(by_name['settled_bars'])}"
         )
         print(
             f"Sharpe ratio {_or_why(by_name['sharpe'])}; acting one bar later {_or_why(by_name['sharpe_one_bar_later'])}"

@@ -236,7 +236,12 @@ def _luck(trust: TrustCard) -> str:
     ]
     if beaten:
         said.append(f"random entries at equal turnover beaten: {', '.join(beaten)}")
-    return f"luck: {' · '.join(said)}" if said else ""
+    for name, title in (
+        ("superior_models", "better than luck, all tested at once (StepM)"),
+        ("model_confidence_set", "forecasts that cannot be told from the best"),
+    ):
+        said += [f"{title}: {item.value}" for item in trust.evidence if item.name == name and item.value is not None]
+    return escape(f"luck: {' · '.join(said)}") if said else ""
 
 
 def _understood(answer: AnswerCard) -> str:
