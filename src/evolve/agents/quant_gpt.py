@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from evolve.agents.answer import plain, with_picture, worst_status, write_answer
 from evolve.agents.desk import Desk
+from evolve.agents.interpreter import Interpreter
 from evolve.agents.market_report import MarketReport
 from evolve.agents.question import Question, question_of
 from evolve.agents.recommendation import Recommendation
@@ -63,6 +64,7 @@ class QuantGptAgent:
         self._clock = clock
         self._recommendation = Recommendation(catalog, clock)
         self._report = MarketReport(catalog, clock)
+        self._interpreter = Interpreter(settings, clock=clock)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> QuantGptAgent:
@@ -81,8 +83,10 @@ class QuantGptAgent:
         simulate: bool = False,
         reproduce: str | None = None,
         document: dict[str, Any] | None = None,
+        replay: bool = False,
     ) -> QueryResult:
         """The answer, or an inner error with suggestions. reproduce: an answer's id; document: such an answer, whole.
+        replay: of a language model only what it said before is used.
 
         Raises only what no rewording of the question would mend (a server that is gone).
         """
@@ -90,12 +94,13 @@ class QuantGptAgent:
         earlier = self._earlier(reproduce, document)
         if earlier is not None:
             query, simulate = earlier.answer.query, bool(earlier.answer.recipe.get("simulate"))
+            replay = True
         if not query.strip():
             return _failed(query, now, "the question is empty", suggestions=EXAMPLES)
         try:
             desk.progress("understand", 0, 1, "reading the question")
             history = self._history(session) if earlier is None else earlier.answer.recipe.get("history") or []
-            routing = desk.understand(query, history, self._own_symbols())
+            routing = desk.understand(query, history, self._own_symbols(), replay=replay)
             desk.progress("understand", 1, 1, f"{routing.intent}: {_in_short(routing)}")
             question = question_of(query, routing, history, self._catalog, simulate=simulate or self._settings.simulate)
             answer = self._answer(question, desk, earlier, request_id)
@@ -111,6 +116,7 @@ class QuantGptAgent:
             raise
         if isinstance(answer, QueryResult):
             return answer
+        answer = self._interpreter.comment(answer, action=answer.recipe.get("signal"), replay=replay)
         return self._result(query, routing, answer, earlier, request_id, now)
 
     def _answer(

@@ -30,11 +30,19 @@ for name, group in GROUPS.items():
 
 
 @app.command()
-def ask(question: str, as_json: AsJson = False, simulate: Simulate = False, timeout: Timeout = None) -> None:
+def ask(
+    question: str,
+    as_json: AsJson = False,
+    simulate: Simulate = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Ask no language model; use what one said before to the same words.")
+    ] = False,
+    timeout: Timeout = None,
+) -> None:
     """Answer a question in plain English, with evidence."""
     from evolve.contracts.quant_gpt import ProcessQuery
 
-    _ask(ProcessQuery, {"query": question, "simulate": simulate}, as_json, timeout)
+    _ask(ProcessQuery, {"query": question, "simulate": simulate, "replay": replay}, as_json, timeout)
 
 
 @app.command()

@@ -30,6 +30,20 @@ def headline(comparison: ComparisonCard) -> str:
     return f"As of {data.last}: {said}" if data.status == "stale" else said
 
 
+_WARNINGS = (
+    "SIMULATED", "As of ", "No side is taken", "HOLD:", "Only ", "No symbol was named", "Data: ", "No price of ",
+)  # fmt: skip
+
+
+def must_be_said(sentence: str) -> bool:
+    """Whether a sentence warns or limits: whoever words the rest, it stays."""
+    return (
+        sentence.startswith(_WARNINGS)
+        or "itself was not tested" in sentence
+        or "nothing here speaks of today" in sentence
+    )
+
+
 def on_comparison(comparison: ComparisonCard) -> list[str]:
     """Sentences about models and baselines side by side."""
     models = [row for row in comparison.rows if row.kind == "model"]

@@ -17,7 +17,7 @@ from evolve.language.lexicon import rule_in
 from evolve.language.numbers import LONGEST_PERIOD_DAYS
 from evolve.language.reading import Reading, read
 
-__all__ = ["INTENTS", "Frame", "Intent", "Origin", "Side", "Slot", "SlotName", "parse"]
+__all__ = ["INTENTS", "Frame", "Intent", "Origin", "Side", "Slot", "SlotName", "parse", "parse_as"]
 
 TURNS_READ = 3  # earlier turns that a follow-up may lean on; more only cost time
 TURN_CHARACTERS = 200
@@ -46,6 +46,22 @@ def _with_previous(query: str, previous: Frame | None, own: frozenset[str]) -> F
     if cut:
         frame = replace(frame, reasons=(*frame.reasons, "instructions to the system were cut out"))
     return frame
+
+
+def parse_as(query: str, intent: Intent, context: Sequence[str] = (), *, own: Iterable[str] = ()) -> Frame:
+    """The frame of a query whose intent somebody else has found; its slots are the grammar's."""
+    frame = parse(query, context, own=own)
+    reading, _ = without_injection(read(query, frozenset(symbol.upper() for symbol in own)))
+    filled = _fill(Frame(intent=intent, confidence=frame.confidence), reading, with_side=intent == "trading_signal")
+    if filled.symbols or not frame.symbols:
+        return filled
+    # The grammar took them from the turn before, which stands whatever is asked about them.
+    return replace(
+        filled,
+        symbols=frame.symbols,
+        symbol_slots=frame.symbol_slots,
+        slots={**filled.slots, "symbols": frame.slots["symbols"]},
+    )
 
 
 def _slotted(frame: Frame, reading: Reading, previous: Frame) -> Frame:

@@ -54,9 +54,11 @@ class Office:
     def called(self, name: str) -> list[dict[str, Any]]:
         return [arguments for called, arguments in self.calls if called == name]
 
-    def understand(self, query: str, history: Sequence[str], symbols: Sequence[str] = ()) -> Routing:
+    def understand(
+        self, query: str, history: Sequence[str], symbols: Sequence[str] = (), *, replay: bool = False
+    ) -> Routing:
         self.note("understand", query=query, history=list(history))
-        return self.router.route(query, history=history, symbols=symbols)
+        return self.router.route(query, history=history, symbols=symbols, replay=replay)
 
     def build_all(self, orders: Sequence[BuildOrder]) -> list[ModelCard | EvolveError]:
         self.note("build_all", orders=list(orders))
@@ -620,7 +622,9 @@ def test_an_empty_question_asks_nobody(house: Asked, query: str) -> None:
 
 def test_an_unknown_symbol_is_an_inner_error_that_suggests_the_nearest(house: Asked) -> None:
     class Misread(Office):
-        def understand(self, query: str, history: Sequence[str], symbols: Sequence[str] = ()) -> Routing:
+        def understand(
+            self, query: str, history: Sequence[str], symbols: Sequence[str] = (), *, replay: bool = False
+        ) -> Routing:
             routing = super().understand(BEST_AAPL, history, symbols)
             return replace(routing, arguments={**routing.arguments, "symbol": "APPL", "symbols": ["APPL"]})
 
