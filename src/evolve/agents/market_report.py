@@ -13,6 +13,7 @@ from evolve.clock import Clock
 from evolve.errors import InvalidRequest
 from evolve.evidence import EvidenceBook
 from evolve.language import commentary
+from evolve.language.gazetteer import gazetteer
 from evolve.market.bars import Bars
 from evolve.market.catalog import Catalog, data_card
 from evolve.market.types import period_days
@@ -56,13 +57,20 @@ class MarketReport:
         )
 
     def cross_section(self, question: Question) -> AnswerCard:
-        """Every symbol with real bars, by return over the period."""
-        listings = [listing for listing in self._catalog.listings() if listing.origin != "simulated"]
+        """Every symbol with real bars, by return over the period; only stocks, or only coins, where the question says so."""
+        known = gazetteer()
+        listings = [
+            listing
+            for listing in self._catalog.listings()
+            if listing.origin != "simulated"
+            and (question.universe is None or known.is_coin(listing.symbol) == (question.universe == "coins"))
+        ]
         # GOOGL is served from GOOG's series: ranking both would show one stock twice.
         distinct = {bars.close.tobytes(): bars for bars in (self._catalog.load(each.symbol) for each in listings[::-1])}
         everything = list(distinct.values())
         if not everything:
-            raise InvalidRequest("there are no real bars here; import some: evolve data import FILE --symbol X")
+            of = f" of {question.universe}" if question.universe else ""
+            raise InvalidRequest(f"there are no real bars{of} here; import some: evolve data import FILE --symbol X")
         return self._side_by_side(question, everything, "Only symbols with real bars are ranked")
 
     def _side_by_side(self, question: Question, everything: Sequence[Bars], which: str) -> AnswerCard:

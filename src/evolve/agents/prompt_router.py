@@ -132,6 +132,8 @@ def arguments_of(frame: Frame) -> dict[str, Any]:
         **({"rule": frame.rule} if frame.rule else {}),
         **({"dates": frame.dates} if frame.dates else {}),
         **({"foretells": True} if frame.foretells else {}),
+        **({"topic": frame.topic} if frame.topic not in (None, "documentation") else {}),
+        **({"universe": frame.universe} if frame.universe else {}),
     }
 
 

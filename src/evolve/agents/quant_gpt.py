@@ -16,10 +16,12 @@ from evolve.agents.interpreter import Interpreter
 from evolve.agents.market_report import MarketReport
 from evolve.agents.question import Question, question_of
 from evolve.agents.recommendation import Recommendation
+from evolve.agents.reference import EXAMPLES, Reference
 from evolve.agents.reproduction import Earlier, compare_figures, recipes_of
 from evolve.cards import (
     AnswerCard,
     DataCard,
+    EvaluationCard,
     ModelCard,
     ParsedIntent,
     PastQuery,
@@ -32,6 +34,7 @@ from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.errors import BadRequest, EvolveError, InvalidRequest, MissingExtra, Unavailable, UnknownSymbol
 from evolve.evidence import Evidence, EvidenceBook
 from evolve.language import commentary
+from evolve.language.gazetteer import gazetteer
 from evolve.market.catalog import Catalog, status_now
 from evolve.market.store import BarStore
 from evolve.market.types import SPECIFIED_PERIODS, SPECIFIED_TIMEFRAMES, canonical_period
@@ -46,11 +49,6 @@ CRYPTO = ("BTCUSDT", "ETHUSDT")
 SESSION_TURNS = 5
 # Asked of services that this version does not have, whether or not their model was named.
 LATER = {"model_retrain": "updater", "hyperparameter_tune": "meta_tuner"}
-EXAMPLES = (
-    "Give me the best model for AAPL over 90 days",
-    "Should I buy AAPL now?",
-    "What's happening with ETHUSDT?",
-)
 
 
 class QuantGptAgent:
@@ -65,6 +63,7 @@ class QuantGptAgent:
         self._recommendation = Recommendation(catalog, clock)
         self._report = MarketReport(catalog, clock)
         self._interpreter = Interpreter(settings, clock=clock)
+        self._reference = Reference(answers, lambda limit: self.history(limit, None), clock)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> QuantGptAgent:
@@ -142,19 +141,60 @@ class QuantGptAgent:
     # --- one method per intent ---
 
     def _general(self, question: Question, desk: Desk, earlier: Earlier | None) -> AnswerCard:
-        text = question.query.lower()
-        if "strategy" in text or "strategies" in text or "crypto" in text:
-            symbol = question.symbol or (CRYPTO[0] if "crypto" in text or "coin" in text else "AAPL")
-            origin = "stated" if question.symbol else "default"
-            shown = {**question.shown, "symbol": SlotCard(symbol, cast("Any", origin))}
-            return self._recommendation.recommend(replace(question, symbols=(symbol,), shown=shown), desk, earlier)
-        if any(word in text for word in ("performance", "result", "history", "evaluation", "leaderboard")):
-            return self._latest_performance(question, desk)
-        if any(
-            word in text for word in ("stock", "symbol", "gainer", "loser", "performing", "market", "coins", "winner")
-        ):
-            return self._report.cross_section(question)
-        return self._capabilities(question)
+        match question.topic:
+            case "cross_section":
+                return self._report.cross_section(question)
+            case "strategy":
+                return self._strategy(question, desk, earlier)
+            case "model_performance":
+                return self._latest_performance(question, desk)
+            case "models":
+                return self._reference.list_models(question, desk)
+            case "history":
+                return self._reference.list_history(question)
+            case "supported":
+                return self._supported(question)
+            case _:
+                return self._reference.look_up(question, desk)
+
+    def _strategy(self, question: Question, desk: Desk, earlier: Earlier | None) -> AnswerCard:
+        """Fresh tests on one symbol, with what earlier evaluations of others found: never an opinion."""
+        symbol = question.symbol or (CRYPTO[0] if question.universe == "coins" else "AAPL")
+        origin = "stated" if question.symbol else "default"
+        shown = {**question.shown, "symbol": SlotCard(symbol, cast("Any", origin))}
+        answer = self._recommendation.recommend(replace(question, symbols=(symbol,), shown=shown), desk, earlier)
+        return replace(answer, commentary=(*answer.commentary, *self._elsewhere(symbol, desk)))
+
+    def _elsewhere(self, symbol: str, desk: Desk) -> list[str]:
+        """A sentence about the newest stored evaluation of each other symbol of the same kind."""
+        known = gazetteer()
+        newest: dict[str, EvaluationCard] = {}
+        for model in desk.models():
+            other = model.recipe.symbol
+            if other != symbol and other not in newest and known.is_coin(other) == known.is_coin(symbol):
+                past = desk.evaluations(model.model_id)
+                if past:
+                    newest[other] = past[0]
+        return [
+            f"Evaluated before on {'SIMULATED bars of ' if past.trust.data.simulated else ''}{other}: {past.model_id}, "
+            f"Sharpe ratio {past.metrics['sharpe']}, {past.trust.verdict.replace('_', ' ')} (data to {past.trust.data.last})."
+            for other, past in newest.items()
+            if "sharpe" in past.metrics
+        ]
+
+    def _supported(self, question: Question) -> AnswerCard:
+        found = self.available()
+        simulated = [symbol for symbol, source in found["sources"].items() if source == "SIMULATED"]
+        real = [symbol for symbol in found["symbols"] if symbol not in simulated]
+        said = [
+            f"Symbols with real bars: {', '.join(real) or 'none'}; SIMULATED only: {', '.join(simulated) or 'none'}.",
+            f"Timeframes: {', '.join(found['timeframes'])}; periods: {', '.join(found['periods'])} and others from 1d on.",
+            f"Model families: {', '.join(found['models'])}.",
+            "Other symbols: `evolve data import FILE --symbol X`.",
+        ]
+        return self._answer_with(
+            question, "What can be named in a question, from the registry and the bars of this home.", said
+        )
 
     def _latest_performance(self, question: Question, desk: Desk) -> AnswerCard:
         """What the registered models did when they were last evaluated; from storage, nothing is computed."""
@@ -181,14 +221,6 @@ class QuantGptAgent:
         now = self._clock.now()
         status = worst_status(status_now(model.data, now) for model in models)
         return self._answer_with(question, head, said, rows=tuple(rows), figures=tuple(book), status=status)
-
-    def _capabilities(self, question: Question) -> AnswerCard:
-        head = "Evolve tests models on bars they have not seen, net of costs, against naive baselines, and says when there is no edge."
-        said = [
-            "It recommends models, gives signals with their evidence, describes markets, and builds and evaluates models.",
-            "Ask for example: " + "; ".join(f'"{example}"' for example in EXAMPLES) + ".",
-        ]
-        return self._answer_with(question, head, said)
 
     def _evaluate(self, question: Question, desk: Desk, earlier: Earlier | None) -> AnswerCard:
         if question.routing.request is not None and question.routing.request.type == "evaluate_model":

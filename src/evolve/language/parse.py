@@ -16,6 +16,7 @@ from evolve.language.intents import SUGGESTIONS, Decision, decide, side_of, with
 from evolve.language.lexicon import rule_in
 from evolve.language.numbers import LONGEST_PERIOD_DAYS
 from evolve.language.reading import Reading, read
+from evolve.language.topics import topic_of, universe_of
 
 __all__ = ["INTENTS", "Frame", "Intent", "Origin", "Side", "Slot", "SlotName", "parse", "parse_as"]
 
@@ -76,7 +77,12 @@ def _frame(reading: Reading, decision: Decision) -> Frame:
     if decision.intent == "unsupported":
         return replace(frame, suggestions=SUGGESTIONS)
     filled = _fill(frame, reading, with_side=decision.intent == "trading_signal")
-    return replace(filled, question=_question(filled, reading, decision))
+    return replace(
+        filled,
+        question=_question(filled, reading, decision),
+        topic=topic_of(reading, decision),
+        universe=universe_of(reading),
+    )
 
 
 def _fill(frame: Frame, reading: Reading, *, with_side: bool) -> Frame:
