@@ -5,6 +5,7 @@ It asks other services through a `Desk` and never computes what one of them answ
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,6 +35,7 @@ from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.errors import BadRequest, EvolveError, InvalidRequest, MissingExtra, Unavailable, UnknownSymbol
 from evolve.evidence import Evidence, EvidenceBook
 from evolve.language import commentary
+from evolve.language.dialogue import forgets
 from evolve.language.gazetteer import gazetteer
 from evolve.market.catalog import Catalog, status_now
 from evolve.market.store import BarStore
@@ -96,6 +98,8 @@ class QuantGptAgent:
             replay = True
         if not query.strip():
             return _failed(query, now, "the question is empty", suggestions=EXAMPLES)
+        if earlier is None and forgets(query):
+            return _forgotten(query, now)
         try:
             desk.progress("understand", 0, 1, "reading the question")
             history = self._history(session) if earlier is None else earlier.answer.recipe.get("history") or []
@@ -370,12 +374,15 @@ class QuantGptAgent:
         }
 
     def _history(self, session: str | None) -> list[str]:
-        """Earlier questions of this session, oldest first."""
+        """Earlier questions of this session since it was last told to forget, oldest first; they survive every restart."""
         if session is None:
             return []
-        past = self._log.history(limit=100, service="quant_gpt")
+        past = self._log.history(
+            limit=10 * SESSION_TURNS, service="quant_gpt", request_type="process_query", session=session
+        )
         turns = [str(each.inputs.get("query", "")) for each in past if each.inputs.get("session") == session]
-        return turns[:SESSION_TURNS][::-1]
+        kept = itertools.takewhile(lambda turn: not forgets(turn), turns)
+        return list(itertools.islice(kept, SESSION_TURNS))[::-1]
 
 
 def surface(routing: Routing) -> ParsedIntent:
@@ -393,6 +400,14 @@ def surface(routing: Routing) -> ParsedIntent:
         confidence=routing.confidence,
         detail=routing.intent if outer != routing.intent else None,
     )
+
+
+def _forgotten(query: str, now: float) -> QueryResult:
+    said = (
+        "Forgotten: the next question inherits nothing from the ones before it. What was asked stays in the decision log, "
+        "which is the record of what was decided (`evolve history`)."
+    )
+    return QueryResult(query=query, status="success", timestamp=now, results={"action": "forget"}, gpt_commentary=said)
 
 
 def _in_short(routing: Routing) -> str:

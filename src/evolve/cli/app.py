@@ -67,11 +67,16 @@ def reproduce(answer: str, as_json: AsJson = False, timeout: Timeout = None) -> 
 
 
 @app.command()
-def chat() -> None:
-    """Ask one question after the other; follow-ups lean on the ones before."""
-    from evolve.quant_gpt import converse
+def chat(
+    resume: Annotated[bool, typer.Option("--continue", help="Go on with the last conversation.")] = False,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="NAME", help="A conversation by name, new or old.")
+    ] = None,
+) -> None:
+    """Ask one question after the other; follow-ups lean on the ones before, "forget it" ends that."""
+    from evolve.chat import converse
 
-    raise typer.Exit(converse())
+    raise typer.Exit(converse(session=session, resume=resume))
 
 
 @app.command()

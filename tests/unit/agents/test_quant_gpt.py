@@ -1013,3 +1013,34 @@ def test_only_coins_are_ranked_when_coins_are_asked_about(house: Asked) -> None:
 
 def test_a_greeting_is_answered_with_what_can_be_asked(house: Asked) -> None:
     assert "Ask for example" in " ".join(house.answer("hello").commentary)
+
+
+# --- conversations ---
+
+
+def test_a_conversation_survives_a_restart_and_other_conversations_in_between(house: Asked) -> None:
+    house.ask("Analyze AAPL market conditions", session="monday")
+    for _ in range(12):
+        house.ask("hello", session="another")
+
+    restarted = Asked(house.desk, house.clock)
+
+    assert restarted.answer("and over a year?", session="monday").slots["symbols"].value == "AAPL"
+
+
+def test_after_forget_it_nothing_is_inherited_but_the_log_keeps_what_was_asked(house: Asked) -> None:
+    house.ask("Analyze AAPL market conditions", session="tuesday")
+    told = house.ask("Forget it, please!", session="tuesday")
+
+    assert told.status == "success"
+    assert told.gpt_commentary.startswith("Forgotten")
+    assert house.ask("and over a year?", session="tuesday").status == "error"
+    assert any(past.query == "Analyze AAPL market conditions" for past in house.agent.history(100, None))
+
+
+def test_a_sentence_that_only_holds_the_words_forgets_nothing(house: Asked) -> None:
+    office = house.office()
+
+    house.ask("never mind the drawdown, is AAPL rising?", office, session="wednesday")
+
+    assert office.called("understand")

@@ -230,11 +230,51 @@ def _directions(sentence: str, ground: Ground) -> Iterator[str]:
         words = re.findall(r"SLOT[en]\d+|[^\W\d_]+", clause)
         places = [(at, ground.figures[word[4:]]) for at, word in enumerate(words) if word[:5] == "SLOTe"]
         folded = ["" if word[:4] == "SLOT" else _folded(word) for word in words]
+        yield from _misplaced(places, folded, ground)
         for at, item in places:
             fault = _against_its_sign(at, item, folded, [place for place, _ in places])
             if fault:
                 yield fault
         yield from _compared(places, folded)
+
+
+# What a figure may be called. A noun that stands before a figure of another kind gives it a wrong name.
+_KINDS: dict[str, str] = {
+    "volatility": "volatility", "sharpe": "sharpe", "sortino": "sortino", "calmar": "calmar", "drawdown": "drawdown",
+    "rsi": "rsi", "alpha": "alpha", "exposure": "exposure", "turnover": "turnover", "volume": "volume",
+    "return": "return", "returned": "return", "probability": "p_value|pbo|probability|coverage|rank", "coverage": "coverage",
+}  # fmt: skip
+_OWNER_WORDS = {"buy_and_hold": ("holding", "hold")}
+
+
+def _misplaced(places: Sequence[tuple[int, Evidence]], words: Sequence[str], ground: Ground) -> Iterator[str]:
+    """Figures under the name of another kind, or of another model where that one has such a figure of its own."""
+    owners = {item.of for item in ground.figures.values()}
+    previous = -1
+    for at, item in places:
+        own = words[previous + 1 : at]
+        kind = next((_KINDS[word] for word in reversed(own) if word in _KINDS), None)
+        if kind is not None and not re.search(kind, item.name):
+            yield f"{item.id} is {item.name}, not what it is called here"
+        behind = (
+            words[at + 2 : at + 5] if words[at + 1 : at + 2] and words[at + 1] in ("of", "for", "from", "by") else ()
+        )
+        said = _owner(behind, owners) or _owner(own[::-1], owners)
+        if (
+            said is not None
+            and said != item.of
+            and any(other.of == said and other.name == item.name for other in ground.figures.values())
+        ):
+            yield f"{item.id} is that of {item.of}, not of {said}"
+        previous = at
+
+
+def _owner(words: Sequence[str], owners: set[str]) -> str | None:
+    for word in words:
+        for owner in owners:
+            if word in _OWNER_WORDS.get(owner, (owner.casefold(),)):
+                return owner
+    return None
 
 
 def _against_its_sign(at: int, item: Evidence, words: Sequence[str], places: Sequence[int]) -> str | None:
