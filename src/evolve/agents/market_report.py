@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evolve.agents.answer import write_answer
-from evolve.agents.market_analyst import describe, rank_symbols, regime
+from evolve.agents.market_analyst import correlations, describe, rank_symbols, regime
 from evolve.agents.question import Question, load
 from evolve.cards import AnswerCard, Curve, RankedRow
 from evolve.clock import Clock
@@ -38,6 +38,7 @@ class MarketReport:
         adjusted = any(note.startswith("prices are adjusted") for note in data.notes)
         said = [
             *commentary.on_market(bars.symbol, found, trend, volatility, adjusted=adjusted),
+            *commentary.on_correlations(bars.symbol, correlations(bars, self._beside(bars), book)),
             *commentary.on_data(data)[:1],
         ]
         if data.status == "stale":
@@ -55,6 +56,19 @@ class MarketReport:
             curves=(_price_curve(bars, period_days(question.period)),),
             extra={"trend": trend, "volatility": volatility},
         )
+
+    def _beside(self, bars: Bars) -> list[Bars]:
+        """The other symbols with real bars of the same length; the same series under another name is no other."""
+        if bars.simulated:
+            return []
+        found: dict[bytes, Bars] = {}
+        for listing in self._catalog.listings():
+            if listing.origin == "simulated" or listing.symbol == bars.symbol:
+                continue
+            other = self._catalog.load(listing.symbol)
+            if other.timeframe == bars.timeframe and other.close.tobytes() != bars.close.tobytes():
+                found.setdefault(other.close.tobytes(), other)
+        return list(found.values())
 
     def cross_section(self, question: Question) -> AnswerCard:
         """Every symbol with real bars, by return over the period; only stocks, or only coins, where the question says so."""

@@ -68,6 +68,7 @@ BASELINE_NAMES = ("buy_and_hold", "flat", "naive", "drift")
 ROW_METRICS = (
     "sharpe", "total_return", "cagr", "volatility", "drawdown", "win_rate", "turnover_per_year", "exposure", "costs_paid",
     "decision", "skill_r2", "relative_mae", "dm_p_value", "direction", "band_coverage",
+    "next_return", "up_probability", "horizon_bars",
 )  # fmt: skip
 PERIOD_METRICS = ("total_return", "sharpe", "drawdown")
 # Errors, costs, risks and p-values; every other metric is better when it is higher.

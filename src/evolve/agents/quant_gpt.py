@@ -283,7 +283,9 @@ class QuantGptAgent:
     ) -> QueryResult:
         results: dict[str, Any] = {"action": routing.intent, "answer_id": answer.answer_id, "verdict": answer.verdict, "data_status": answer.data_status}  # fmt: skip
         results |= {
-            name: answer.recipe[name] for name in ("signal", "model_id", "trend", "volatility") if name in answer.recipe
+            name: answer.recipe[name]
+            for name in ("signal", "size", "model_id", "trend", "volatility")
+            if name in answer.recipe
         }
         if earlier is not None:
             results["reproduction"] = compare_figures(earlier.answer, answer)

@@ -6,6 +6,7 @@ decisions. Figures leave as `Evidence`, with how they were computed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -53,6 +54,8 @@ FORECAST_UNITS: dict[str, Unit] = {
     "direction": "fraction",
     "band_coverage": "fraction",
 }
+# What a model expects from the last close on: no score, so no model is ranked by it.
+OUTLOOK_UNITS: dict[str, Unit] = {"next_return": "fraction", "up_probability": "probability", "horizon_bars": "bars"}
 # What the gate finds about a model; a baseline, which is not judged, has none of them.
 JUDGED_METRICS = ("alpha", "alpha_t", "alpha_p_value", "deflated_sharpe")
 COMPUTED: dict[str, str] = {
@@ -81,6 +84,9 @@ COMPUTED: dict[str, str] = {
     "dm_p_value": "Diebold–Mariano test (HLN) on squared errors against no change, one-sided",
     "direction": "share of non-zero forecasts with the right sign; Wilson interval",
     "band_coverage": "share of outcomes inside the 90 % band",
+    "next_return": "return that the model expects from the last close over its horizon; interval: its normal 90 % band",
+    "up_probability": "probability of a rise over the horizon, by the normal distribution of the forecast",
+    "horizon_bars": "bars ahead that the model forecasts",
 }
 
 
@@ -235,10 +241,11 @@ def figures(
         metrics |= _trading(stretch, bars, None if benchmark is None else benchmark[-len(stretch.returns) :], seed=seed)
     metrics |= _forecasting(record, bars, last_bars)
     metrics["decision"] = Metric(record.decision, 1)
+    metrics |= _outlook(record, bars)
     made: dict[str, Evidence] = {}
     for name in names:
         metric = metrics.get(name) or Metric.undefined(
-            0, "it makes no forecasts" if name in FORECAST_UNITS else "no bars"
+            0, "it makes no forecasts" if name in FORECAST_UNITS or name in OUTLOOK_UNITS else "no bars"
         )
         made[name] = _evidence(name, record.name, metric, bars, book, over)
     return made
@@ -293,8 +300,22 @@ def _forecasting(record: TrackRecord, bars: Bars, last_bars: int | None) -> dict
     }
 
 
+def _outlook(record: TrackRecord, bars: Bars) -> dict[str, Metric]:
+    """The forecast made at the last close, whose outcome nobody knows yet."""
+    forecasts = record.forecasts
+    if forecasts is None or forecasts.stop != len(bars):
+        return {}
+    mean, std = float(forecasts.mean[-1]), float(forecasts.std[-1])
+    low, high = math.expm1(mean - BAND_Z * std), math.expm1(mean + BAND_Z * std)
+    return {
+        "next_return": Metric.between(math.expm1(mean), 1, low=low, high=high, level=BAND_LEVEL),
+        "up_probability": Metric.of(0.5 * math.erfc(-mean / (std * math.sqrt(2))), 1),
+        "horizon_bars": Metric(float(forecasts.horizon_bars), 1),
+    }
+
+
 def _evidence(name: str, of: str, metric: Metric, bars: Bars, book: EvidenceBook, over: str) -> Evidence:
-    unit: Unit = FORECAST_UNITS.get(name) or METRIC_UNITS[name]  # type: ignore[index]
+    unit: Unit = FORECAST_UNITS.get(name) or OUTLOOK_UNITS.get(name) or METRIC_UNITS[name]  # type: ignore[index]
     return book.add(
         name,
         of,
