@@ -158,6 +158,19 @@ class SlotCard:
 
 
 @dataclass(frozen=True, slots=True)
+class LanguageModelCard:
+    """What a language model added to an answer. why: why it added nothing, so that the offline text stands; view: its opinion of
+    the evidence, and agreement the share of its samples that had it; replayed: it said so earlier and was not asked now."""
+
+    used: bool
+    by: str = ""
+    why: str = ""
+    view: str | None = None
+    agreement: Evidence | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerCard:
     """What a question got: everything a terminal, page or program needs to show it. figures: all of it, by evidence id."""
 
@@ -179,6 +192,7 @@ class AnswerCard:
     missing: tuple[dict[str, str], ...] = ()
     plot: str | None = None
     created_at: str = ""
+    language_model: LanguageModelCard | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,9 @@ def show_query_result(result: QueryResult | Mapping[str, Any]) -> None:
     """An answer, or why there is none and what can be asked."""
     found = result if isinstance(result, QueryResult) else TypeAdapter(QueryResult).validate_python(result)
     output = console()
+    if found.answer is None and found.status == "success":
+        output.print(escape(found.gpt_commentary))
+        return
     if found.answer is None:
         print(f"error: {found.error}", file=sys.stderr)
         for suggestion in found.suggestions:

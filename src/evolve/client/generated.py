@@ -419,6 +419,7 @@ class GeneratedMethods:
         simulate: bool = False,
         reproduce: Any = None,
         document: Any = None,
+        replay: bool = False,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> dict[str, Any]:
@@ -436,6 +437,7 @@ class GeneratedMethods:
                     "simulate": simulate,
                     "reproduce": reproduce,
                     "document": document,
+                    "replay": replay,
                 },
             ),
             timeout=timeout,
