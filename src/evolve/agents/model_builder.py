@@ -20,7 +20,7 @@ from evolve.agents.track_record import (
 from evolve.cards import DataCard, ModelCard, Recipe
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.evidence import EvidenceBook
-from evolve.forecasting.base import BASELINES, HyperValue, check_horizon, forecaster
+from evolve.forecasting.base import HyperValue, check_horizon, forecaster
 from evolve.forecasting.features import resolve, usable
 from evolve.market.bars import Bars
 from evolve.market.calendar import default_costs
@@ -107,7 +107,7 @@ class ModelBuilderAgent:
             model_type=family.family,
             symbol=bars.symbol,
             timeframe=bars.timeframe,
-            features=() if family.family in BASELINES else features,
+            features=features if family.reads_features else (),
             hyperparameters=dict(hyperparameters),
             horizon_bars=order.horizon_bars,
             seed=order.seed,
@@ -138,6 +138,7 @@ class ModelBuilderAgent:
             hyperparameters=recipe.hyperparameters,
             horizon_bars=recipe.horizon_bars,
             seed=recipe.seed,
+            progress=lambda _, __, message: progress(f"train {recipe.model_type}", recipe.folds, total, message),
         )
         progress(f"train {recipe.model_type}", total, total, f"fitted on all {len(bars):,} bars")
         model_id = model_id_of(recipe, data_fingerprint=bars.fingerprint, code_version=code_version())

