@@ -58,7 +58,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A trained model: what it is, on which data, and how it did out of sample."""
+    """A trained model: what it is, on which data, how it did out of sample, and what it expects after the last bar (`outlook`)."""
 
     model_id: str
     recipe: Recipe
@@ -69,6 +69,7 @@ class ModelCard:
     metrics: tuple[Evidence, ...] = ()
     parent: str | None = None
     notes: tuple[str, ...] = ()
+    outlook: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from evolve.agents.outlook import outlook
 from evolve.agents.track_record import (
     FOLDS,
     RESAMPLING_SEED,
@@ -152,6 +153,7 @@ class ModelBuilderAgent:
             weights_sha256="",
             metrics=tuple(figures(record, bars, EvidenceBook(), names=CARD_METRICS, seed=RESAMPLING_SEED).values()),
             notes=tuple(dict.fromkeys((*notes, *forecasts.notes, *fitted.notes))),
+            outlook=outlook(recipe.model_type, fitted, forecasts, bars),
         )
         self._ledger.record(trials_of([record], [recipe], bars), request_id=request_id)
         return self._registry.save(

@@ -1,6 +1,7 @@
 """Exponential smoothing with a damped trend: what a forecaster without features has made of prices since the 1980s.
 
-The level follows each log close by a share alpha of the surprise, the trend by alpha · beta; the trend fades by phi a bar.
+The level follows each log close by a share alpha of the surprise, the trend by alpha · beta; the trend fades by phi a bar. What it
+expects is believed, as every forecast here, as far as it was right on bars that did not choose its settings.
 Source: Gardner & McKenzie (1985), Forecasting trends in time series, Management Science 31(10); Hyndman, Koehler, Ord & Snyder
 (2008), Forecasting with exponential smoothing, model ETS(A,Ad,N).
 """
@@ -26,8 +27,8 @@ from evolve.forecasting.base import (
     pack,
     unheard,
 )
-from evolve.forecasting.features import causal_volatility
-from evolve.forecasting.learned import MIN_SAMPLES
+from evolve.forecasting.features import CLIP, causal_volatility
+from evolve.forecasting.learned import MIN_SAMPLES, shrinkage
 from evolve.market.bars import Bars, Floats
 
 # Log prices are close to a random walk, so the level hardly lags: what is left to choose is how much of a surprise stays.
@@ -48,7 +49,7 @@ class Smoothing(FittedForecaster):
         self.hyperparameters = header.hyperparameters
         self.notes = header.notes
         self.alpha, self.beta, self.phi = (header.numbers[name] for name in ("alpha", "beta", "phi"))
-        self.residual = header.numbers["residual"]
+        self.factor, self.residual = header.numbers["factor"], header.numbers["residual"]
 
     @property
     def first_bar(self) -> int:
@@ -63,7 +64,7 @@ class Smoothing(FittedForecaster):
         closes = np.log(bars.close)
         levels, trends = smooth(closes, np.array([self.alpha]), np.array([self.beta]), np.array([self.phi]))
         fade = self.phi ** np.arange(1, self.horizon_bars + 1)
-        mean: Floats = (levels[:, 0] + fade.sum() * trends[:, 0] - closes)[start:]
+        mean: Floats = self.factor * (levels[:, 0] + fade.sum() * trends[:, 0] - closes)[start:]
         return mean, self.residual * scale
 
     def to_bytes(self) -> bytes:
@@ -98,31 +99,44 @@ class Ets(Forecaster):
             raise DataUnavailable(f"the closes of {bars.symbol} never change after {bars.date(0)}: nothing to learn")
         given = float(settings["alpha"])
         grid = np.array(list(product((given,) if given else ALPHAS, BETAS, PHIS)))
-        alpha, beta, phi = grid.T
         closes, volatility = np.log(bars.close), causal_volatility(bars)
-        levels, trends = smooth(closes, alpha, beta, phi)
-        # Errors over volatility: a crash counts as one surprise, not as a thousand. One bar ahead, whatever the horizon.
-        ahead = np.where(volatility[:-1] > 0, volatility[:-1], np.inf)[WARM_UP_BARS:, None]
-        errors = (closes[1:, None] - levels[:-1] - phi * trends[:-1])[WARM_UP_BARS:] / ahead
-        best = int(np.argmin((np.clip(errors, -5, 5) ** 2).sum(axis=0)))
-        fade = phi[best] ** np.arange(1, horizon_bars + 1)
-        mean = levels[:-horizon_bars, best] + fade.sum() * trends[:-horizon_bars, best]
-        scale = volatility[:-horizon_bars] * np.sqrt(horizon_bars)
-        known = np.flatnonzero(scale > 0)
-        known = known[known >= WARM_UP_BARS]
-        left = np.clip((closes[horizon_bars:] - mean)[known] / scale[known], -5, 5)
+        levels, trends = smooth(closes, *grid.T)
+        moved = np.flatnonzero(volatility > 0)
+        rows = moved[(moved >= WARM_UP_BARS) & (moved < len(bars) - horizon_bars)]
+
+        def scaled(ahead: int, chosen: int | slice) -> tuple[Floats, Floats]:
+            """Forecast and outcome `ahead` bars later over volatility, by row, of the chosen settings."""
+            fade = (grid[chosen, 2, None] ** np.arange(1, ahead + 1)).sum(axis=-1)
+            scale = volatility[rows] * np.sqrt(ahead)
+            move = (levels[rows][:, chosen] + fade * trends[rows][:, chosen]).T - closes[rows]
+            outcome = np.clip((closes[rows + ahead] - closes[rows]) / scale, -CLIP, CLIP)
+            return move / scale, outcome
+
+        def best(part: slice) -> int:
+            forecast, outcome = scaled(1, slice(None))
+            return int(np.argmin(((outcome - forecast) ** 2)[:, part].sum(axis=1)))
+
+        # Believed as far as settings chosen on the first half were right on the second.
+        half = len(rows) // 2
+        forecast, outcome = scaled(horizon_bars, best(slice(0, half)))
+        shrunk = shrinkage(forecast[half:], outcome[half:], horizon_bars=horizon_bars)
+        alpha, beta, phi = grid[best(slice(None))]
+        numbers = {
+            "alpha": alpha,
+            "beta": beta,
+            "phi": phi,
+            "factor": shrunk.factor,
+            "r2": shrunk.r2,
+            "t": shrunk.t,
+            "residual": shrunk.residual,
+        }
         return Smoothing(
             Header(
                 family=self.family,
                 horizon_bars=horizon_bars,
                 timeframe=bars.timeframe,
                 hyperparameters=settings,
-                numbers={
-                    "alpha": float(alpha[best]),
-                    "beta": float(beta[best]),
-                    "phi": float(phi[best]),
-                    "residual": float(np.sqrt(np.mean(left**2))),
-                },
+                numbers={name: float(value) for name, value in numbers.items()},
             )
         )
 

@@ -1,0 +1,90 @@
+"""Between which prices, and how likely up? Bands whose share of hits is kept by looking at past misses, not by assuming a law.
+
+The forecast's errors over the expected volatility are collected as they become known. A band holds the middle of the last of them
+(rolling conformal prediction); when bands of that level were missed too often of late, the next one is wider, and narrower when too
+seldom (adaptive conformal inference), so the share stays right when markets change.
+
+Source: Vovk, Gammerman & Shafer (2005), Algorithmic Learning in a Random World; Gibbs & Candès (2021), Adaptive conformal
+inference under distribution shift, NeurIPS 34.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from evolve.errors import DataUnavailable, InvalidRequest
+from evolve.market.bars import Floats
+
+LEVELS = (0.5, 0.8, 0.9)
+WINDOW = 500  # two years of days: the 5 % tail then rests on 25 errors
+MIN_ERRORS = 50  # below, the 90 % band would rest on the two or three largest errors
+STEP = 0.01  # of the miss rate, after each bar; the share of hits over n bars is off by at most about 1 / (STEP · n)
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """What may happen over the horizon, by decision bar. Log returns from the decision's close.
+
+    levels: shape (levels,); median, probability_up: shape (bars,); low, high: shape (levels, bars).
+    """
+
+    levels: tuple[float, ...]
+    median: Floats
+    probability_up: Floats
+    low: Floats
+    high: Floats
+
+
+def conformal_bands(
+    mean: Floats,
+    std: Floats,
+    realised: Floats,
+    *,
+    horizon_bars: int,
+    earlier_errors: Floats,
+    levels: tuple[float, ...] = LEVELS,
+) -> Bands:
+    """Bands around `mean`, each from errors that were known at its bar.
+
+    mean, std: forecast log return over the horizon and its expected standard deviation, shape (bars,), consecutive bars;
+    realised: what came, NaN where it is not known yet; earlier_errors: (realised − mean) / std of the bars before, oldest first, known
+    at the first bar. Raises DataUnavailable for fewer than MIN_ERRORS of those.
+    """
+    if not len(mean) == len(std) == len(realised):
+        raise InvalidRequest("mean, std and realised must have one value per bar")
+    if len(earlier_errors) < MIN_ERRORS:
+        raise DataUnavailable(f"{len(earlier_errors)} known errors are too few for a band; it needs {MIN_ERRORS}")
+    scaled = np.concatenate([earlier_errors, (realised - mean) / std])
+    bars, before = len(mean), len(earlier_errors)
+    median, up = np.empty(bars), np.empty(bars)
+    low, high = np.empty((len(levels), bars)), np.empty((len(levels), bars))
+    miss_rates = [1 - level for level in levels]
+    for bar in range(bars):
+        judged = bar - horizon_bars  # the last bar whose outcome is known at this one
+        if judged >= 0:
+            for number, level in enumerate(levels):
+                missed = not low[number, judged] <= realised[judged] <= high[number, judged]
+                miss_rates[number] += STEP * (1 - level - missed)
+        known = before + judged + 1
+        errors = np.sort(scaled[max(0, known - WINDOW) : known])
+        median[bar] = mean[bar] + std[bar] * errors[len(errors) // 2]
+        below = np.searchsorted(errors, -mean[bar] / std[bar])
+        up[bar] = (len(errors) - below + 0.5) / (len(errors) + 1)
+        for number, miss_rate in enumerate(miss_rates):
+            floor, ceiling = _middle(errors, miss_rate)
+            low[number, bar] = mean[bar] + std[bar] * floor
+            high[number, bar] = mean[bar] + std[bar] * ceiling
+    return Bands(levels=levels, median=median, probability_up=up, low=low, high=high)
+
+
+def _middle(errors: Floats, miss_rate: float) -> tuple[float, float]:
+    """The range of sorted errors that leaves out half of miss_rate on each side; all of them and a tenth more at 0 and below."""
+    if miss_rate <= 0:
+        return 1.1 * min(float(errors[0]), 0.0), 1.1 * max(float(errors[-1]), 0.0)
+    # (n + 1) p − 1: the rank at which a new error of the same kind lies below with probability p.
+    rank = min(miss_rate, 1.0) / 2 * (len(errors) + 1) - 1
+    ranks = np.array([rank, len(errors) - 1 - rank])
+    floor, ceiling = np.interp(np.sort(ranks), np.arange(len(errors)), errors)
+    return float(floor), float(ceiling)
