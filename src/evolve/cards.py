@@ -72,6 +72,22 @@ class ModelCard:
     outlook: tuple[Evidence, ...] = ()
 
 
+AliasName = Literal["champion", "challenger"]
+
+
+@dataclass(frozen=True, slots=True)
+class AliasMove:
+    """An alias of a symbol and timeframe went from one model to another; None: it was free, or was set free. at: ISO 8601, UTC."""
+
+    symbol: str
+    timeframe: str
+    alias: AliasName
+    model_id: str | None
+    previous: str | None
+    reason: str
+    at: str
+
+
 @dataclass(frozen=True, slots=True)
 class Curve:
     """An equity curve for drawing: growth of 1, one value per date; thinned to a few hundred points."""

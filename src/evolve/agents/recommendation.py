@@ -17,7 +17,7 @@ from evolve.language import commentary
 from evolve.market.bars import Bars
 from evolve.market.catalog import Catalog
 
-CANDIDATES = ("ridge", "xgboost", "lstm")
+CANDIDATES = ("ridge", "ets", "xgboost", "lstm", "tcn", "transformer", "ensemble")
 ALWAYS_COMPARED = ("naive", "drift")  # baselines: every comparison holds them, none is built
 
 

@@ -233,8 +233,8 @@ def pack(header: Header, arrays: Arrays) -> bytes:
     return packed
 
 
-def restore(data: bytes) -> FittedForecaster:
-    """The model that `to_bytes` wrote. Raises InvalidRequest for bytes that are none, or of a later format."""
+def unpack(data: bytes) -> tuple[Header, Arrays]:
+    """What `pack` wrote. Raises InvalidRequest for bytes that are no model, of a later format, or of an unknown family."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -251,6 +251,13 @@ def restore(data: bytes) -> FittedForecaster:
             f"this model has format {written}; this version reads {_FORMAT}: upgrade, or build the model again"
         )
     header = Header(**{**vars(header), "features": tuple(header.features), "notes": tuple(header.notes)})
+    forecaster(header.family)
+    return header, arrays
+
+
+def restore(data: bytes) -> FittedForecaster:
+    """The model that `to_bytes` wrote. Raises InvalidRequest as `unpack` does, or for weights that are missing."""
+    header, arrays = unpack(data)
     try:
         return forecaster(header.family).restore(header, arrays)
     except KeyError as missing:

@@ -56,4 +56,17 @@ def first_schema(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (first_schema,)
+def aliases(connection: Connection) -> None:
+    """Version 2: champions and challengers, and every move of them."""
+    for statement in (
+        """CREATE TABLE aliases (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            symbol TEXT NOT NULL, timeframe TEXT NOT NULL, alias TEXT NOT NULL, model_id TEXT, previous TEXT,
+            reason TEXT NOT NULL, request_id TEXT NOT NULL UNIQUE, moved_at DOUBLE PRECISION NOT NULL)""",
+        "CREATE INDEX aliases_by_symbol ON aliases (symbol, timeframe, alias, id)",
+        "CREATE INDEX aliases_by_model ON aliases (model_id)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (first_schema, aliases)
