@@ -10,6 +10,8 @@ inference under distribution shift, NeurIPS 34.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,21 +58,24 @@ def conformal_bands(
         raise InvalidRequest("mean, std and realised must have one value per bar")
     if len(earlier_errors) < MIN_ERRORS:
         raise DataUnavailable(f"{len(earlier_errors)} known errors are too few for a band; it needs {MIN_ERRORS}")
-    scaled = np.concatenate([earlier_errors, (realised - mean) / std])
+    scaled = np.concatenate([earlier_errors, (realised - mean) / std]).tolist()
     bars, before = len(mean), len(earlier_errors)
     median, up = np.empty(bars), np.empty(bars)
     low, high = np.empty((len(levels), bars)), np.empty((len(levels), bars))
     miss_rates = [1 - level for level in levels]
+    # Kept sorted from bar to bar: one error comes in, one goes out.
+    errors = sorted(scaled[max(0, before - WINDOW) : before])
     for bar in range(bars):
         judged = bar - horizon_bars  # the last bar whose outcome is known at this one
         if judged >= 0:
             for number, level in enumerate(levels):
                 missed = not low[number, judged] <= realised[judged] <= high[number, judged]
                 miss_rates[number] += STEP * (1 - level - missed)
-        known = before + judged + 1
-        errors = np.sort(scaled[max(0, known - WINDOW) : known])
+            insort(errors, scaled[before + judged])
+            if len(errors) > WINDOW:
+                del errors[bisect_left(errors, scaled[before + judged - WINDOW])]
         median[bar] = mean[bar] + std[bar] * errors[len(errors) // 2]
-        below = np.searchsorted(errors, -mean[bar] / std[bar])
+        below = bisect_left(errors, -mean[bar] / std[bar])
         up[bar] = (len(errors) - below + 0.5) / (len(errors) + 1)
         for number, miss_rate in enumerate(miss_rates):
             floor, ceiling = _middle(errors, miss_rate)
@@ -79,12 +84,18 @@ def conformal_bands(
     return Bands(levels=levels, median=median, probability_up=up, low=low, high=high)
 
 
-def _middle(errors: Floats, miss_rate: float) -> tuple[float, float]:
+def _middle(errors: Sequence[float], miss_rate: float) -> tuple[float, float]:
     """The range of sorted errors that leaves out half of miss_rate on each side; all of them and a tenth more at 0 and below."""
     if miss_rate <= 0:
-        return 1.1 * min(float(errors[0]), 0.0), 1.1 * max(float(errors[-1]), 0.0)
+        return 1.1 * min(errors[0], 0.0), 1.1 * max(errors[-1], 0.0)
     # (n + 1) p − 1: the rank at which a new error of the same kind lies below with probability p.
     rank = min(miss_rate, 1.0) / 2 * (len(errors) + 1) - 1
-    ranks = np.array([rank, len(errors) - 1 - rank])
-    floor, ceiling = np.interp(np.sort(ranks), np.arange(len(errors)), errors)
-    return float(floor), float(ceiling)
+    return _at(errors, rank), _at(errors, len(errors) - 1 - rank)
+
+
+def _at(errors: Sequence[float], rank: float) -> float:
+    """The error of that rank, between two of them in proportion; the first or last beyond the ends."""
+    rank = min(max(rank, 0.0), len(errors) - 1.0)
+    below = int(rank)
+    share = rank - below
+    return errors[below] if share == 0 else (1 - share) * errors[below] + share * errors[below + 1]
