@@ -21,6 +21,7 @@ EvolveError
 │   ├── Cancelled         cancelled
 │   └── DeadlineExceeded  deadline_exceeded
 ├── JobDied               job_died             the process doing the work ended without an answer
+│   └── LeaseLost         job_died             this run was taken over; nobody hears its reply
 └── Internal              internal             a bug of ours; the traceback is in the log
 """
 
@@ -122,6 +123,10 @@ class JobDied(EvolveError):
     code = "job_died"
 
 
+class LeaseLost(JobDied):
+    """Another replica took this request over: this run may change nothing more, and nobody hears its reply."""
+
+
 class Internal(EvolveError):
     code = "internal"
 
@@ -134,7 +139,7 @@ def _leaves(cls: type[EvolveError]) -> Iterable[type[EvolveError]]:
 
 def error_for(code: str) -> type[EvolveError]:
     """The class that carries `code`; `Internal` for a code this version does not know."""
-    by_code = {cls.code: cls for cls in _leaves(EvolveError) if cls not in (BadRequest, Interrupted)}
+    by_code = {cls.code: cls for cls in _leaves(EvolveError) if cls not in (BadRequest, Interrupted, LeaseLost)}
     return by_code.get(code, Internal)
 
 

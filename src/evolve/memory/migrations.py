@@ -56,8 +56,13 @@ def first_schema(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+def fences(connection: Connection) -> None:
+    """The newest run of each request that ran more than once."""
+    connection.exec_driver_sql("CREATE TABLE fences (request TEXT NOT NULL PRIMARY KEY, token TEXT NOT NULL)")
+
+
 def aliases(connection: Connection) -> None:
-    """Version 2: champions and challengers, and every move of them."""
+    """Champions and challengers, and every move of them."""
     for statement in (
         """CREATE TABLE aliases (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -69,4 +74,4 @@ def aliases(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (first_schema, aliases)
+MIGRATIONS: tuple[Migration, ...] = (first_schema, fences, aliases)
