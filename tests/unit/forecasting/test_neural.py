@@ -115,7 +115,7 @@ def test_a_network_finds_what_no_line_can_say(family):
     table = rng.normal(0, 1, (1500, 3, 2))
     target = np.sign(table[:, -1, 0] * table[:, -2, 1]) + rng.normal(0, 0.3, 1500)
     known = training.Samples(table=table, target=target, bar=np.arange(1500))
-    settings = made.settings({"window_bars": 3, "epochs": 60, "learning_rate": 0.02, "patience": 30})
+    settings = made.settings({"window_bars": 3, "epochs": 30, "learning_rate": 0.02, "patience": 15})
 
     member = made.fit_member(
         known[:1000], settings=settings, horizon_bars=1, seed=0, progress=lambda done, total, message: None
