@@ -127,8 +127,13 @@ def forecast(network: nn.Module, table: Floats) -> Floats:
     """The network's forecasts, shape (rows,)."""
     import torch
 
-    with _Deterministic(0):
-        return np.asarray(_evaluate(network, torch.from_numpy(table.astype(np.float32))).numpy(), dtype=np.float64)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = _evaluate(network, torch.from_numpy(table.astype(np.float32)))
+    finally:
+        torch.set_num_threads(threads)
+    return np.asarray(found.numpy(), dtype=np.float64)
 
 
 def weights(network: nn.Module) -> Arrays:
