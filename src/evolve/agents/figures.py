@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ from evolve.statistics.scores import (
 )
 
 QUANTILE = 0.95
+BAND_LEVEL = 0.90
 BAND_Z = 1.6448536269514722  # standard normal quantile of 0.95: the two-sided 90 % band
 INTERVAL_DRAWS = 1_000
 
@@ -47,6 +49,8 @@ FORECAST_UNITS: dict[str, Unit] = {
     "pinball_95": "fraction",
     "crps": "fraction",
 }
+# What a model expects from the last close on: no score, so no model is ranked by it.
+OUTLOOK_UNITS: dict[str, Unit] = {"next_return": "fraction", "up_probability": "probability", "horizon_bars": "bars"}
 # What the gate and random entry find about a model; a baseline, which is not judged, has none of them.
 JUDGED_METRICS = (
     "alpha", "alpha_t", "alpha_p_value", "probabilistic_sharpe", "deflated_sharpe", "min_track_record_years",
@@ -84,6 +88,9 @@ COMPUTED: dict[str, str] = {
     "qlike": "quasi-likelihood loss of the forecast variance against the squared log return",
     "pinball_05": "quantile loss of the 5 % quantile of the forecast",
     "pinball_95": "quantile loss of the 95 % quantile of the forecast",
+    "next_return": "return that the model expects from the last close over its horizon; interval: its normal 90 % band",
+    "up_probability": "probability of a rise over the horizon, by the normal distribution of the forecast",
+    "horizon_bars": "bars ahead that the model forecasts",
     "crps": "continuous ranked probability score of the normal forecast, in log return",
 }
 
@@ -111,10 +118,11 @@ def figures(
         metrics |= _trading(stretch, bars, None if benchmark is None else benchmark[-len(stretch.returns) :], seed=seed)
     metrics |= _forecasting(record, bars, last_bars)
     metrics["decision"] = Metric(record.decision, 1)
+    metrics |= _outlook(record, bars)
     made: dict[str, Evidence] = {}
     for name in names:
         metric = metrics.get(name) or Metric.undefined(
-            0, "it makes no forecasts" if name in FORECAST_UNITS else "no bars"
+            0, "it makes no forecasts" if name in FORECAST_UNITS or name in OUTLOOK_UNITS else "no bars"
         )
         made[name] = _evidence(name, record.name, metric, bars, book, over)
     return made
@@ -178,8 +186,22 @@ def _forecasting(record: TrackRecord, bars: Bars, last_bars: int | None) -> dict
     }
 
 
+def _outlook(record: TrackRecord, bars: Bars) -> dict[str, Metric]:
+    """The forecast made at the last close, whose outcome nobody knows yet."""
+    forecasts = record.forecasts
+    if forecasts is None or forecasts.stop != len(bars):
+        return {}
+    mean, std = float(forecasts.mean[-1]), float(forecasts.std[-1])
+    low, high = math.expm1(mean - BAND_Z * std), math.expm1(mean + BAND_Z * std)
+    return {
+        "next_return": Metric.between(math.expm1(mean), 1, low=low, high=high, level=BAND_LEVEL),
+        "up_probability": Metric.of(0.5 * math.erfc(-mean / (std * math.sqrt(2))), 1),
+        "horizon_bars": Metric(float(forecasts.horizon_bars), 1),
+    }
+
+
 def _evidence(name: str, of: str, metric: Metric, bars: Bars, book: EvidenceBook, over: str) -> Evidence:
-    unit: Unit = FORECAST_UNITS.get(name) or METRIC_UNITS[name]  # type: ignore[index]
+    unit: Unit = FORECAST_UNITS.get(name) or OUTLOOK_UNITS.get(name) or METRIC_UNITS[name]  # type: ignore[index]
     return book.add(
         name,
         of,

@@ -30,11 +30,19 @@ for name, group in GROUPS.items():
 
 
 @app.command()
-def ask(question: str, as_json: AsJson = False, simulate: Simulate = False, timeout: Timeout = None) -> None:
+def ask(
+    question: str,
+    as_json: AsJson = False,
+    simulate: Simulate = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Ask no language model; use what one said before to the same words.")
+    ] = False,
+    timeout: Timeout = None,
+) -> None:
     """Answer a question in plain English, with evidence."""
     from evolve.contracts.quant_gpt import ProcessQuery
 
-    _ask(ProcessQuery, {"query": question, "simulate": simulate}, as_json, timeout)
+    _ask(ProcessQuery, {"query": question, "simulate": simulate, "replay": replay}, as_json, timeout)
 
 
 @app.command()
@@ -59,11 +67,16 @@ def reproduce(answer: str, as_json: AsJson = False, timeout: Timeout = None) -> 
 
 
 @app.command()
-def chat() -> None:
-    """Ask one question after the other; follow-ups lean on the ones before."""
-    from evolve.quant_gpt import converse
+def chat(
+    resume: Annotated[bool, typer.Option("--continue", help="Go on with the last conversation.")] = False,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="NAME", help="A conversation by name, new or old.")
+    ] = None,
+) -> None:
+    """Ask one question after the other; follow-ups lean on the ones before, "forget it" ends that."""
+    from evolve.chat import converse
 
-    raise typer.Exit(converse())
+    raise typer.Exit(converse(session=session, resume=resume))
 
 
 @app.command()
@@ -237,25 +250,6 @@ def backtest(
     reply = _send(BacktestStrategy, fields, timeout)
     typed = [word for word in sys.argv[1:] if word != "--json"]
     show_backtest(reply, ["evolve", *typed], as_json=as_json)
-
-
-@app.command()
-def models(symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False) -> None:
-    """The registered models, newest first."""
-    from evolve.cli.show import console, print_json
-    from evolve.contracts.model_builder import ListModels
-
-    reply = _send(ListModels, {"symbol": symbol, "timeframe": timeframe}, None)
-    if as_json:
-        return print_json(reply)
-    output = console()
-    for card in reply.models:
-        output.print(
-            f"{card.model_id:<36} {card.created_at}  data to {card.data.last}{'  SIMULATED' if card.data.simulated else ''}"
-        )
-    if not reply.models:
-        output.print("no models yet: evolve build ridge AAPL")
-    return None
 
 
 # --- services ---

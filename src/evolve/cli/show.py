@@ -88,6 +88,9 @@ def show_query_result(result: QueryResult | Mapping[str, Any]) -> None:
     """An answer, or why there is none and what can be asked."""
     found = result if isinstance(result, QueryResult) else TypeAdapter(QueryResult).validate_python(result)
     output = console()
+    if found.answer is None and found.status == "success":
+        output.print(escape(found.gpt_commentary))
+        return
     if found.answer is None:
         print(f"error: {found.error}", file=sys.stderr)
         for suggestion in found.suggestions:
@@ -125,7 +128,7 @@ def show_answer(answer: AnswerCard, output: Console) -> None:
         _show_trust(answer.trust, output, told=True)
     if answer.curves:
         output.print()
-        output.print(Text.from_ansi(_chart(answer.curves, output)))
+        output.print(Text.from_ansi(draw(answer.curves, output)))
     output.print()
     if answer.plot:
         output.print(f"chart      {escape(answer.plot)}", soft_wrap=True)
@@ -161,9 +164,29 @@ def show_model(card: ModelCard, *, found: bool = False) -> None:
         f"{card.data.bars:,} bars of {card.data.symbol} at {card.data.timeframe}, {card.data.first} to {card.data.last}, "
         f"{card.data.source}; seed {card.recipe.seed}; {card.recipe.folds} refits"
     )
+    for line in outlook_lines(card):
+        output.print(escape(line))
     for note in dict.fromkeys((*card.notes, *card.data.notes)):
         output.print(f"• {escape(note)}", style="dim")
     output.print(f"next: evolve evaluate {card.model_id}")
+
+
+def outlook_lines(card: ModelCard) -> list[str]:
+    """What the model expects after its last bar, a line for the odds and one for the bands."""
+    found = {item.name: item for item in card.outlook}
+    if not found:
+        return []
+    horizon = card.recipe.horizon_bars
+    bands = [
+        f"{item.level:.0%} {render_interval(item)}"
+        for item in card.outlook
+        if item.level is not None and item.low is not None
+    ]
+    return [
+        f"{horizon} bar{'s'[: horizon > 1]} after {card.data.last}: median {found['median']}, P(up) {found['probability_up']}, "
+        f"expected volatility {found['expected_volatility']} a year",
+        f"bands: {'; '.join(bands)}",
+    ]
 
 
 def show_evaluation(card: EvaluationCard) -> None:
@@ -184,7 +207,7 @@ def show_evaluation(card: EvaluationCard) -> None:
     )
     _show_trust(card.trust, output)
     if card.curves:
-        output.print(Text.from_ansi(_chart(card.curves, output)))
+        output.print(Text.from_ansi(draw(card.curves, output)))
     output.print(f"reproduce  {escape(card.trust.reproduce)}")
 
 
@@ -196,7 +219,7 @@ def show_comparison(rows: Sequence[RankedRow], trust: TrustCard, curves: Sequenc
     )
     _show_trust(trust, output)
     if curves:
-        output.print(Text.from_ansi(_chart(curves, output)))
+        output.print(Text.from_ansi(draw(curves, output)))
     output.print(f"reproduce  {escape(trust.reproduce)}")
 
 
@@ -314,7 +337,9 @@ def _cell(item: Evidence | None) -> str:
     return f"{item} [dim]({interval})[/dim]" if interval else str(item)
 
 
-def _chart(curves: Sequence[Curve], output: Console) -> str:
+def draw(curves: Sequence[Curve], output: Console) -> str:
+    """The curves as text, as wide as the terminal allows."""
+
     from evolve.charts.terminal import equity_chart
 
     return equity_chart(
