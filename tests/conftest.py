@@ -87,8 +87,13 @@ def services(settings: Settings) -> Iterator[ServiceManager]:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Settings]:
-    """A real server for all tests of this process: use names of your own (`unique_name`). Its settings."""
-    with fresh_home() as path:
+    """A real server for all tests of this process: use names of your own (`unique_name`). Its settings.
+
+    TEST_SERVER=/path/to/redis-server: another program than the embedded one.
+    """
+    with fresh_home() as path, pytest.MonkeyPatch.context() as patch:
+        if program := os.environ.get("TEST_SERVER"):
+            patch.setattr(embedded, "binary", lambda: Path(program))
         embedded.ensure(path)
         url = f"unix://{embedded.socket_path(path)}?db=0"
         yield Settings.load(home=path, log_dir=path / "logs", redis_url=url)

@@ -207,7 +207,12 @@ class ReadyRequest:
 @dataclass(frozen=True, slots=True)
 class AuditCard:
     """Does a model know what it cannot know? cuts: bars behind which the future was changed; runs: how often it was run; kinds: how
-    the future was changed; tolerance: relative difference that counts as rounding."""
+    the future was changed; tolerance: relative difference that counts as rounding.
+
+    model_id: of a program, its name. handed: what it was given to decide with: a fitted model and a program that takes all bars at
+    once are tried with changed futures; a program that is handed one bar after the other has no future to see, and is run again.
+    figures: its warm-up, and its Sharpe ratio as it is and when it acts one bar later.
+    """
 
     model_id: str
     symbol: str
@@ -219,6 +224,9 @@ class AuditCard:
     runs: int
     kinds: tuple[str, ...]
     tolerance: float
+    handed: Literal["model", "all bars at once", "bar by bar"] = "model"
+    figures: tuple[Evidence, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

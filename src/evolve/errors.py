@@ -12,15 +12,18 @@ EvolveError
 │   ├── Forbidden         forbidden
 │   └── RequestIdReused   request_id_reused    same id, other content
 ├── DataUnavailable       data_unavailable     no bars for what was asked; never replaced by invented ones
+│   └── Truncated         truncated            a source gave fewer bars than the venue's calendar says there are
 ├── MissingExtra          missing_extra        an optional package is not installed
 ├── Unavailable           unavailable          nobody answers: service, server or port
 │   ├── Busy              busy
+│   ├── BadAnswer         bad_answer           somebody answers, but not what was asked: HTML for JSON, a page twice
 │   └── RateLimited       rate_limited
 ├── Interrupted           the work was stopped from outside
 │   ├── TimedOut          timeout              the client stopped waiting; the request goes on
 │   ├── Cancelled         cancelled
 │   └── DeadlineExceeded  deadline_exceeded
 ├── JobDied               job_died             the process doing the work ended without an answer
+│   └── LeaseLost         job_died             this run was taken over; nobody hears its reply
 └── Internal              internal             a bug of ours; the traceback is in the log
 """
 
@@ -86,6 +89,10 @@ class DataUnavailable(EvolveError):
     code = "data_unavailable"
 
 
+class Truncated(DataUnavailable):
+    code = "truncated"
+
+
 class MissingExtra(EvolveError):
     code = "missing_extra"
 
@@ -96,6 +103,10 @@ class Unavailable(EvolveError):
 
 class Busy(Unavailable):
     code = "busy"
+
+
+class BadAnswer(Unavailable):
+    code = "bad_answer"
 
 
 class RateLimited(Unavailable):
@@ -122,6 +133,10 @@ class JobDied(EvolveError):
     code = "job_died"
 
 
+class LeaseLost(JobDied):
+    """Another replica took this request over: this run may change nothing more, and nobody hears its reply."""
+
+
 class Internal(EvolveError):
     code = "internal"
 
@@ -134,7 +149,7 @@ def _leaves(cls: type[EvolveError]) -> Iterable[type[EvolveError]]:
 
 def error_for(code: str) -> type[EvolveError]:
     """The class that carries `code`; `Internal` for a code this version does not know."""
-    by_code = {cls.code: cls for cls in _leaves(EvolveError) if cls not in (BadRequest, Interrupted)}
+    by_code = {cls.code: cls for cls in _leaves(EvolveError) if cls not in (BadRequest, Interrupted, LeaseLost)}
     return by_code.get(code, Internal)
 
 

@@ -630,7 +630,7 @@ async def _until_later(ground: Ground) -> None:
 
 async def test_an_emptied_server_gets_its_groups_back_and_answers_again(redis_ground: RedisGround) -> None:
     await redis_ground.bus.open(redis_ground.service)
-    waiting = asyncio.create_task(redis_ground.bus.receive(redis_ground.service, "light", "a", 1, block_s=5))
+    waiting = asyncio.create_task(redis_ground.bus.receive(redis_ground.service, "light", "a", 1, block_s=2))
     await asyncio.sleep(SOON_S)
 
     await redis_ground.command("FLUSHALL")

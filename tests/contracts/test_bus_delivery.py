@@ -186,6 +186,19 @@ async def test_what_came_back_counts_its_attempts_on(ground: Ground) -> None:
     assert (given_back.attempt, lapsed.attempt) == (2, 3)
 
 
+async def test_every_run_of_a_request_has_a_higher_fence_than_the_run_before(ground: Ground) -> None:
+    await ground.bus.open(ground.service)
+    first = await ground.begun("r1", "a")
+    await ground.pass_time(10)
+    [taken_over] = await ground.reclaim("b")
+    assert await ground.bus.postpone(taken_over, "b", delay_s=1, made=taken_over.attempt)
+    await ground.pass_time(1)
+    await ground.bus.resume(ground.service)
+    put_off = await ground.take("c")
+
+    assert first.fence < taken_over.fence < put_off.fence
+
+
 async def test_a_request_sent_again_while_it_is_put_off_waits_for_the_same_reply(ground: Ground) -> None:
     await ground.bus.open(ground.service)
     await put_off(ground, "r1", delay_s=5)

@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels
 from evolve.contracts.performance_critic import (
     AuditModel,
+    AuditStrategy,
     BacktestStrategy,
     CompareModels,
     EvaluateModel,
@@ -135,6 +136,7 @@ class GeneratedMethods:
         metrics: Any = ("sharpe", "drawdown", "win_rate"),
         simulate: bool = False,
         refit: bool = False,
+        cross_validated: bool = False,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> dict[str, Any]:
@@ -154,6 +156,7 @@ class GeneratedMethods:
                     "metrics": metrics,
                     "simulate": simulate,
                     "refit": refit,
+                    "cross_validated": cross_validated,
                 },
             ),
             timeout=timeout,
@@ -207,6 +210,7 @@ class GeneratedMethods:
         *,
         parameters: Any = None,
         long_only: bool = False,
+        volatility_target: Any = None,
         simulate: bool = False,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
@@ -227,6 +231,7 @@ class GeneratedMethods:
                     "period": period,
                     "parameters": parameters,
                     "long_only": long_only,
+                    "volatility_target": volatility_target,
                     "simulate": simulate,
                 },
             ),
@@ -251,6 +256,39 @@ class GeneratedMethods:
         return self._call(
             AuditModel,
             _given(AuditModel, {"model_id": model_id, "symbol": symbol, "timeframe": timeframe, "simulate": simulate}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def audit_strategy(
+        self,
+        strategy_code: str,
+        strategy_name: str,
+        symbol: str = "BTCUSDT",
+        timeframe: Any = "1h",
+        *,
+        parameters: Any = None,
+        simulate: bool = False,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Does a program look ahead? It is run in the sandbox, handed all bars at once or one after the other, as it is written.
+
+        Sends `audit_strategy` to performance_critic; answers `strategy_audited`.
+        """
+        return self._call(
+            AuditStrategy,
+            _given(
+                AuditStrategy,
+                {
+                    "strategy_code": strategy_code,
+                    "strategy_name": strategy_name,
+                    "symbol": symbol,
+                    "timeframe": timeframe,
+                    "parameters": parameters,
+                    "simulate": simulate,
+                },
+            ),
             timeout=timeout,
             on_progress=on_progress,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -184,7 +185,9 @@ class ServiceManager:
     def _connect(self, *, check: bool = True) -> bool:
         """Whether the supervisor of this home is reached. Raises Unavailable when it runs other code or serves another server."""
         if self._connection is not None:
-            return True
+            if not _hung_up(self._connection):
+                return True
+            self.close()  # the supervisor of before ended; another may run now
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(ORDER_S)
         try:
@@ -240,6 +243,7 @@ class ServiceManager:
         end = time.monotonic() + SUPERVISOR_READY_S
         while time.monotonic() < end:
             if self._connect():
+                process.returncode = 0  # it outlives us on purpose; without this, Python warns that it still runs
                 if process.stderr is not None:
                     process.stderr.close()
                 return
@@ -289,6 +293,11 @@ class ServiceManager:
             }
             for name in names
         }
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    # Between two orders it has nothing to say: whatever can be read is its end.
+    return bool(select.select([connection], [], [], 0)[0])
 
 
 def _wait_for_end(pid: int, *, wait_s: float = 30.0) -> None:

@@ -20,9 +20,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from evolve.clock import SYSTEM_CLOCK, Clock
-from evolve.errors import Busy, EvolveError, InvalidRequest, Unavailable
+from evolve.errors import Busy, EvolveError, InvalidRequest, LeaseLost, Unavailable
+from evolve.memory.fence import Fence, current
 from evolve.memory.migrations import MIGRATIONS, Migration
-from evolve.memory.tables import schema_version
+from evolve.memory.tables import fences, schema_version
 from evolve.settings import Settings
 
 FILE_NAME = "evolve.db"
@@ -70,8 +71,14 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that holds the write lock from its start; committed on leaving, undone on an error."""
+        """A transaction that holds the write lock from its start; committed on leaving, undone on an error.
+
+        Raises LeaseLost when the request in hand was taken over by another replica (see `fence`).
+        """
         with self._begin("IMMEDIATE") as connection:
+            fence = current()
+            if fence is not None:
+                _pass(connection, fence)
             yield connection
 
     @contextmanager
@@ -141,7 +148,7 @@ class Database:
         with self._explained(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             # Kept in the file from here on; processes that start at once wait for each other here and below.
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-        with self.write() as connection:
+        with self._begin("IMMEDIATE") as connection:
             # Looked at again: another process may have migrated while this one waited.
             pending = self._pending(connection, migrations)
             if not inspect(connection).has_table(schema_version.name):
@@ -198,6 +205,15 @@ def insert_new(connection: Connection, table: Table, row: Mapping[str, object]) 
     statement = sqlite_insert(table).values(dict(row)).on_conflict_do_nothing().returning(table.c.id)
     new: int | None = connection.execute(statement).scalar()
     return new
+
+
+def _pass(connection: Connection, fence: Fence) -> None:
+    newest = connection.execute(select(fences.c.token).where(fences.c.request == fence.request)).scalar()
+    if newest is not None and newest > fence.token:
+        raise LeaseLost(f"{fence.request} was taken over by another replica; this run changes nothing more")
+    if fence.again and newest != fence.token:
+        noted = sqlite_insert(fences).values(request=fence.request, token=fence.token)
+        connection.execute(noted.on_conflict_do_update(index_elements=["request"], set_={"token": fence.token}))
 
 
 def _engine(path: Path, busy_timeout_ms: int) -> Engine:

@@ -54,6 +54,11 @@ class DecisionLog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def take_over(self) -> None:
+        """Note the fence of the request in hand: from here on an earlier run of it can write nothing. Raises LeaseLost."""
+        with self._database.write():
+            pass
+
     def record(self, decision: Decision) -> bool:
         """Write a decision once; False when this service has recorded this request before (the first record stays).
 

@@ -56,4 +56,9 @@ def first_schema(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (first_schema,)
+def fences(connection: Connection) -> None:
+    """The newest run of each request that ran more than once."""
+    connection.exec_driver_sql("CREATE TABLE fences (request TEXT NOT NULL PRIMARY KEY, token TEXT NOT NULL)")
+
+
+MIGRATIONS: tuple[Migration, ...] = (first_schema, fences)

@@ -112,3 +112,5 @@ trials = Table(
     Column("sharpe_per_bar", Float, nullable=True),
     UniqueConstraint("symbol", "recipe_hash", "data_fingerprint"),
 )
+
+fences = Table("fences", metadata, _text("request", primary_key=True), _text("token"))

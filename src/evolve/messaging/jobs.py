@@ -20,6 +20,7 @@ from typing import Any
 
 from evolve import logs
 from evolve.errors import EvolveError, Internal, JobDied, TooLarge, Unavailable
+from evolve.messaging.bus import Delivery
 from evolve.messaging.envelope import RequestEnvelope, dump, error_in, load
 from evolve.messaging.forkserver import SERVER_GONE, Child, ForkServer
 from evolve.messaging.messages import Reply, Request
@@ -137,7 +138,13 @@ class JobPool:
         self._all: set[int] = set()
 
     async def run(
-        self, envelope: RequestEnvelope, attempt: int, *, on_progress: OnProgress, ask_many: AskMany, gate: SlotGate
+        self,
+        envelope: RequestEnvelope,
+        delivery: Delivery,
+        *,
+        on_progress: OnProgress,
+        ask_many: AskMany,
+        gate: SlotGate,
     ) -> dict[str, Any]:
         """The reply's type and data. Raises the job's typed error, JobDied when its process ended, or JobsGone.
 
@@ -146,7 +153,7 @@ class JobPool:
         process = self._warm() or await self._spawn()
         finished = False
         try:
-            await process.send({"run": asdict(envelope), "attempt": attempt})
+            await process.send({"run": asdict(envelope), "attempt": delivery.attempt, "fence": delivery.fence})
             while True:
                 frame = await process.receive()
                 if "progress" in frame:
@@ -328,7 +335,7 @@ def main(connection: socket.socket, *, service_path: str, settings: dict[str, An
     wire = _ProcessWire(frames)
     while (frame := frames.receive()) is not None:
         envelope = RequestEnvelope(**frame["run"])
-        answer = run_request(service, envelope, Job(envelope, wire, int(frame["attempt"])))
+        answer = run_request(service, envelope, Job(envelope, wire, int(frame["attempt"]), frame["fence"]))
         try:
             try:
                 frames.send(answer)

@@ -30,11 +30,15 @@ class Wire(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request at work: who asked, under which id, and how to report and to ask others."""
+    """One request at work: who asked, under which id, and how to report and to ask others.
+
+    attempt: 1 at its first run. fence: the token of this run, higher than that of every run before (`Delivery.fence`).
+    """
 
     envelope: RequestEnvelope
     wire: Wire
     attempt: int = 1
+    fence: str = ""
 
     @property
     def request_id(self) -> str:

@@ -305,7 +305,7 @@ class Worker:
     def _inline_reply(self, running: Running) -> bytes:
         delivery, envelope = running.delivery, running.envelope
         try:
-            frame = run_request(self._service, envelope, Job(envelope, NoWire(), delivery.attempt))
+            frame = run_request(self._service, envelope, Job(envelope, NoWire(), delivery.attempt, delivery.fence))
             reply = _reply_in(frame)
             return self._answers.reply(reply["type"], reply["data"], running.request_id)
         except EvolveError as error:
@@ -497,12 +497,14 @@ class Worker:
         if handler.request.slot == "heavy":
             self._cls.parse(envelope)  # a bad request is refused before it costs a process
             return await self._jobs.run(
-                envelope, delivery.attempt, on_progress=link.progress, ask_many=link.ask_many, gate=gate
+                envelope, delivery, on_progress=link.progress, ask_many=link.ask_many, gate=gate
             )
         if handler.request.slot == "inline":
-            return _reply_in(run_request(self._service, envelope, Job(envelope, NoWire(), delivery.attempt)))
+            return _reply_in(
+                run_request(self._service, envelope, Job(envelope, NoWire(), delivery.attempt, delivery.fence))
+            )
         wire = ThreadWire(asyncio.get_running_loop(), link)
-        job = Job(envelope, wire, delivery.attempt)
+        job = Job(envelope, wire, delivery.attempt, delivery.fence)
         return _reply_in(await self._threads.run(run_request, self._service, envelope, job))
 
     # --- answering ---

@@ -15,7 +15,6 @@ import errno
 import io
 import os
 import random
-import signal
 import socket
 import sys
 import time
@@ -74,9 +73,6 @@ def become(walls: Walls | None, handed: int, *, parent: int, address_space_bytes
 def lock_down(walls: Walls | None, handed: int, *, parent: int, address_space_bytes: int, cpu_s: int) -> None:
     """Give up every right for good, then say so. Raises OSError where one of them would not go."""
     os.setsid()
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
     _reseed()
     # Our own pidfd travels ahead: the service kills and measures by it, whatever PID namespace we are in.
     own = os.pidfd_open(os.getpid())

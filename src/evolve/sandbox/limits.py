@@ -348,6 +348,15 @@ def fork_in_pid_namespace() -> int:
     return _check(pid, "clone")
 
 
+def fork_alone() -> int:
+    """Fork a process that has one thread and holds no lock, by the C library alone.
+
+    os.fork would run every module's at-fork hooks in parent and child, which here only rewrite what needs no mending:
+    150 pages copied and 0.7 ms of CPU for each child. Whoever forks so reseeds its own random numbers.
+    """
+    return _check(_libc_holding_the_lock.fork(), "fork")
+
+
 def empty_root() -> None:
     """Leave this process an empty, read-only root directory in a mount namespace of its own. Raises OSError."""
     table = architecture()

@@ -19,6 +19,7 @@ import importlib.abc
 import json
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -267,6 +268,8 @@ def _become_zygote(control: socket.socket, ready: int, *, sandbox: bool, namespa
     status = 1
     try:
         limits.die_with_parent()
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)  # the children inherit it
         statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         walls: child.Walls | None = None
         if sandbox:
@@ -321,7 +324,7 @@ def _serve(control: socket.socket, walls: child.Walls | None, statm: int) -> Non
             pages = int(os.pread(statm, 128, 0).split()[0])
             held = pages * _PAGE
             own = os.getpid()
-            pid = os.fork()
+            pid = limits.fork_alone()
             if pid == 0:
                 control.close()
                 bytes_allowed = held + int(request["memory_bytes"])

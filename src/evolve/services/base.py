@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evolve.errors import EvolveError
+from evolve.memory.fence import Fence, behind
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import Job, Service
 from evolve.settings import Settings
@@ -77,6 +78,13 @@ class BaseService(Service):
     def outcome_of(self, reply: Reply) -> dict[str, Any]:
         """What the log keeps of a reply; a service whose replies are stored elsewhere keeps less."""
         return reply.model_dump(mode="json")
+
+    def handle(self, request: Request[Any], job: Job) -> Reply:
+        """As every service does, and every write of it is refused once another replica has taken the request over."""
+        with behind(Fence(f"{self.name}/{job.request_id}", job.fence, again=job.attempt > 1)):
+            if job.attempt > 1 and type(request).records:
+                self.decision_log().take_over()
+            return super().handle(request, job)
 
     def record(self, request: Request[Any], job: Job, outcome: Reply | EvolveError, started: float) -> None:
         if not type(request).records:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
+import pytest
 from redis.asyncio import Redis
 
 from contracts.bus_contract import eventually
@@ -203,14 +204,44 @@ async def clock_step(ground: Ground, size: int) -> None:
     await ground.client("a", 80 * size, in_flight=16, kinds=KINDS, pause_s=0.005, every_s=0.005)
 
 
+@fault("the server's clock jumps by an hour, and back")
+async def server_clock_step(ground: Ground, size: int) -> None:
+    """Ahead, every lease seems to have lapsed, so requests may run twice; back, the leases last longer. Neither loses or doubles."""
+    offset = ground.folder / "clock"
+    offset.write_text("+0")
+    ground.server.kill()
+    ground.server.environment = {
+        "LD_PRELOAD": str(faketime()), "FAKETIME_TIMESTAMP_FILE": str(offset), "FAKETIME_CACHE_DURATION": "0",
+        "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
+    ground.server.start()
+    await ground.start(2)
+    asking = asyncio.create_task(ground.client("a", 80 * size, in_flight=16, kinds=KINDS, pause_s=0.05, every_s=0.005))
+    for _ in range(1 if size == 1 else 4):
+        before = await _server_time(ground)
+        offset.write_text("+3600")
+        assert await _server_time(ground) - before > 3_500, "the server's clock did not jump"
+        await asyncio.wait([asking], timeout=0.5)
+        offset.write_text("+0")
+        await asyncio.wait([asking], timeout=0.5)
+    await asking
+
+
+def faketime() -> Path:
+    """The library that shifts a process's clock."""
+    found = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if found is None:
+        pytest.skip("package faketime is not installed")
+    return found
+
+
 @fault("disk full under the server's log")
 async def disk_full(ground: Ground, size: int) -> None:
     """Requests are refused with an error that says so, and none that was accepted is lost."""
     await ground.start(2)
     asking = asyncio.create_task(ground.client("a", 80 * size, in_flight=16, kinds=KINDS, pause_s=0.01, every_s=0.02))
     await asyncio.wait([asking], timeout=0.3)
-    log = next((ground.server.folder / "appendonlydir").glob("*.incr.aof"))
-    ground.server.limit_files(os.stat(log).st_size + 2_000)
+    ground.server.limit_files(ground.server.log_file().stat().st_size + 2_000)
     await eventually(lambda: _refused(ground), within_s=PATIENCE_S, what="a request that is refused")
     await asyncio.sleep(0.5)
     ground.server.limit_files(-1)
@@ -230,6 +261,14 @@ async def _runs(ground: Ground, count: int) -> None:
         return ground.journal.exists() and len(ground.journal.read_text().split()) >= count
 
     await eventually(enough, within_s=PATIENCE_S, what=f"{count} runs")
+
+
+async def _server_time(ground: Ground) -> float:
+    monitor = Redis(unix_socket_path=str(ground.server.socket), username="monitor", password="x")
+    try:
+        return float((await monitor.time())[0])
+    finally:
+        await monitor.aclose()
 
 
 async def _flush(ground: Ground) -> None:

@@ -46,28 +46,45 @@ MONITOR = "user monitor on nopass ~* &* +@all"
 SERVICE = "tally"
 
 
+# Another server to try the faults on: TEST_SERVER=/usr/bin/redis-server
+PROGRAM = os.environ.get("TEST_SERVER", "")
+
+
+def server_version() -> str:
+    """What the faults are tried on, as it names itself: `Valkey server v=9.1.0`."""
+    said = subprocess.run([PROGRAM or str(binary()), "--version"], capture_output=True, text=True, check=True)
+    return " ".join(said.stdout.split()[:3])
+
+
 @dataclass
 class Server:
-    """A Valkey with its data in a folder, which can be stopped, killed and started again."""
+    """A server with its data in a folder, which can be stopped, killed and started again."""
 
     folder: Path
     passwords: dict[str, str] = field(
         default_factory=lambda: {name: acl.new_password() for name in acl.users([SERVICE])}
     )
     process: subprocess.Popen[bytes] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def socket(self) -> Path:
         return self.folder / "s.sock"
 
+    def users(self) -> str:
+        """Each with its own rights only; Redis 6 does not know selectors, there all may do all."""
+        if " v=6." not in server_version():
+            return acl.acl_file([SERVICE], self.passwords)
+        return "".join(f"user {name} on >{word} ~* &* +@all\n" for name, word in self.passwords.items())
+
     def start(self) -> None:
-        (self.folder / "users.acl").write_text(acl.acl_file([SERVICE], self.passwords) + MONITOR + "\n")
+        (self.folder / "users.acl").write_text(self.users() + MONITOR + "\n")
         self.socket.unlink(missing_ok=True)
         with open(self.folder / "server.log", "ab") as log:
             self.process = subprocess.Popen(
-                [str(binary()), "--unixsocket", str(self.socket), "--port", "0", "--dir", str(self.folder), "--save", "",
+                [PROGRAM or str(binary()), "--unixsocket", str(self.socket), "--port", "0", "--dir", str(self.folder), "--save", "",
                  "--appendonly", "yes", "--appendfsync", "everysec", "--aclfile", str(self.folder / "users.acl")],
-                stdout=log, stderr=log, preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
+                env={**os.environ, **self.environment}, stdout=log, stderr=log, preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
             )  # fmt: skip
 
     def kill(self, number: int = signal.SIGKILL) -> None:
@@ -75,6 +92,10 @@ class Server:
         self.process.send_signal(number)
         if number == signal.SIGKILL:
             self.process.wait()
+
+    def log_file(self) -> Path:
+        """What it appends to now: since Redis 7 one of several files in a folder."""
+        return next((self.folder / "appendonlydir").glob("*.incr.aof"), self.folder / "appendonly.aof")
 
     def limit_files(self, size: int) -> None:
         """As a full disk: no file grows beyond `size` bytes (-1: any size)."""

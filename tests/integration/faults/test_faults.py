@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from integration.faults.faults import FAULTS
-from integration.faults.ground import Counts, ground
+from integration.faults.ground import Counts, ground, server_version
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNS = int(os.environ.get("FAULT_RUNS", "1"))
@@ -49,7 +49,11 @@ def table() -> Iterator[dict[str, list[Counts]]]:
         from report.page import load, provenance, write_section
 
         runs = max(map(len, found.values()))
-        lines = [f"{provenance()}; load {load()}; {runs} run{'s' if runs > 1 else ''} of each, seeds from {SEED}.", ""]
+        lines = [
+            f"{provenance()}; load {load()}; {server_version()}; {runs} run{'s' if runs > 1 else ''} of each, "
+            f"seeds from {SEED}.",
+            "",
+        ]
         lines += [
             "| fault | sent | refused | run | answered | doubled | lost | crossed | longest gap s |",
             "|---" * 9 + "|",

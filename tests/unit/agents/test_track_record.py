@@ -8,17 +8,12 @@ from desks import daily_bars, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evolve.agents.figures import COMPUTED, JUDGED_METRICS, OUTLOOK_UNITS, check_metrics, figures, metric_names
 from evolve.agents.track_record import (
-    COMPUTED,
-    JUDGED_METRICS,
-    OUTLOOK_UNITS,
     arrays_of,
-    check_metrics,
     curve,
-    figures,
     first_train_bars,
     forecasts_from,
-    metric_names,
     record_of_constant,
     record_of_forecasts,
 )

@@ -28,7 +28,7 @@ WRITERS = Path(__file__).with_name("writers.py")
 
 
 def add_mood(connection):
-    """A version 2 that only these tests know."""
+    """A next version that only these tests know."""
     connection.exec_driver_sql("ALTER TABLE decisions ADD COLUMN mood TEXT NOT NULL DEFAULT 'calm'")
 
 
@@ -86,37 +86,44 @@ def test_a_new_database_has_exactly_the_tables_that_queries_expect(database):
             assert unique == wanted, name
 
 
+NOW = len(MIGRATIONS)  # the schema of this version; the tests' own next one is NOW + 1
+ALL = [(number,) for number in range(1, NOW + 1)]
+
+
 def test_the_schema_version_says_which_code_made_it_and_when(settings):
     with Database.open(settings, clock=FrozenClock(5.0)) as database:
-        assert database.schema_version() == 1
-        assert [row[:2] for row in rows(database, "SELECT * FROM schema_version")] == [(1, 5.0)]
+        assert database.schema_version() == NOW
+        assert [row[:2] for row in rows(database, "SELECT * FROM schema_version")] == [
+            (number, 5.0) for (number,) in ALL
+        ]
 
 
 def test_opening_again_changes_nothing(settings):
     Database.open(settings).close()
     with Database.open(settings) as database:
-        assert rows(database, "SELECT COUNT(*) FROM schema_version") == [(1,)]
+        assert rows(database, "SELECT COUNT(*) FROM schema_version") == [(NOW,)]
 
 
-def test_a_database_of_version_1_becomes_version_2_and_keeps_its_rows(settings):
+def test_a_database_of_an_older_version_becomes_the_newest_and_keeps_its_rows(settings):
     with Database.open(settings) as old:
         DecisionLog(old).record(decision())
 
     with Database.open(settings, migrations=(*MIGRATIONS, add_mood)) as new:
-        assert new.schema_version() == 2
+        assert new.schema_version() == NOW + 1
         assert rows(new, "SELECT request_id, mood FROM decisions") == [("r1", "calm")]
 
 
 def test_a_new_database_runs_all_migrations_in_order(settings):
     with Database.open(settings, migrations=(*MIGRATIONS, add_mood)) as database:
-        assert rows(database, "SELECT version FROM schema_version ORDER BY version") == [(1,), (2,)]
+        assert rows(database, "SELECT version FROM schema_version ORDER BY version") == [*ALL, (NOW + 1,)]
 
 
 def test_an_older_code_refuses_a_newer_database_with_a_sentence(settings):
     Database.open(settings, migrations=(*MIGRATIONS, add_mood)).close()
 
     with pytest.raises(
-        Unavailable, match=r"written by a newer Evolve \(schema 2; this one knows 1\); update this installation"
+        Unavailable,
+        match=rf"written by a newer Evolve \(schema {NOW + 1}; this one knows {NOW}\); update this installation",
     ):
         Database.open(settings)
 
@@ -129,16 +136,16 @@ def test_a_migration_that_fails_leaves_the_old_version_whole(settings):
         Database.open(settings, migrations=(*MIGRATIONS, add_mood_and_fail))
 
     with Database.open(settings) as database:
-        assert database.schema_version() == 1
+        assert database.schema_version() == NOW
         assert DecisionLog(database).get("r1") == decision()
 
 
 def test_processes_that_start_at_once_migrate_once(settings):
     started = [start("open", settings) for _ in range(4)]
 
-    assert [finish(process).strip() for process in started] == ["1"] * 4
+    assert [finish(process).strip() for process in started] == [str(NOW)] * 4
     with Database.open(settings) as database:
-        assert rows(database, "SELECT version FROM schema_version") == [(1,)]
+        assert rows(database, "SELECT version FROM schema_version") == ALL
 
 
 # Several processes, and their deaths
@@ -209,7 +216,7 @@ def test_an_error_inside_a_transaction_undoes_all_of_it(database):
     with pytest.raises(RuntimeError, match="interrupted"):
         interrupted()
 
-    assert database.schema_version() == 1
+    assert database.schema_version() == NOW
 
 
 def test_a_directory_that_cannot_be_made_is_a_sentence(tmp_path):
