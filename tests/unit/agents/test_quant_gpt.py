@@ -552,7 +552,7 @@ def test_a_named_model_is_evaluated_on_its_own_bars(house: Asked) -> None:
 def test_an_unknown_model_is_an_inner_error_whose_suggestions_are_questions(house: Asked) -> None:
     known = house.desk.build("ridge", "AAPL").card.model_id
 
-    result = house.ask(f"Evaluate {known[:-1]}0")
+    result = house.ask(f"Evaluate {known[:-1]}{'1' if known.endswith('0') else '0'}")
 
     assert (result.status, result.code) == ("error", "unknown_model")
     assert known in str(result.error)
