@@ -58,7 +58,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A trained model: what it is, on which data, and how it did out of sample."""
+    """A trained model: what it is, on which data, how it did out of sample, and what it expects after the last bar (`outlook`)."""
 
     model_id: str
     recipe: Recipe
@@ -69,6 +69,23 @@ class ModelCard:
     metrics: tuple[Evidence, ...] = ()
     parent: str | None = None
     notes: tuple[str, ...] = ()
+    outlook: tuple[Evidence, ...] = ()
+
+
+AliasName = Literal["champion", "challenger"]
+
+
+@dataclass(frozen=True, slots=True)
+class AliasMove:
+    """An alias of a symbol and timeframe went from one model to another; None: it was free, or was set free. at: ISO 8601, UTC."""
+
+    symbol: str
+    timeframe: str
+    alias: AliasName
+    model_id: str | None
+    previous: str | None
+    reason: str
+    at: str
 
 
 @dataclass(frozen=True, slots=True)

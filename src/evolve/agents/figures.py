@@ -30,6 +30,7 @@ from evolve.statistics.scores import (
 )
 
 QUANTILE = 0.95
+BAND_LEVEL = 0.90
 BAND_Z = 1.6448536269514722  # standard normal quantile of 0.95: the two-sided 90 % band
 BAND_LEVEL = 0.90
 INTERVAL_DRAWS = 1_000
@@ -91,6 +92,9 @@ COMPUTED: dict[str, str] = {
     "qlike": "quasi-likelihood loss of the forecast variance against the squared log return",
     "pinball_05": "quantile loss of the 5 % quantile of the forecast",
     "pinball_95": "quantile loss of the 95 % quantile of the forecast",
+    "next_return": "return that the model expects from the last close over its horizon; interval: its normal 90 % band",
+    "up_probability": "probability of a rise over the horizon, by the normal distribution of the forecast",
+    "horizon_bars": "bars ahead that the model forecasts",
     "crps": "continuous ranked probability score of the normal forecast, in log return",
 }
 

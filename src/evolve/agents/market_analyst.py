@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evolve.agents.figures import BAND_LEVEL, BAND_Z
 from evolve.evidence import Evidence, EvidenceBook, Unit
 from evolve.market import indicators
 from evolve.market.bars import Bars, Floats
@@ -14,7 +15,6 @@ from evolve.market.bars import Bars, Floats
 VOLATILITY_BARS = 21
 RSI_BARS = 14
 TREND_BARS, SLOW_TREND_BARS = 50, 200
-BAND_Z, BAND_LEVEL = 1.6448536269514722, 0.90  # two-sided normal band
 MIN_COMMON = 63  # bars of two symbols: a quarter of daily ones; fewer make a correlation of accidents
 MIN_READINGS = 63  # of volatility, before one can be called high or low
 NORMAL_LOW, NORMAL_HIGH = 0.25, 0.75  # percentiles between which volatility counts as ordinary

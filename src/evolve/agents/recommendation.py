@@ -17,7 +17,8 @@ from evolve.language import commentary
 from evolve.market.bars import Bars
 from evolve.market.catalog import Catalog
 
-CANDIDATES = ("ridge", "xgboost", "lstm")
+# The dearest first: two are built at a time, and the last one to begin should be the quickest.
+CANDIDATES = ("ensemble", "transformer", "tcn", "lstm", "xgboost", "ridge", "ets")
 ALWAYS_COMPARED = ("naive", "drift")  # baselines: every comparison holds them, none is built
 
 

@@ -252,25 +252,6 @@ def backtest(
     show_backtest(reply, ["evolve", *typed], as_json=as_json)
 
 
-@app.command()
-def models(symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False) -> None:
-    """The registered models, newest first."""
-    from evolve.cli.show import console, print_json
-    from evolve.contracts.model_builder import ListModels
-
-    reply = _send(ListModels, {"symbol": symbol, "timeframe": timeframe}, None)
-    if as_json:
-        return print_json(reply)
-    output = console()
-    for card in reply.models:
-        output.print(
-            f"{card.model_id:<36} {card.created_at}  data to {card.data.last}{'  SIMULATED' if card.data.simulated else ''}"
-        )
-    if not reply.models:
-        output.print("no models yet: evolve build ridge AAPL")
-    return None
-
-
 # --- services ---
 
 

@@ -164,9 +164,29 @@ def show_model(card: ModelCard, *, found: bool = False) -> None:
         f"{card.data.bars:,} bars of {card.data.symbol} at {card.data.timeframe}, {card.data.first} to {card.data.last}, "
         f"{card.data.source}; seed {card.recipe.seed}; {card.recipe.folds} refits"
     )
+    for line in outlook_lines(card):
+        output.print(escape(line))
     for note in dict.fromkeys((*card.notes, *card.data.notes)):
         output.print(f"• {escape(note)}", style="dim")
     output.print(f"next: evolve evaluate {card.model_id}")
+
+
+def outlook_lines(card: ModelCard) -> list[str]:
+    """What the model expects after its last bar, a line for the odds and one for the bands."""
+    found = {item.name: item for item in card.outlook}
+    if not found:
+        return []
+    horizon = card.recipe.horizon_bars
+    bands = [
+        f"{item.level:.0%} {render_interval(item)}"
+        for item in card.outlook
+        if item.level is not None and item.low is not None
+    ]
+    return [
+        f"{horizon} bar{'s'[: horizon > 1]} after {card.data.last}: median {found['median']}, P(up) {found['probability_up']}, "
+        f"expected volatility {found['expected_volatility']} a year",
+        f"bands: {'; '.join(bands)}",
+    ]
 
 
 def show_evaluation(card: EvaluationCard) -> None:

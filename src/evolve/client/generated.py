@@ -6,7 +6,16 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels
+from evolve.contracts.model_builder import (
+    BuildModel,
+    DeleteModel,
+    ExportModel,
+    GetModelInfo,
+    ImportModel,
+    ListAliases,
+    ListModels,
+    MoveAlias,
+)
 from evolve.contracts.performance_critic import (
     AuditModel,
     AuditStrategy,
@@ -118,12 +127,87 @@ class GeneratedMethods:
     def delete_model(
         self, model_id: str, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
     ) -> dict[str, Any]:
-        """Take a model out of the registry; its history stays.
+        """Take a model out of the registry; its history stays. Refused while it is a champion.
 
         Sends `delete_model` to model_builder; answers `model_deleted`.
         """
         return self._call(
             DeleteModel, _given(DeleteModel, {"model_id": model_id}), timeout=timeout, on_progress=on_progress
+        )
+
+    def move_alias(
+        self,
+        alias: Any,
+        model_id: Any,
+        symbol: str,
+        timeframe: Any,
+        *,
+        expected: Any = None,
+        reason: str = "",
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Make a model champion or challenger of its symbol and timeframe.
+
+        Sends `move_alias` to model_builder; answers `alias_moved`.
+        """
+        return self._call(
+            MoveAlias,
+            _given(
+                MoveAlias,
+                {
+                    "alias": alias,
+                    "model_id": model_id,
+                    "symbol": symbol,
+                    "timeframe": timeframe,
+                    "expected": expected,
+                    "reason": reason,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def list_aliases(
+        self,
+        symbol: Any = None,
+        timeframe: Any = None,
+        *,
+        limit: int = 100,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Champions and challengers, and how they came to be.
+
+        Sends `list_aliases` to model_builder; answers `aliases_listed`.
+        """
+        return self._call(
+            ListAliases,
+            _given(ListAliases, {"symbol": symbol, "timeframe": timeframe, "limit": limit}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def export_model(
+        self, model_id: str, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> dict[str, Any]:
+        """A registered model as one file that another home can import.
+
+        Sends `export_model` to model_builder; answers `model_exported`.
+        """
+        return self._call(
+            ExportModel, _given(ExportModel, {"model_id": model_id}), timeout=timeout, on_progress=on_progress
+        )
+
+    def import_model(
+        self, bundle: str, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> dict[str, Any]:
+        """Register a model that was exported elsewhere. A file that was changed, or is none of ours, is refused.
+
+        Sends `import_model` to model_builder; answers `model_imported`.
+        """
+        return self._call(
+            ImportModel, _given(ImportModel, {"bundle": bundle}), timeout=timeout, on_progress=on_progress
         )
 
     def evaluate_model(

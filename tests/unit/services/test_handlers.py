@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels, ModelBuilt
+from evolve.contracts.model_builder import (
+    BuildModel,
+    DeleteModel,
+    ExportModel,
+    GetModelInfo,
+    ImportModel,
+    ListAliases,
+    ListModels,
+    ModelBuilt,
+    ModelExported,
+    MoveAlias,
+)
 from evolve.contracts.performance_critic import (
     AuditModel,
     AuditStrategy,
@@ -169,7 +180,11 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxe
     answer = building.handle(ProcessQuery(query="Analyze TINY over 30 days"), "q1")
     assert isinstance(answer, QueryProcessed)
     assert answer.result.answer is not None, answer.result.error
+    exported = building.handle(ExportModel(model_id=naive), "x1")
+    assert isinstance(exported, ModelExported)
     requests: list[Request[Any]] = [
+        ExportModel(model_id=naive), ImportModel(bundle=exported.bundle), ListAliases(),
+        MoveAlias(alias="champion", model_id=naive, symbol="TINY", timeframe="1d"),
         BuildModel(model_type="naive", symbol="TINY", timeframe=None), ListModels(), GetModelInfo(model_id=naive),
         EvaluateModel(model_id=naive, symbol=None, timeframe=None), CompareModels(model_ids=(naive, drift), symbol=None, timeframe=None),
         AuditModel(model_id=naive), GetEvaluationHistory(model_id=naive), GetBestModels(symbol="TINY", timeframe="1d"),
