@@ -32,7 +32,6 @@ from evolve.statistics.scores import (
 QUANTILE = 0.95
 BAND_LEVEL = 0.90
 BAND_Z = 1.6448536269514722  # standard normal quantile of 0.95: the two-sided 90 % band
-BAND_LEVEL = 0.90
 INTERVAL_DRAWS = 1_000
 
 FORECAST_UNITS: dict[str, Unit] = {
@@ -58,9 +57,6 @@ JUDGED_METRICS = (
     "random_entry_sharpe", "random_entry_percentile",
 )  # fmt: skip
 COMPUTED: dict[str, str] = {
-    "next_return": "return that the model expects from the last close over its horizon; interval: its normal 90 % band",
-    "up_probability": "probability of a rise over the horizon, by the normal distribution of the forecast",
-    "horizon_bars": "bars ahead that the model forecasts",
     "total_return": "growth of the account over all bars, less one",
     "cagr": "growth a year, compounded",
     "volatility": "standard deviation of net returns (ddof 1), annualised",
