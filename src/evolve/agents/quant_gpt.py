@@ -15,6 +15,7 @@ from evolve.agents.answer import plain, with_picture, worst_status, write_answer
 from evolve.agents.desk import Desk
 from evolve.agents.interpreter import Interpreter
 from evolve.agents.market_report import MarketReport
+from evolve.agents.prompt_router import PromptRouterAgent
 from evolve.agents.question import Question, question_of
 from evolve.agents.recommendation import Recommendation
 from evolve.agents.reference import EXAMPLES, Reference
@@ -49,6 +50,8 @@ from evolve.settings import Settings
 SURFACE = ("model_recommendation", "trading_signal", "market_analysis", "general_query")
 CRYPTO = ("BTCUSDT", "ETHUSDT")
 SESSION_TURNS = 5
+# Without a model these still have a part that the bars answer.
+NEED_MODELS = ("model_recommendation", "trading_signal", "model_evaluate")
 # Asked of services that this version does not have, whether or not their model was named.
 LATER = {"model_retrain": "updater", "hyperparameter_tune": "meta_tuner"}
 
@@ -103,24 +106,52 @@ class QuantGptAgent:
         try:
             desk.progress("understand", 0, 1, "reading the question")
             history = self._history(session) if earlier is None else earlier.answer.recipe.get("history") or []
-            routing = desk.understand(query, history, self._own_symbols(), replay=replay)
+            routing, missing = self._understood(query, history, desk, replay=replay)
             desk.progress("understand", 1, 1, f"{routing.intent}: {_in_short(routing)}")
             question = question_of(query, routing, history, self._catalog, simulate=simulate or self._settings.simulate)
-            answer = self._answer(question, desk, earlier, request_id)
+            answer = self._answer_or_part(question, desk, earlier, request_id)
         except (BadRequest, MissingExtra) as error:
             return _failed(query, now, error.message, code=error.code, suggestions=_suggest(error))
         except EvolveError as error:
             if isinstance(error, Unavailable):
                 service = str(error.details.get("service") or "a service")
-                missing = ({"service": service, "why": error.message},)
-                return _failed(query, now, error.message, code=error.code, suggestions=EXAMPLES, missing=missing)
+                gap = ({"service": service, "why": error.message},)
+                return _failed(query, now, error.message, code=error.code, suggestions=EXAMPLES, missing=gap)
             if error.code == "data_unavailable":
                 return _failed(query, now, error.message, code=error.code, suggestions=_suggest(error))
             raise
         if isinstance(answer, QueryResult):
             return answer
+        answer = replace(answer, missing=(*missing, *answer.missing))
         answer = self._interpreter.comment(answer, action=answer.recipe.get("signal"), replay=replay)
         return self._result(query, routing, answer, earlier, request_id, now)
+
+    def _understood(
+        self, query: str, history: Sequence[str], desk: Desk, *, replay: bool
+    ) -> tuple[Routing, tuple[dict[str, str], ...]]:
+        """What the router says; while it is down, the same grammar reads the question here."""
+        try:
+            return desk.understand(query, history, self._own_symbols(), replay=replay), ()
+        except Unavailable as error:
+            routing = PromptRouterAgent(self._log).route(query, history=history, symbols=self._own_symbols())
+            why = f"{error.message}; the question was understood without it"
+            return routing, ({"service": str(error.details.get("service") or "prompt_router"), "why": why},)
+
+    def _answer_or_part(
+        self, question: Question, desk: Desk, earlier: Earlier | None, request_id: str
+    ) -> AnswerCard | QueryResult:
+        """The answer; with a service down that it needs, what the bars alone say, and what is missing."""
+        try:
+            return self._answer(question, desk, earlier, request_id)
+        except Unavailable as error:
+            if question.symbol is None or question.routing.intent not in NEED_MODELS or earlier is not None:
+                raise
+            service = str(error.details.get("service") or "a service")
+            part = self._report.describe(question)
+            head = f"{service} does not answer, so no model was tested and no side is taken. The bars alone say: {part.headline}"
+            gap = {"service": service, "why": error.message}
+            # Asked again once the service is back, it is another answer.
+            return replace(part, headline=head, missing=(gap,), reproduce="")
 
     def _answer(
         self, question: Question, desk: Desk, earlier: Earlier | None, request_id: str

@@ -552,7 +552,7 @@ def test_a_named_model_is_evaluated_on_its_own_bars(house: Asked) -> None:
 def test_an_unknown_model_is_an_inner_error_whose_suggestions_are_questions(house: Asked) -> None:
     known = house.desk.build("ridge", "AAPL").card.model_id
 
-    result = house.ask(f"Evaluate {known[:-1]}0")
+    result = house.ask(f"Evaluate {known[:-1]}{'1' if known.endswith('0') else '0'}")
 
     assert (result.status, result.code) == ("error", "unknown_model")
     assert known in str(result.error)
@@ -660,8 +660,42 @@ def test_a_service_that_is_down_is_named_with_the_reason(house: Asked, method: s
 
     result = house.ask(BEST_NOISE, house.office(**{method: down}))
 
+    assert result.status == "success"
+    assert [gap["service"] for gap in result.missing if gap["service"] != "model_builder"] == [service] * (
+        service != "model_builder"
+    )
+    assert any(gap["why"].startswith(down.message) for gap in result.missing)
+
+
+@pytest.mark.parametrize("question", [BEST_NOISE, "Should I buy NOISE?"])
+def test_without_the_critic_the_bars_are_described_and_no_model_is_named(house: Asked, question: str) -> None:
+    down = Unavailable("not running", service="performance_critic")
+
+    answer = house.answer(question, house.office(compare=down))
+
+    assert answer.headline.startswith(
+        "performance_critic does not answer, so no model was tested and no side is taken."
+    )
+    assert answer.verdict is None
+    assert [row.name for row in answer.rows] == ["NOISE"]
+
+
+def test_without_the_router_the_same_grammar_understands_the_question(house: Asked) -> None:
+    down = Unavailable("not running", service="prompt_router")
+
+    answer = house.answer("Analyze AAPL", house.office(understand=down))
+
+    assert answer.slots["symbols"].value == "AAPL"
+    assert answer.missing[0]["service"] == "prompt_router"
+
+
+def test_a_service_that_is_down_and_leaves_nothing_to_say_is_an_error_that_names_it(house: Asked) -> None:
+    down = Unavailable("not running", service="model_builder")
+
+    result = house.ask("list all models", house.office(models=down))
+
     assert (result.status, result.code) == ("error", "unavailable")
-    assert result.missing == ({"service": service, "why": down.message},)
+    assert result.missing == ({"service": "model_builder", "why": "not running"},)
     assert result.suggestions
 
 

@@ -187,3 +187,50 @@ def test_each_of_them_is_refused_once_a_direction_is_turned_round():
 
     assert tried > 30
     assert caught == tried
+
+
+# --- a second bank of sentences, written after the checks and never used to change them ---
+
+
+def other_words(rng: random.Random) -> tuple[list[str], Ground]:
+    r, h = (rng.choice((-1, 1)) * round(rng.uniform(0.02, 0.6), 3) for _ in range(2))
+    s1, s2 = (rng.choice((-1, 1)) * round(rng.uniform(0.1, 1.6), 2) for _ in range(2))
+    sym, fam = rng.choice(["AAPL", "MSFT", "BTCUSDT", "NVDA"]), rng.choice(["ridge", "xgboost", "lstm"])
+    short = {"BTCUSDT": "bitcoin"}.get(sym, sym)
+    items = (
+        figure("e4", "total_return", r, of=fam), figure("e9", "total_return", h, of="buy_and_hold"),
+        figure("e12", "sharpe", s1, "ratio", fam), figure("e17", "sharpe", s2, "ratio", "buy_and_hold"),
+        figure("e20", "drawdown", -0.3, of=fam), figure("e21", "volatility", 0.3, of=sym), figure("e22", "from_high", -0.1, of=sym),
+        figure("e23", "rsi_14", 44.0, "ratio", sym), figure("e30", "dm_p_value", 0.3, "probability", fam),
+        figure("e31", "exposure", 0.4, of=fam), figure("e33", "band_coverage", 0.9, of=fam), figure("e40", "year_high", 120.0, "price", sym),
+    )  # fmt: skip
+    ground = ground_of(items, names=(f"{fam}-{sym}-1d-0a1b2c3d",), symbols=(sym,), edge=False, action="HOLD")
+    bank = [
+        f"For {short} the test came back empty-handed: {fam} made {{{{e4}}}} after costs, and simply holding made {{{{e9}}}}.",
+        f"Taken alone, the {fam} candidate {'turned a profit of' if r > 0 else 'ended with a loss of'} {{{{e4}}}}.",
+        f"Holding {short} {'added' if h > 0 else 'cost'} {{{{e9}}}} over the same bars.",
+        f"{fam.capitalize()} spent {{{{e31}}}} of the time in the market and still saw a drawdown of {{{{e20}}}}.",
+        "Its risk-adjusted result, a Sharpe ratio of {{e12}}, has to be set against {{e17}} for the passive alternative.",
+        f"{{{{n1}}}} {'outperformed' if s1 > s2 else 'underperformed'} in risk-adjusted terms: {{{{e12}}}} against {{{{e17}}}}.",
+        f"{short[:1].upper() + short[1:]} trades {{{{e22}}}} from its high of the year, and the RSI reads {{{{e23}}}}.",
+        "With a p-value of {{e30}}, the forecast cannot be told from chance.",
+        "The forecast band is honest: it held {{e33}} of the outcomes.",
+        "Nothing here argues for taking a side; the prudent reading is to stay out until a model clears the gate.",
+        "The highest close of the year was {{e40}}, some way above the latest.",
+        "Costs matter: fees and slippage were charged on every trade.",
+        "First, the verdict: no edge. Second, the reason: luck would do as well.",
+        f"Volatility runs at {{{{e21}}}} a year, so swings of this size are ordinary for {short}.",
+        "A single good stretch would not change that.",
+        "On balance the evidence is thin, and more data would be needed to say otherwise.",
+        f"The model's record is {'better' if r > h else 'worse'} than that of the market, {{{{e4}}}} versus {{{{e9}}}}.",
+    ]
+    return rng.sample(bank, rng.randint(2, 5)), ground
+
+
+def test_of_300_in_words_that_the_checks_were_not_written_with_fewer_than_one_in_a_hundred_is_refused():
+    rng = random.Random(99)
+    written = [other_words(rng) for _ in range(300)]
+
+    refused = [(sentences, faults) for sentences, ground in written if (faults := faults_of(sentences, ground))]
+
+    assert len(refused) < 3, refused[:5]

@@ -243,13 +243,16 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("down", ["prompt_router", "model_builder", "performance_critic"])
-def test_a_service_that_is_down_is_an_inner_error_that_names_it(building: Building, down: str) -> None:
+def test_a_service_that_is_down_is_named_beside_what_could_be_answered(building: Building, down: str) -> None:
     building.down.add(down)
 
     reply: Any = building.handle(ProcessQuery(query="Give me the best model for TINY over 30 days"))
 
-    assert (reply.result.status, reply.result.code) == ("error", "unavailable")
-    assert reply.result.missing == ({"service": down, "why": f"{down} is not running"},)
+    assert reply.result.status == "success"
+    # The list may also name candidates that cannot be built on this machine.
+    named = [gap for gap in reply.result.missing if "model_type" not in gap]
+    assert [gap["service"] for gap in named] == [down]
+    assert named[0]["why"].startswith(f"{down} is not running")
 
 
 @pytest.mark.parametrize("context", [{"history": "Analyze AAPL"}, {"history": 5}, {"history": {"a": 1}}])
