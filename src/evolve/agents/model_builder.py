@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from evolve.agents.figures import figures
 from evolve.agents.outlook import outlook
 from evolve.agents.track_record import (
     FOLDS,
     RESAMPLING_SEED,
     arrays_of,
-    figures,
     first_train_bars,
     forecast_out_of_sample,
     record_of_forecasts,

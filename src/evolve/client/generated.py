@@ -18,6 +18,7 @@ from evolve.contracts.model_builder import (
 )
 from evolve.contracts.performance_critic import (
     AuditModel,
+    AuditStrategy,
     BacktestStrategy,
     CompareModels,
     EvaluateModel,
@@ -219,6 +220,7 @@ class GeneratedMethods:
         metrics: Any = ("sharpe", "drawdown", "win_rate"),
         simulate: bool = False,
         refit: bool = False,
+        cross_validated: bool = False,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> dict[str, Any]:
@@ -238,6 +240,7 @@ class GeneratedMethods:
                     "metrics": metrics,
                     "simulate": simulate,
                     "refit": refit,
+                    "cross_validated": cross_validated,
                 },
             ),
             timeout=timeout,
@@ -291,6 +294,7 @@ class GeneratedMethods:
         *,
         parameters: Any = None,
         long_only: bool = False,
+        volatility_target: Any = None,
         simulate: bool = False,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
@@ -311,6 +315,7 @@ class GeneratedMethods:
                     "period": period,
                     "parameters": parameters,
                     "long_only": long_only,
+                    "volatility_target": volatility_target,
                     "simulate": simulate,
                 },
             ),
@@ -335,6 +340,39 @@ class GeneratedMethods:
         return self._call(
             AuditModel,
             _given(AuditModel, {"model_id": model_id, "symbol": symbol, "timeframe": timeframe, "simulate": simulate}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def audit_strategy(
+        self,
+        strategy_code: str,
+        strategy_name: str,
+        symbol: str = "BTCUSDT",
+        timeframe: Any = "1h",
+        *,
+        parameters: Any = None,
+        simulate: bool = False,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Does a program look ahead? It is run in the sandbox, handed all bars at once or one after the other, as it is written.
+
+        Sends `audit_strategy` to performance_critic; answers `strategy_audited`.
+        """
+        return self._call(
+            AuditStrategy,
+            _given(
+                AuditStrategy,
+                {
+                    "strategy_code": strategy_code,
+                    "strategy_name": strategy_name,
+                    "symbol": symbol,
+                    "timeframe": timeframe,
+                    "parameters": parameters,
+                    "simulate": simulate,
+                },
+            ),
             timeout=timeout,
             on_progress=on_progress,
         )
@@ -465,6 +503,7 @@ class GeneratedMethods:
         simulate: bool = False,
         reproduce: Any = None,
         document: Any = None,
+        replay: bool = False,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> dict[str, Any]:
@@ -482,6 +521,7 @@ class GeneratedMethods:
                     "simulate": simulate,
                     "reproduce": reproduce,
                     "document": document,
+                    "replay": replay,
                 },
             ),
             timeout=timeout,

@@ -25,6 +25,7 @@ from evolve.contracts.model_builder import (
 )
 from evolve.contracts.performance_critic import (
     AuditModel,
+    AuditStrategy,
     BacktestStrategy,
     CompareModels,
     EvaluateModel,
@@ -195,6 +196,7 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxe
         ExecuteIndicator(indicator_code=HOLD, indicator_name="i"), GetStatistics(), Cleanup(),
         ExecuteBars(strategy_code=HOLD, strategy_name="s", bars={"close": [1.0]}),
         BacktestStrategy(strategy_code=HOLD, strategy_name="s", symbol="TINY", timeframe=None),
+        AuditStrategy(strategy_code=HOLD, strategy_name="s", symbol="TINY", timeframe=None),
     ]  # fmt: skip
 
     answers = [building.handle(request, f"each-{number}") for number, request in enumerate(requests)]
@@ -236,7 +238,7 @@ def test_a_question_travels_over_the_other_services(building: Building) -> None:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evolve.agents.recommendation.CANDIDATES", ("ridge", "drift"))
-    monkeypatch.setattr("evolve.agents.track_record.INTERVAL_DRAWS", 100)
+    monkeypatch.setattr("evolve.agents.figures.INTERVAL_DRAWS", 100)
     monkeypatch.setattr("evolve.charts.equity.equity_png", lambda *_, **__: None)
 
 
