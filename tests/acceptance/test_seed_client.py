@@ -181,7 +181,7 @@ def test_an_action_of_a_later_service_says_so_and_exits_with_1(action, running):
 def test_progress_goes_to_stderr_and_only_the_reply_to_stdout(running):
     done = running.shell(f"{CLIENT} build --model-type ridge --symbol IBM --timeframe 1d")
     assert json.loads(done.stdout)["type"] == "model_built"
-    assert "folds fitted" in done.stderr
+    assert "fold 1 of 5" in done.stderr
 
 
 @pytest.mark.parametrize("wrong", ["", "--action sell", "--action evaluate", "--action build --redis-port many"])

@@ -27,6 +27,9 @@ States = Callable[["nn.Module", "Tensor"], "Tensor"]
 
 GRADIENT_NORM = 1.0  # a batch that holds a crash must not undo an epoch
 PREDICTION_ROWS = 1024  # bounds memory
+STEPS = (
+    8  # in a pass over many rows, at most: more of them cost time and, at this strength of signal, find nothing more
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,7 @@ def train(
             network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
         )
         order = torch.Generator().manual_seed(seed)
+        batch_rows = max(training.batch_rows, len(target) // STEPS)
 
         def loss_on_tail() -> float:
             return float(((_evaluate(network, tail_table) - tail_target) ** 2).mean())
@@ -106,7 +110,7 @@ def train(
         for epoch in range(training.epochs):
             progress(epoch, training.epochs, f"epoch {epoch + 1} of {training.epochs}")
             network.train()
-            for rows in torch.split(torch.randperm(len(target), generator=order), training.batch_rows):
+            for rows in torch.split(torch.randperm(len(target), generator=order), batch_rows):
                 loss = ((network(table[rows]) - target[rows]) ** 2).mean()
                 optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)

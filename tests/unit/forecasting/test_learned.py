@@ -80,13 +80,13 @@ def test_as_many_bars_as_the_error_names_are_enough():
         forecaster("ridge").fit(bars.slice(0, needed - 1))
 
 
-@pytest.mark.parametrize("family", [*LEARNING, "naive", "drift"])
+@pytest.mark.parametrize("family", [*LEARNING, "ensemble", "ets", "naive", "drift"])
 def test_closes_that_never_change_are_refused(family):
     with pytest.raises(DataUnavailable, match="never change"):
         forecaster(family).fit(bars_of(np.zeros(500)))
 
 
-@pytest.mark.parametrize("family", [*LEARNING, "naive", "drift"])
+@pytest.mark.parametrize("family", [*LEARNING, "ensemble", "ets", "naive", "drift"])
 def test_prices_that_explode_still_give_finite_forecasts(family):
     """A factor of e each bar for the last 300 of 800: 130 orders of magnitude."""
     quiet = np.random.default_rng(0).normal(0, 0.01, 800)
