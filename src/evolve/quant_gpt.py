@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,10 +24,17 @@ EXAMPLES = (
 )
 
 
+KEY_NOT_HANDED_OVER = (
+    "the services run already, with the OPENAI_API_KEY they were started with (or none): a key given here does not reach them; "
+    "`evolve down`, and the next question starts them with it"
+)
+
+
 class QuantGPT:
     """Asks the QuantGPT service; starts the services that are missing, says so on stderr, and leaves them running.
 
-    openai_api_key: permits a language model to be asked where one helps; nothing needs it.
+    openai_api_key: permits a language model to be asked where one helps; nothing needs it. Services get it when they start, by
+    their environment: no message may carry a key. Those that run already go on with the one they have, and stderr says so.
     """
 
     def __init__(
@@ -44,6 +50,7 @@ class QuantGPT:
         self.settings = self._client.settings
         if openai_api_key is not None:
             self.settings = self.settings.model_copy(update={"openai_api_key": openai_api_key})
+        self._given_key = openai_api_key is not None
         self._checked = False
 
     def process_query(
@@ -60,7 +67,10 @@ class QuantGPT:
         """
         try:
             if not self._checked:
-                for line in start_missing(self.settings):
+                started = start_missing(self.settings)
+                if self._given_key and not started:
+                    started = [KEY_NOT_HANDED_OVER]
+                for line in started:
                     print(line, file=sys.stderr)
                 self._checked = True
             request = validated(ProcessQuery, {"query": query, "session": session})
@@ -103,10 +113,6 @@ def start_missing(settings: Settings, *, idle_stop: bool = False) -> list[str]:
     return [f"started {', '.join(missing)}; they go on running (`evolve down` stops them)"]
 
 
-PROMPT = "💬 Query: "
-LEAVE = ("quit", "exit", "q")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The interactive prompt on a terminal; without one, or with --service, the service in the foreground."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -114,35 +120,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from evolve.services.launch import main as launch
 
         return launch(["quant_gpt", *(word for word in words if word != "--service")])
-    return converse()
+    from evolve.chat import converse
 
-
-def converse() -> int:
-    """Read questions until `quit`, `exit`, `q` or the end of input; questions of one run inherit from each other."""
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401 - line editing and history in input()
-    from evolve.cli.show import show_query_result, watch
-
-    session = uuid.uuid4().hex
-    try:
-        gpt = QuantGPT()
-    except EvolveError as error:
-        print(error.message, file=sys.stderr)
-        return 1
-    with gpt:
-        while True:
-            try:
-                query = input(PROMPT).strip()
-            except (EOFError, KeyboardInterrupt):
-                print()
-                return 0
-            if query.lower() in LEAVE:
-                return 0
-            if not query:
-                continue
-            try:
-                with watch() as on_progress:
-                    result = gpt.process_query(query, session=session, on_progress=on_progress)
-                show_query_result(result)
-            except KeyboardInterrupt:
-                print("cancelled", file=sys.stderr)
+    return converse(resume="--continue" in words)

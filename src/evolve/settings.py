@@ -43,6 +43,24 @@ class Settings(BaseSettings):
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field("INFO", validation_alias="LOG_LEVEL")
     openai_api_key: str | None = Field(None, repr=False, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    llm_model: str | None = Field(None)
+    # An opinion is asked for this often; how many agree is shown beside it.
+    llm_samples: int = Field(3, ge=1, le=9)
+    llm_seconds_per_question: float = Field(20.0, gt=0)
+    llm_tokens_per_question: int = Field(30_000, gt=0)
+    llm_tokens_per_day: int = Field(1_000_000, gt=0)
+    # 0: no limit. Prices per million tokens are the user's to say: they change.
+    llm_usd_per_question: float = Field(0.0, ge=0)
+    llm_usd_per_day: float = Field(0.0, ge=0)
+    llm_usd_per_million_in: float = Field(0.0, ge=0)
+    llm_usd_per_million_out: float = Field(0.0, ge=0)
+
+    # Keys of data services, under the names that these use themselves.
+    alpaca_key_id: str | None = Field(None, repr=False, validation_alias="APCA_API_KEY_ID")
+    alpaca_secret_key: str | None = Field(None, repr=False, validation_alias="APCA_API_SECRET_KEY")
+    polygon_api_key: str | None = Field(None, repr=False, validation_alias="POLYGON_API_KEY")
+    tiingo_api_key: str | None = Field(None, repr=False, validation_alias="TIINGO_API_KEY")
+    stooq_api_key: str | None = Field(None, repr=False, validation_alias="STOOQ_API_KEY")
 
     safe_executor_timeout_s: float = Field(300.0, gt=0, lt=86_400, validation_alias="SAFE_EXECUTOR_TIMEOUT")
     safe_executor_memory_mb: int = Field(1024, ge=1, validation_alias="SAFE_EXECUTOR_MEMORY_LIMIT")
@@ -64,6 +82,17 @@ class Settings(BaseSettings):
     idle_stop_s: float = Field(1800.0, gt=0)
     simulate: bool = Field(False)
     image_dirs: str = Field("")
+    # Where data services answer; another address is for a proxy, a mirror or a test.
+    alpaca_url: str = Field("https://data.alpaca.markets")
+    alpaca_feed: Literal["sip", "iex"] = Field("sip")
+    polygon_url: str = Field("https://api.polygon.io")
+    tiingo_url: str = Field("https://api.tiingo.com")
+    stooq_url: str = Field("https://stooq.com")
+    yahoo_url: str | None = Field(None)
+    ccxt_exchange: str = Field("binance")
+    ccxt_url: str | None = Field(None)
+    data_limit_s: float = Field(300.0, gt=0)
+    data_fresh_s: float = Field(3600.0, ge=0)
     # Set by the front of the safe executor for its jobs: where its sandbox answers.
     sandbox_socket: Path | None = Field(None)
 
@@ -103,6 +132,11 @@ class Settings(BaseSettings):
     def run_dir(self) -> Path:
         """Sockets, locks and pid files of this home."""
         return self.home / "run"
+
+    @property
+    def answers(self) -> Path:
+        """What data services answered; may be deleted at any time."""
+        return self.home / "answers"
 
     @property
     def logs(self) -> Path:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evolve.agents.figures import BAND_LEVEL, BAND_Z
 from evolve.agents.plot_sources import Found, PlotSources, Tested
-from evolve.agents.track_record import BAND_LEVEL, BAND_Z
 from evolve.cards import Insight
 from evolve.errors import DataUnavailable, InvalidRequest, nearest
 from evolve.evidence import Evidence, EvidenceBook, Unit, render

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evolve.agents.figures import figures as figures_of
 from evolve.agents.plot_sources import Found, PlotSources, Tested
 from evolve.agents.track_record import RESAMPLING_SEED, curve
-from evolve.agents.track_record import figures as figures_of
 from evolve.cards import Curve
 from evolve.charts.candlestick import Signals, candlestick_figure
 from evolve.charts.equity import check_curves, equity_figure
@@ -262,7 +262,7 @@ def importance_of(tested: Tested, sources: PlotSources) -> dict[str, float]:
     fitted = sources.fitted(tested.card.model_id)
     if not isinstance(fitted, Learned):
         raise InvalidRequest(
-            f"{tested.card.model_id} is a baseline: it uses no features; build one that learns, such as ridge"
+            f"{tested.card.model_id} has no table of features of its own; build a model that has one, such as ridge"
         )
     from evolve.forecasting.features import feature_matrix
 
@@ -283,7 +283,7 @@ def importance_of(tested: Tested, sources: PlotSources) -> dict[str, float]:
 
 def _vote(fitted: Learned, matrix: Floats, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Floats:
     table = windows(matrix, rows, fitted.window_bars)
-    votes: Floats = np.stack([member.predict(table) for member in fitted.members]).mean(axis=0)
+    votes: Floats = np.stack([member.parts(table).sum(axis=0) for member in fitted.members]).mean(axis=0)
     return votes
 
 

@@ -156,7 +156,8 @@ def _follow(share: Floats, mask: Mask, colour: Floats) -> Trace | None:
     total = weights.sum(axis=0)
     centre = (rows * weights).sum(axis=0) / total
     kept = _without_dashes(columns, centre)
-    columns, first, last, total, centre = (each[:kept] for each in (columns, first, last, total, centre))
+    columns, total = columns[:kept], total[:kept]
+    first, last, centre = first[:kept], last[:kept], centre[:kept]
     thickness = float(np.percentile(total, 15))
     steep = last - first + 1 > 1.6 * max(1.0, thickness)
     top = np.where(steep, first - 0.5 + thickness / 2, centre)

@@ -20,9 +20,11 @@ sandbox_app = typer.Typer(
 )
 schema_app = typer.Typer(help="Machine-readable descriptions.", no_args_is_help=True, rich_markup_mode=None)
 setup_app = typer.Typer(help="Optional parts.", no_args_is_help=True, rich_markup_mode=None)
+models_app = typer.Typer(help="The registered models.", rich_markup_mode=None)
 bus_app.add_typer(dead_app, name="dead")
 
 GROUPS = {
+    "models": models_app,
     "data": data_app,
     "bus": bus_app,
     "config": config_app,
@@ -32,31 +34,164 @@ GROUPS = {
 }
 
 
+# --- models ---
+
+
+@models_app.callback(invoke_without_command=True)
+def models(
+    context: typer.Context, symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False
+) -> None:
+    """The registered models, newest first: list, look at, delete, move between machines, and put in charge."""
+    if context.invoked_subcommand is None:
+        models_list(symbol, timeframe, as_json)
+
+
+@models_app.command("list")
+def models_list(symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False) -> None:
+    """The registered models, newest first, with champions and challengers."""
+    from evolve.cli.models import list_models
+
+    list_models(symbol, timeframe, as_json=as_json)
+
+
+@models_app.command("show")
+def models_show(model_id: str, as_json: AsJson = False) -> None:
+    """A model's card: data, recipe, results, outlook, limits (Markdown)."""
+    from evolve.cli.models import show
+
+    show(model_id, as_json=as_json)
+
+
+@models_app.command("delete")
+def models_delete(model_id: str) -> None:
+    """Take a model out of the registry; its history stays. Refused while it is a champion."""
+    from evolve.cli.models import delete
+
+    delete(model_id)
+
+
+@models_app.command("export")
+def models_export(
+    model_id: str, file: Annotated[Path | None, typer.Argument(help="Default: MODEL_ID.evolve")] = None
+) -> None:
+    """Write a model to a file that another home can import."""
+    from evolve.cli.models import export
+
+    export(model_id, file)
+
+
+@models_app.command("import")
+def models_import(file: Path) -> None:
+    """Register a model from a file; one that was changed, or is none of ours, is refused."""
+    from evolve.cli.models import import_file
+
+    import_file(file)
+
+
+@models_app.command("promote")
+def models_promote(
+    model_id: str,
+    alias: Annotated[str, typer.Option("--as", help="champion or challenger.")] = "champion",
+    replacing: Annotated[
+        str | None, typer.Option("--replacing", metavar="MODEL", help="Who holds it now; default: nobody.")
+    ] = None,
+    reason: str = "",
+) -> None:
+    """Make a model the champion or challenger of its symbol and timeframe."""
+    from evolve.cli.models import promote
+
+    promote(model_id, alias, replacing, reason)
+
+
+@models_app.command("release")
+def models_release(model_id: str, reason: str = "") -> None:
+    """Set the aliases of a model free."""
+    from evolve.cli.models import release
+
+    release(model_id, reason)
+
+
+@models_app.command("aliases")
+def models_aliases(symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False) -> None:
+    """Every move of champions and challengers, newest first."""
+    from evolve.cli.models import aliases
+
+    aliases(symbol, timeframe, as_json=as_json)
+
+
 # --- data ---
 
 
 @data_app.command("list")
-def data_list() -> None:
+def data_list(as_json: AsJson = False) -> None:
     """Symbols at hand, and where their bars come from."""
     from evolve.cli.data import list_symbols
 
-    list_symbols()
+    list_symbols(as_json=as_json)
 
 
 @data_app.command("show")
-def data_show(symbol: str, timeframe: TimeframeOption = None, simulate: Simulate = False) -> None:
+def data_show(
+    symbol: str, timeframe: TimeframeOption = None, simulate: Simulate = False, as_json: AsJson = False
+) -> None:
     """Range, source, notes and last bars of a symbol."""
     from evolve.cli.data import show
 
-    show(symbol, timeframe, simulate=simulate)
+    show(symbol, timeframe, simulate=simulate, as_json=as_json)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    symbol: str,
+    source: Annotated[
+        str, typer.Option("--source", help="alpaca ccxt polygon stooq tiingo yfinance; it answers or fails.")
+    ],
+    timeframe: Annotated[str, typer.Option("--timeframe", help="1m 5m 15m 30m 1h 4h 1d 1w.")] = "1d",
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="Default: far enough for evidence.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Inclusive. Default: today.")] = None,
+    allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Keep bars though sessions are missing.")] = False,
+    replacing: Annotated[bool, typer.Option("--replace", help="Give up bars that are kept already.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Ask again though an answer is at hand.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Get bars from a data service and keep them."""
+    from evolve.cli.data import fetch
+
+    fetch(
+        symbol,
+        source,
+        timeframe,
+        first,
+        last,
+        allow_gaps=allow_gaps,
+        replacing=replacing,
+        anew=anew,
+        as_json=as_json,
+    )
+
+
+@data_app.command("check")
+def data_check(
+    symbol: str,
+    timeframe: TimeframeOption = None,
+    simulate: Simulate = False,
+    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw the chart to a picture too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Gaps, bad ticks and other trouble in a symbol's bars, with a chart; exit code 1 for bad data."""
+    from evolve.cli.data import check
+
+    raise typer.Exit(check(symbol, timeframe, simulate=simulate, png=png, as_json=as_json))
 
 
 @data_app.command("remove")
-def data_remove(symbol: str, timeframe: TimeframeOption = None) -> None:
-    """Forget imported bars; a symbol of the bundled sample shows that again."""
+def data_remove(symbol: str, timeframe: TimeframeOption = None, as_json: AsJson = False) -> None:
+    """Forget imported or fetched bars; a symbol of the bundled sample shows that again."""
     from evolve.cli.data import remove
 
-    remove(symbol, timeframe)
+    remove(symbol, timeframe, as_json=as_json)
 
 
 @data_app.command("import")
@@ -65,11 +200,12 @@ def data_import(
     symbol: Annotated[str, typer.Option("--symbol", help="What to call it.")],
     timeframe: Annotated[str | None, typer.Option("--timeframe", help="Default: found from the stamps.")] = None,
     currency: str = "USD",
+    as_json: AsJson = False,
 ) -> None:
     """Add your own bars from a CSV or Parquet file."""
     from evolve.cli.data import import_bars
 
-    import_bars(file, symbol, timeframe, currency)
+    import_bars(file, symbol, timeframe, currency, as_json=as_json)
 
 
 # --- bus ---

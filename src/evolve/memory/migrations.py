@@ -61,4 +61,17 @@ def fences(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE TABLE fences (request TEXT NOT NULL PRIMARY KEY, token TEXT NOT NULL)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (first_schema, fences)
+def aliases(connection: Connection) -> None:
+    """Champions and challengers, and every move of them."""
+    for statement in (
+        """CREATE TABLE aliases (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            symbol TEXT NOT NULL, timeframe TEXT NOT NULL, alias TEXT NOT NULL, model_id TEXT, previous TEXT,
+            reason TEXT NOT NULL, request_id TEXT NOT NULL UNIQUE, moved_at DOUBLE PRECISION NOT NULL)""",
+        "CREATE INDEX aliases_by_symbol ON aliases (symbol, timeframe, alias, id)",
+        "CREATE INDEX aliases_by_model ON aliases (model_id)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
+MIGRATIONS: tuple[Migration, ...] = (first_schema, fences, aliases)

@@ -8,16 +8,13 @@ from desks import daily_bars, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evolve.agents.figures import COMPUTED, JUDGED_METRICS, OUTLOOK_UNITS, check_metrics, figures, metric_names
 from evolve.agents.track_record import (
-    COMPUTED,
-    JUDGED_METRICS,
     arrays_of,
-    check_metrics,
     curve,
-    figures,
+    decided_alike,
     first_train_bars,
     forecasts_from,
-    metric_names,
     record_of_constant,
     record_of_forecasts,
 )
@@ -154,6 +151,15 @@ def test_a_curve_begins_at_one_keeps_its_end_and_is_thinned() -> None:
     assert (drawn.dates[0], drawn.dates[-1], len(drawn.dates)) == (bars.date(500), bars.date(-1), 400)
 
 
+def test_those_who_held_the_same_positions_throughout_are_found() -> None:
+    bars = noise(600)
+    first, second, other = (
+        record_of_constant(name, size, 500, bars, FREE) for name, size in (("a", 1.0), ("b", 1.0), ("c", 0.5))
+    )
+
+    assert decided_alike([first, other, second]) == [[first, second]]
+
+
 def test_metrics_are_known_by_their_usual_other_names() -> None:
     asked = ("max_drawdown", "return", "sharpe_ratio", "accuracy", " Sharpe ")
 
@@ -168,4 +174,4 @@ def test_an_unknown_metric_lists_the_nearest_and_all_there_are() -> None:
 
 
 def test_every_metric_says_how_it_is_computed_here_or_by_the_gate() -> None:
-    assert set(metric_names()) == {*COMPUTED, *JUDGED_METRICS}
+    assert set(metric_names()) == {*COMPUTED, *JUDGED_METRICS} - set(OUTLOOK_UNITS)

@@ -151,6 +151,8 @@ def test_a_method_without_optional_arguments_sends_the_defaults_of_its_message(m
         "intent": "market_analysis",
         "bars": {"close": [1.0]},
         "plot_type": "equity_curve",
+        "alias": "champion",
+        "timeframe": "1d",
     }
     for request in all_requests()[service].values():
         required = {
