@@ -26,6 +26,17 @@ Every chart that Evolve draws, of the bundled AAPL bars and models built on them
 or models separated by commas, or `backtest_results`, the newest model's walk-forward test. `--format html` gives a page with crosshair, zoom and pan
 that needs no network; `evolve report SOURCE` puts the charts of a source, its verdict and its figures on one such page. Simulated bars are marked
 SIMULATED across the picture.
+
+## Reading pictures
+
+`evolve read-chart FILE` recovers the axes and curves of a chart from its PNG or JPEG, and from them return, maximum drawdown, volatility and trend,
+each with its error; what it could not read it names. Labels are read by RapidOCR, whose model is in its package (`pip install 'evolve-trading[images]'`);
+without it give two rows and their values: `--y 80=120 --y 400=60`. Nothing is sent anywhere, and no vision model is asked in this version.
+
+On 60 pictures drawn for the test (matplotlib; plotly's colours, drawn with matplotlib; a trading page's look, drawn with Pillow; four sizes, light and
+dark, PNG and JPEG down to quality 65; lines and candles) the median error of a curve is 0.8 % of its range and of the maximum drawdown 0.35 points; one in
+ten is off by more than 4 % or 1.7 points (`make prove ARGS="-k sixty_pictures"`). It needs curves in a colour of their own: black lines on white are
+not followed, nor is a second panel.
 """
 
 
