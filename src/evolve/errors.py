@@ -12,9 +12,11 @@ EvolveError
 │   ├── Forbidden         forbidden
 │   └── RequestIdReused   request_id_reused    same id, other content
 ├── DataUnavailable       data_unavailable     no bars for what was asked; never replaced by invented ones
+│   └── Truncated         truncated            a source gave fewer bars than the venue's calendar says there are
 ├── MissingExtra          missing_extra        an optional package is not installed
 ├── Unavailable           unavailable          nobody answers: service, server or port
 │   ├── Busy              busy
+│   ├── BadAnswer         bad_answer           somebody answers, but not what was asked: HTML for JSON, a page twice
 │   └── RateLimited       rate_limited
 ├── Interrupted           the work was stopped from outside
 │   ├── TimedOut          timeout              the client stopped waiting; the request goes on
@@ -87,6 +89,10 @@ class DataUnavailable(EvolveError):
     code = "data_unavailable"
 
 
+class Truncated(DataUnavailable):
+    code = "truncated"
+
+
 class MissingExtra(EvolveError):
     code = "missing_extra"
 
@@ -97,6 +103,10 @@ class Unavailable(EvolveError):
 
 class Busy(Unavailable):
     code = "busy"
+
+
+class BadAnswer(Unavailable):
+    code = "bad_answer"
 
 
 class RateLimited(Unavailable):

@@ -44,6 +44,13 @@ class Settings(BaseSettings):
     openai_api_key: str | None = Field(None, repr=False, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
 
+    # Keys of data services, under the names that these use themselves.
+    alpaca_key_id: str | None = Field(None, repr=False, validation_alias="APCA_API_KEY_ID")
+    alpaca_secret_key: str | None = Field(None, repr=False, validation_alias="APCA_API_SECRET_KEY")
+    polygon_api_key: str | None = Field(None, repr=False, validation_alias="POLYGON_API_KEY")
+    tiingo_api_key: str | None = Field(None, repr=False, validation_alias="TIINGO_API_KEY")
+    stooq_api_key: str | None = Field(None, repr=False, validation_alias="STOOQ_API_KEY")
+
     safe_executor_timeout_s: float = Field(300.0, gt=0, lt=86_400, validation_alias="SAFE_EXECUTOR_TIMEOUT")
     safe_executor_memory_mb: int = Field(1024, ge=1, validation_alias="SAFE_EXECUTOR_MEMORY_LIMIT")
 
@@ -63,6 +70,17 @@ class Settings(BaseSettings):
     max_attempts: int = Field(3, ge=1)
     idle_stop_s: float = Field(1800.0, gt=0)
     simulate: bool = Field(False)
+    # Where data services answer; another address is for a proxy, a mirror or a test.
+    alpaca_url: str = Field("https://data.alpaca.markets")
+    alpaca_feed: Literal["sip", "iex"] = Field("sip")
+    polygon_url: str = Field("https://api.polygon.io")
+    tiingo_url: str = Field("https://api.tiingo.com")
+    stooq_url: str = Field("https://stooq.com")
+    yahoo_url: str | None = Field(None)
+    ccxt_exchange: str = Field("binance")
+    ccxt_url: str | None = Field(None)
+    data_limit_s: float = Field(300.0, gt=0)
+    data_fresh_s: float = Field(3600.0, ge=0)
     # Set by the front of the safe executor for its jobs: where its sandbox answers.
     sandbox_socket: Path | None = Field(None)
 
@@ -102,6 +120,11 @@ class Settings(BaseSettings):
     def run_dir(self) -> Path:
         """Sockets, locks and pid files of this home."""
         return self.home / "run"
+
+    @property
+    def answers(self) -> Path:
+        """What data services answered; may be deleted at any time."""
+        return self.home / "answers"
 
     @property
     def logs(self) -> Path:

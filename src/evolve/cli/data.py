@@ -1,64 +1,185 @@
-"""`evolve data`: which bars are there, and how to add one's own."""
+"""`evolve data`: which bars are there, can they be trusted, and how to get more."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
+from rich.text import Text
 
-from evolve.cli.show import console
-from evolve.clock import SYSTEM_CLOCK
+from evolve.cards import Curve, DataCard
+from evolve.cli.show import console, draw, print_json, watch
+from evolve.clock import SYSTEM_CLOCK, iso
 from evolve.errors import DataUnavailable, InvalidRequest
+from evolve.market.bars import Bars
 from evolve.market.catalog import Catalog, data_card
+from evolve.market.provenance import Provenance
+from evolve.market.quality import Report, Verdict, examine
 from evolve.market.store import BarStore
-from evolve.market.types import TIMEFRAMES, Timeframe
+from evolve.market.types import TIMEFRAMES, Timeframe, parse_symbol
 from evolve.settings import Settings
 
 LAST_BARS = 5
+MOST_POINTS = 400  # of a line in a chart: four to a column of a wide terminal
+STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
-def list_symbols() -> None:
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar as `show --json` prints it."""
+
+    time: str
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What `show`, `fetch` and `import` print as JSON."""
+
+    card: DataCard
+    currency: str
+    bars_per_year: float
+    available_at: str
+    provenance: Provenance | None
+    last_bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` prints as JSON."""
+
+    verdict: Verdict
+    report: Report
+
+
+def list_symbols(*, as_json: bool = False) -> None:
+    listings = _catalog().listings()
+    if as_json:
+        return print_json(listings)
     output = console()
-    for listing in _catalog().listings():
+    for listing in listings:
         origin = "SIMULATED" if listing.origin == "simulated" else listing.origin
         output.print(f"{listing.symbol:<12} {origin:<10} {' '.join(listing.timeframes)}")
-    output.print("add your own: evolve data import FILE --symbol X", style="dim")
+    output.print("add your own: evolve data import FILE --symbol X, or evolve data fetch X --source NAME", style="dim")
+    return None
 
 
-def show(symbol: str, timeframe: str | None, *, simulate: bool) -> None:
+def show(symbol: str, timeframe: str | None, *, simulate: bool, as_json: bool = False) -> None:
     bars = _catalog().load(symbol, timeframe, simulate=simulate)
+    if as_json:
+        return print_json(_shown(bars))
     card = data_card(bars, SYSTEM_CLOCK.now())
     output = console()
     output.print(
         f"{card.symbol} {card.timeframe}: {card.bars:,} bars, {card.first} to {card.last}, from {card.source} ({card.status})"
     )
     output.print(f"fingerprint {card.fingerprint}")
-    for note in card.notes:
-        output.print(f"• {note}", style="bold red" if note.startswith("SIMULATED") else "dim")
+    _print_notes(card.notes)
     for bar in range(max(0, len(bars) - LAST_BARS), len(bars)):
         output.print(
             f"{bars.date(bar)}  open {bars.open[bar]:.4f}  high {bars.high[bar]:.4f}  low {bars.low[bar]:.4f}  "
             f"close {bars.close[bar]:.4f}  volume {bars.volume[bar]:,.0f}"
         )
+    return None
 
 
-def import_bars(file: Path, symbol: str, timeframe: str | None, currency: str) -> None:
+def fetch(
+    symbol: str,
+    service: str,
+    timeframe: str,
+    first: str | None,
+    last: str | None,
+    *,
+    allow_gaps: bool,
+    replacing: bool,
+    anew: bool,
+    as_json: bool = False,
+) -> None:
+    """Ask a service, hold its bars against the calendar, keep them."""
+    from evolve.market.keeping import keep
+    from evolve.market.sources.base import BarSpec, Span
+    from evolve.market.sources.remote import default_span, remote_source
+
+    settings = Settings.load()
+    try:
+        spec = BarSpec(parse_symbol(symbol), _known(timeframe))
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
+    usual = default_span(spec, SYSTEM_CLOCK.now())
+    span = Span.of_days(first or min(usual.first, last or usual.first), last or usual.last)
+
+    def wait(reason: str) -> None:
+        print(f"{service}: {reason}", file=sys.stderr, flush=True)
+
+    source = remote_source(service, settings, allow_gaps=allow_gaps, fresh_s=0.0 if anew else None, tell=wait)
+    with watch() as told:
+
+        def progress(bars: int, share: float) -> None:
+            told(
+                {"stage": f"fetch {spec.symbol}", "message": f"{bars:,} bars", "done": round(100 * share), "total": 100}
+            )
+
+        fetched = source.load(spec, span, progress)
+    kept = keep(fetched, BarStore(settings.home), replacing=replacing)
+    bars = kept.bars
+    if as_json:
+        return print_json(_shown(bars))
+    output = console()
+    output.print(
+        f"fetched {len(fetched):,} bars of {bars.symbol} at {bars.timeframe} from {bars.source}, {fetched.date(0)} to {fetched.date(-1)}"
+    )
+    if kept.replaced is not None:
+        was = kept.replaced
+        output.print(
+            f"they replace {was.bars:,} bars, {was.first} to {was.last}" if was.bars else "they replace damaged bars"
+        )
+    elif len(bars) > len(fetched):
+        output.print(f"with those kept before: {len(bars):,} bars, {bars.date(0)} to {bars.date(-1)}")
+    _print_notes(bars.notes)
+    output.print(f"next: evolve data check {bars.symbol} --timeframe {bars.timeframe}")
+    return None
+
+
+def import_bars(file: Path, symbol: str, timeframe: str | None, currency: str, *, as_json: bool = False) -> None:
     from evolve.market.sources.files import import_file
 
-    chosen = (
-        TypeAdapter(Timeframe | None).validate_python(timeframe)
-        if timeframe in (None, *TIMEFRAMES)
-        else _unknown(timeframe)
-    )
+    chosen = None if timeframe is None else _known(timeframe)
     bars = import_file(file, symbol, chosen, store=BarStore(Settings.load().home), currency=currency)
+    if as_json:
+        return print_json(_shown(bars))
     output = console()
     output.print(f"imported {len(bars):,} bars of {bars.symbol} at {bars.timeframe}, {bars.date(0)} to {bars.date(-1)}")
-    for note in bars.notes:
-        output.print(f"• {note}", style="dim")
+    _print_notes(bars.notes)
     output.print(f'next: evolve ask "Give me the best model for {bars.symbol} over 90 days"')
+    return None
 
 
-def remove(symbol: str, timeframe: str | None) -> None:
+def check(symbol: str, timeframe: str | None, *, simulate: bool, png: Path | None, as_json: bool = False) -> int:
+    """The quality report with a chart; 1 for bad data, else 0."""
+    bars = _catalog().load(symbol, timeframe, simulate=simulate)
+    report = examine(bars)
+    if png is not None:
+        from evolve.charts.equity import equity_png
+
+        title = f"{bars.symbol} {bars.timeframe}: close, {report.first} to {report.last}"
+        equity_png([_curve(bars)], title=title, source=bars.source, path=png)
+    if as_json:
+        print_json(Checked(report.verdict, report))
+    else:
+        _print_report(bars, report)
+        if png is not None:
+            console().print(f"chart: {png}", style="dim")
+    return 1 if report.verdict == "bad" else 0
+
+
+def remove(symbol: str, timeframe: str | None, *, as_json: bool = False) -> None:
     store = BarStore(Settings.load().home)
     wanted = symbol.strip().upper()
     found = [spec for spec in store.symbols() if spec.symbol == wanted and timeframe in (None, spec.timeframe)]
@@ -69,11 +190,87 @@ def remove(symbol: str, timeframe: str | None) -> None:
         )
     for spec in found:
         store.remove(spec)
-        print(f"removed {spec.symbol} {spec.timeframe}; models built on it stay, and say which bars they saw")
+        if not as_json:
+            print(f"removed {spec.symbol} {spec.timeframe}; models built on it stay, and say which bars they saw")
+    if as_json:
+        print_json(found)
 
 
-def _unknown(timeframe: str | None) -> Timeframe:
-    raise InvalidRequest(f"{timeframe!r} is not a timeframe; use one of {', '.join(TIMEFRAMES)}")
+def _print_report(bars: Bars, report: Report) -> None:
+    output = console()
+    if len(bars) > 1:
+        output.print(Text.from_ansi(draw([_curve(bars)], output)))
+    known = (
+        ""
+        if report.expected is None
+        else f"; the calendar of {report.venue} has {report.expected:,}, {report.missing:,} are missing"
+    )
+    output.print(
+        f"{bars.symbol} {bars.timeframe}: {report.bars:,} bars, {report.first} to {report.last}, from {bars.source}{known}"
+    )
+    if bars.provenance is not None:
+        _print_notes(bars.provenance.notes())
+    for finding in report.findings:
+        output.print(f"{finding.weight:<8} {finding.sentence}", style=STYLES[finding.weight], markup=False)
+    style = {"good": "bold green", "usable": "bold yellow", "bad": "bold red"}[report.verdict]
+    words = {
+        "good": "GOOD: nothing looks wrong",
+        "usable": "USABLE: read the warnings first",
+        "bad": "BAD: figures on these bars mean nothing",
+    }[report.verdict]
+    output.print(words, style=style)
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    output = console()
+    for note in notes:
+        loud = note.startswith(("SIMULATED", "BAD DATA", "DELISTED"))
+        output.print(f"• {note}", style="bold red" if loud else "dim", markup=False)
+
+
+def _shown(bars: Bars) -> Shown:
+    known_at = SYSTEM_CLOCK.now()
+    last = range(max(0, len(bars) - LAST_BARS), len(bars))
+    return Shown(
+        card=data_card(bars, known_at),
+        currency=bars.currency,
+        bars_per_year=bars.bars_per_year,
+        available_at=_iso(int(bars.available_at[-1])),
+        provenance=bars.provenance,
+        last_bars=tuple(
+            Bar(
+                time=_iso(int(bars.time[bar])),
+                open=float(bars.open[bar]),
+                high=float(bars.high[bar]),
+                low=float(bars.low[bar]),
+                close=float(bars.close[bar]),
+                volume=None if bars.volume[bar] != bars.volume[bar] else float(bars.volume[bar]),
+            )
+            for bar in last
+        ),
+    )
+
+
+def _curve(bars: Bars) -> Curve:
+    """The closes as growth of 1, thinned; first and last are kept."""
+    step = max(1, len(bars) // MOST_POINTS)
+    chosen = sorted({*range(0, len(bars), step), len(bars) - 1})
+    return Curve(
+        name=f"{bars.symbol} close",
+        dates=tuple(bars.date(bar) for bar in chosen),
+        equity=tuple(float(bars.close[bar] / bars.close[0]) for bar in chosen),
+        simulated=bars.simulated,
+    )
+
+
+def _iso(ms: int) -> str:
+    return iso(ms / 1000)
+
+
+def _known(timeframe: str) -> Timeframe:
+    if timeframe not in TIMEFRAMES:
+        raise InvalidRequest(f"{timeframe!r} is not a timeframe; use one of {', '.join(TIMEFRAMES)}")
+    return TypeAdapter(Timeframe).validate_python(timeframe)
 
 
 def _catalog() -> Catalog:

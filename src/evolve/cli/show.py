@@ -125,7 +125,7 @@ def show_answer(answer: AnswerCard, output: Console) -> None:
         _show_trust(answer.trust, output, told=True)
     if answer.curves:
         output.print()
-        output.print(Text.from_ansi(_chart(answer.curves, output)))
+        output.print(Text.from_ansi(draw(answer.curves, output)))
     output.print()
     if answer.plot:
         output.print(f"chart      {escape(answer.plot)}", soft_wrap=True)
@@ -179,7 +179,7 @@ def show_evaluation(card: EvaluationCard) -> None:
     )
     _show_trust(card.trust, output)
     if card.curves:
-        output.print(Text.from_ansi(_chart(card.curves, output)))
+        output.print(Text.from_ansi(draw(card.curves, output)))
     output.print(f"reproduce  {escape(card.trust.reproduce)}")
 
 
@@ -191,7 +191,7 @@ def show_comparison(rows: Sequence[RankedRow], trust: TrustCard, curves: Sequenc
     )
     _show_trust(trust, output)
     if curves:
-        output.print(Text.from_ansi(_chart(curves, output)))
+        output.print(Text.from_ansi(draw(curves, output)))
     output.print(f"reproduce  {escape(trust.reproduce)}")
 
 
@@ -284,7 +284,9 @@ def _cell(item: Evidence | None) -> str:
     return f"{item} [dim]({interval})[/dim]" if interval else str(item)
 
 
-def _chart(curves: Sequence[Curve], output: Console) -> str:
+def draw(curves: Sequence[Curve], output: Console) -> str:
+    """The curves as text, as wide as the terminal allows."""
+
     from evolve.charts.terminal import equity_chart
 
     return equity_chart(

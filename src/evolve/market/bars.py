@@ -1,6 +1,7 @@
 """Bars: open, high, low, close and volume of one symbol at one timeframe, checked once and never changed.
 
-Prices are adjusted for splits and dividends where the source says how (`notes` tell). Stamps are the *start* of a bar.
+Prices are adjusted for splits and dividends where the source says how (`notes` tell). Stamps are the *start* of a bar;
+`available_at` says when it could be known.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evolve.errors import DataUnavailable
+from evolve.market.calendar import venue_of
+from evolve.market.provenance import Provenance
+from evolve.market.sessions import closes_of
 from evolve.market.types import TIMEFRAME_SECONDS, Timeframe
 
 Floats = NDArray[np.float64]
@@ -45,6 +49,7 @@ class Bars:
     currency: str = "USD"
     simulated: bool = False
     notes: tuple[str, ...] = ()
+    provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "time", _frozen(self.time, np.int64))
@@ -75,6 +80,12 @@ class Bars:
             return 0
         first = int(self.time[-1]) - days * 86_400_000
         return int(len(self) - np.searchsorted(self.time, first, side="right"))
+
+    @property
+    def available_at(self) -> Stamps:
+        """Unix ms at which each bar could first be known: the close of trading in it, plus the source's delay; shape (bars,)."""
+        delay_ms = int(1000 * self.provenance.delay_s) if self.provenance else 0
+        return closes_of(venue_of(self.symbol), self.timeframe, self.time) + delay_ms
 
     @cached_property
     def fingerprint(self) -> str:

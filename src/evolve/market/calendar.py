@@ -30,6 +30,13 @@ LONGEST_CLOSURE_DAYS: dict[Venue, float] = {
     "us_equity": 4.0,  # Thursday's close to Monday's close over Good Friday; a Friday to Tuesday with a Monday holiday
 }
 
+# What a venue as a whole did: the symbol to hold a strategy's returns against.
+BENCHMARKS: dict[Venue, str | None] = {
+    "crypto": "BTCUSDT",  # two thirds of the market's value, and what the rest moves with
+    "fx": None,  # no pair is the market
+    "us_equity": "SPY",  # the S&P 500 as one can hold it, dividends included
+}
+
 # Where intraday bars begin, in seconds after midnight UTC. 13:30 UTC is New York's open in summer; in winter it opens a whole
 # hour later, so hours and four-hours cut here give the same number of bars (7 and 2) all year, without a time-zone table.
 INTRADAY_ANCHOR_S: dict[Venue, int] = {"crypto": 0, "fx": 0, "us_equity": 48_600}
@@ -38,8 +45,7 @@ INTRADAY_ANCHOR_S: dict[Venue, int] = {"crypto": 0, "fx": 0, "us_equity": 48_600
 # 00:00 UTC in summer and 01:00 in winter; five hours back, all of them fall on the session's own date in both.
 SESSION_DATE_SHIFT_S: dict[Venue, int] = {"crypto": 0, "fx": 0, "us_equity": 18_000}
 
-# Seconds of the session's date (UTC) at which regular trading ends: New York in summer and in winter; FX on a summer Friday.
-US_EQUITY_CLOSES_S = (72_000, 75_600)
+# Second of Friday (UTC) at which currencies stop: 17:00 New York in summer, the earliest of the year.
 FX_FRIDAY_CLOSE_S = 75_600
 
 _STABLECOINS = ("USDT", "USDC", "BUSD", "TUSD", "FDUSD", "DAI")
@@ -83,6 +89,20 @@ def venue_of(symbol: str) -> Venue:
     return "us_equity"
 
 
+def pair_of(symbol: str) -> tuple[str, str] | None:
+    """Base and quote of a crypto or currency pair: BTCUSDT is (BTC, USDT); None for anything else."""
+    name = symbol.upper().replace("-", "").replace("/", "")
+    if venue_of(name) == "us_equity":
+        return None
+    for quote in _STABLECOINS:
+        if name.endswith(quote) and len(name) > len(quote):
+            return name[: -len(quote)], quote
+    for length in (3, 4, 5):
+        if name[:length] in _COINS | _CURRENCIES and name[length:] in _CURRENCIES | _COINS:
+            return name[:length], name[length:]
+    return None
+
+
 def bars_per_year(symbol_or_venue: str, timeframe: Timeframe) -> float:
     """How many bars of `timeframe` a year of this venue holds; what annualising multiplies by.
 
@@ -95,6 +115,12 @@ def bars_per_year(symbol_or_venue: str, timeframe: Timeframe) -> float:
         return 365 / 7 if venue == "crypto" else 52.0
     bars_per_session = math.ceil(SESSION_MINUTES[venue] * 60 / seconds)
     return float(SESSIONS_PER_YEAR[venue] * bars_per_session)
+
+
+def benchmark_of(symbol_or_venue: str) -> str | None:
+    """The symbol that stands for the whole venue, None where none does; a benchmark is not its own."""
+    benchmark = BENCHMARKS[_venue(symbol_or_venue)]
+    return None if benchmark == symbol_or_venue else benchmark
 
 
 def default_costs(symbol_or_venue: str) -> Costs:

@@ -16,7 +16,7 @@ from evolve.errors import DataUnavailable, InvalidRequest, UnknownSymbol, neares
 from evolve.market.bars import Bars
 from evolve.market.calendar import stale_after_s
 from evolve.market.resample import resample
-from evolve.market.sources.base import BarSpec, Source
+from evolve.market.sources.base import BarSpec, Listed
 from evolve.market.sources.sample import SampleSource
 from evolve.market.sources.simulated import SimulatedSource
 from evolve.market.store import BarStore
@@ -43,7 +43,7 @@ class Catalog:
 
     def __init__(self, store: BarStore, *, allow_simulated: bool = True) -> None:
         self.allow_simulated = allow_simulated
-        self._real: tuple[tuple[Origin, Source], ...] = (("imported", store), ("sample", SampleSource()))
+        self._real: tuple[tuple[Origin, Listed], ...] = (("imported", store), ("sample", SampleSource()))
         self._simulated = SimulatedSource()
 
     def load(self, symbol: str, timeframe: str | None = None, *, simulate: bool = False) -> Bars:
@@ -96,7 +96,7 @@ class Catalog:
         finest = min(map(_seconds, own), default=None)
         return tuple(timeframe for timeframe in TIMEFRAMES if finest is not None and _seconds(timeframe) >= finest)
 
-    def _recorded(self) -> list[tuple[Source, list[BarSpec]]]:
+    def _recorded(self) -> list[tuple[Listed, list[BarSpec]]]:
         return [(source, source.symbols()) for _, source in self._real]
 
     def _simulate(self, symbol: str, wanted: Timeframe | None) -> Bars:

@@ -1,32 +1,32 @@
 """Which longer bars do these bars make up?
 
 Open of the first, highest high, lowest low, close of the last, volume summed. Longer bars are cut where the venue's do:
-days by session, weeks on Monday, hours of US stocks at half past (see `calendar`).
+days by session, weeks on Monday, hours of US stocks at half past (see `calendar`). What a US stock did outside regular
+hours belongs to no longer bar.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evolve.errors import DataUnavailable, InvalidRequest
-from evolve.market.bars import Bars, Floats, Stamps
+from evolve.market.bars import FIELDS, Bars, Floats, Stamps
 from evolve.market.calendar import (
     FX_FRIDAY_CLOSE_S,
     INTRADAY_ANCHOR_S,
     SESSION_DATE_SHIFT_S,
-    US_EQUITY_CLOSES_S,
     Venue,
     bars_per_year,
     venue_of,
 )
+from evolve.market.sessions import DAY_MS, FRIDAY, MONDAY_MS, WEEK_MS, closes_of, in_session, is_dated, session_hours
 from evolve.market.types import TIMEFRAME_SECONDS, Timeframe
 
-DAY_MS = 86_400_000
-WEEK_MS = 7 * DAY_MS
-MONDAY_MS = 4 * DAY_MS  # 1970-01-05; the epoch was a Thursday
-FRIDAY = 4
+NEW_YORK_SHARE = 0.5  # of New York's regular hours: Frankfurt and London fill at most two of the six and a half
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,19 @@ class Columns:
     low: Floats
     close: Floats
     volume: Floats
+
+    def where(self, kept: NDArray[np.bool_]) -> Columns:
+        return Columns(
+            self.time[kept], self.open[kept], self.high[kept], self.low[kept], self.close[kept], self.volume[kept]
+        )
+
+
+def joined(parts: Sequence[Columns]) -> Columns:
+    """All parts, one after the other."""
+    return Columns(
+        np.concatenate([part.time for part in parts]),
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in FIELDS),
+    )
 
 
 def resample(bars: Bars, timeframe: Timeframe) -> Bars:
@@ -54,9 +67,10 @@ def resample(bars: Bars, timeframe: Timeframe) -> Bars:
             f"{bars.symbol}: {timeframe} bars cannot be made from {bars.timeframe} bars; import {timeframe} bars"
         )
     venue = venue_of(bars.symbol)
-    starts = bar_starts(bars.time, timeframe, venue=venue, dated=_is_dated(bars.timeframe))
-    columns = aggregate(Columns(bars.time, bars.open, bars.high, bars.low, bars.close, bars.volume), starts)
     notes = [*bars.notes, f"{timeframe} bars made from {bars.timeframe} bars"]
+    bars = _regular_hours(bars, venue, notes)
+    starts = bar_starts(bars.time, timeframe, venue=venue, dated=is_dated(bars.timeframe))
+    columns = aggregate(Columns(bars.time, bars.open, bars.high, bars.low, bars.close, bars.volume), starts)
     bars_end = int(bars.time[-1]) + 1000 * TIMEFRAME_SECONDS[bars.timeframe]
     kept = len(columns.time)
     if bars_end < _trading_ends(int(columns.time[-1]), timeframe, venue):
@@ -85,7 +99,7 @@ def bar_starts(time: Stamps, timeframe: Timeframe, *, venue: Venue, dated: bool)
 
     dated: the stamps are midnights that stand for a session's date (daily bars and longer), not moments.
     """
-    if not _is_dated(timeframe):
+    if not is_dated(timeframe):
         length, anchor = 1000 * TIMEFRAME_SECONDS[timeframe], 1000 * INTRADAY_ANCHOR_S[venue]
         return (time - anchor) // length * length + anchor
     moments = time if dated else time - 1000 * SESSION_DATE_SHIFT_S[venue]
@@ -107,20 +121,30 @@ def aggregate(columns: Columns, starts: Stamps) -> Columns:
     )
 
 
-def _is_dated(timeframe: Timeframe) -> bool:
-    return TIMEFRAME_SECONDS[timeframe] >= 86_400
+def _regular_hours(bars: Bars, venue: Venue, notes: list[str]) -> Bars:
+    """Without what a US stock did before the open and after the close: a day's open is the session's, as sources give it."""
+    if venue != "us_equity" or is_dated(bars.timeframe):
+        return bars
+    length = 1000 * TIMEFRAME_SECONDS[bars.timeframe]
+    regular = in_session(venue, bars.time, length_ms=length)
+    if regular.all() or not regular.any():
+        return bars
+    # A stock of another continent, which our symbols cannot tell, trades a part of New York's hours at most: it keeps all bars.
+    days = np.unique(bars.time[regular] // DAY_MS) * DAY_MS
+    opens, closes = session_hours(venue, days)
+    if np.count_nonzero(regular) < NEW_YORK_SHARE * int(np.sum(closes - opens)) / length:
+        return bars
+    notes.append(f"{np.count_nonzero(~regular):,} bars outside regular trading hours were left out")
+    return replace(bars, **{name: getattr(bars, name)[regular] for name in ("time", *FIELDS)})
 
 
 def _trading_ends(start: int, timeframe: Timeframe, venue: Venue) -> int:
-    """By when (ms) trading inside the bar that begins at `start` has ended; the earliest the season allows."""
-    end = start + 1000 * TIMEFRAME_SECONDS[timeframe]
-    if venue == "crypto":
+    """By when (ms) trading inside the bar that begins at `start` has ended; for currencies the earliest the season allows."""
+    end = int(closes_of(venue, timeframe, np.array([start], dtype=np.int64))[0])
+    if venue != "fx":
         return end
     if timeframe == "1w":
         start += FRIDAY * DAY_MS  # a week has ended when its Friday has
     day = start // DAY_MS * DAY_MS
-    if venue == "us_equity":
-        closes = [day + 1000 * seconds for seconds in US_EQUITY_CLOSES_S]
-        return min(end, next((close for close in closes if start < close), end))
     is_friday = (day - MONDAY_MS) // DAY_MS % 7 == FRIDAY
     return min(end, day + 1000 * FX_FRIDAY_CLOSE_S) if is_friday else end

@@ -92,8 +92,8 @@ def test_a_real_symbols_missing_timeframe_is_never_simulated(catalog):
 def test_damaged_imported_bars_are_never_replaced_by_others(store, catalog):
     for symbol in ("NVDA", "AAPL"):
         store.save(bars(symbol, "1d"))
-        (store.directory / f"{symbol}_1d.parquet").write_bytes(b"broken")
-        with pytest.raises(DataUnavailable, match="import them again"):
+        (store.directory / symbol / "1d" / "manifest.json").write_bytes(b"broken")
+        with pytest.raises(DataUnavailable, match="import or fetch them again"):
             catalog.load(symbol)
 
 

@@ -1,5 +1,8 @@
 import dataclasses
+import hashlib
+import json
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -7,8 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from evolve.errors import DataUnavailable, Unavailable
+from evolve.market import arrow
 from evolve.market.bars import Bars
-from evolve.market.sources.base import BarSpec
+from evolve.market.provenance import Dividend, Provenance, Split
+from evolve.market.sources.base import BarSpec, Span
+from evolve.market.sources.sample import SampleSource
 from evolve.market.store import BarStore, Replaced
 
 SPEC = BarSpec("ACME", "1d")
@@ -62,6 +68,7 @@ def test_symbols_are_those_that_were_saved(store):
         store.save(made)
     (store.directory / ".importing-abc").touch()
     (store.directory / "ACME_2d.parquet").touch()
+    (store.directory / "EMPTY" / "1d").mkdir(parents=True)
 
     assert store.symbols() == [
         BarSpec("ACME", "1d"),
@@ -88,40 +95,70 @@ def test_bars_never_imported_are_unavailable(store):
         store.load(SPEC)
 
 
-def damage_values(path):
+def partition(store, spec=SPEC):
+    (path,) = (store.directory / spec.symbol / spec.timeframe).glob("*.parquet")
+    return path
+
+
+def manifest(store, spec=SPEC):
+    return store.directory / spec.symbol / spec.timeframe / "manifest.json"
+
+
+def rehashed(store, path):
+    """The manifest says what the changed partition now hashes to: only the fingerprint of the values is left to tell."""
+    description = json.loads(manifest(store).read_bytes().partition(b"\n")[2])
+    description["partitions"][0]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    written = json.dumps(description).encode()
+    manifest(store).write_bytes(hashlib.sha256(written).hexdigest().encode() + b"\n" + written)
+
+
+def damage_values(store):
+    path = partition(store)
     table = pq.read_table(path)
     close = table.column("close").to_pylist()
-    changed = table.set_column(table.schema.get_field_index("close"), "close", [[*close[:-1], 12 * (1 + 1e-12)]])
-    pq.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
+    pq.write_table(
+        table.set_column(table.schema.get_field_index("close"), "close", [[*close[:-1], 12 * (1 + 1e-12)]]), path
+    )
+    rehashed(store, path)
 
 
-def damage_order(path):
-    table = pq.read_table(path)
-    pq.write_table(table.take([0, 2, 1]).replace_schema_metadata(table.schema.metadata), path)
+def damage_order(store):
+    path = partition(store)
+    pq.write_table(pq.read_table(path).take([0, 2, 1]), path)
+    rehashed(store, path)
 
 
-def damage_description(path):
-    table = pq.read_table(path)
-    about = {**table.schema.metadata, b"evolve": table.schema.metadata[b"evolve"].replace(b"EUR", b"USD")}
-    pq.write_table(table.replace_schema_metadata(about), path)
+def damage_description(store):
+    manifest(store).write_bytes(manifest(store).read_bytes().replace(b"EUR", b"USD"))
 
 
-def damage_by_stripping(path):
-    pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
+def damage_one_bit(store):
+    content = bytearray(partition(store).read_bytes())
+    content[len(content) // 2] ^= 1
+    partition(store).write_bytes(content)
 
 
-def damage_by_cutting(path):
-    path.write_bytes(path.read_bytes()[:-20])
+def damage_by_cutting(store):
+    partition(store).write_bytes(partition(store).read_bytes()[:-20])
 
 
-def damage_by_emptying(path):
-    path.write_bytes(b"")
+def damage_by_emptying(store):
+    partition(store).write_bytes(b"")
 
 
-def damage_by_renaming(path):
-    """Another symbol's file under this name: the symbol is part of the fingerprint."""
-    BarStore(path.parent.parent).save(bars("OTHER"))
-    os.replace(path.parent / "OTHER_1d.parquet", path)
+def damage_by_removing(store):
+    partition(store).unlink()
+
+
+def damage_by_emptying_the_manifest(store):
+    manifest(store).write_bytes(b"")
+
+
+def damage_by_renaming(store):
+    """Another symbol's bars under this name: the symbol is part of the fingerprint."""
+    store.save(bars("OTHER"))
+    shutil.rmtree(store.directory / "ACME")
+    os.replace(store.directory / "OTHER", store.directory / "ACME")
 
 
 @pytest.mark.parametrize(
@@ -130,21 +167,100 @@ def damage_by_renaming(path):
         damage_values,
         damage_order,
         damage_description,
-        damage_by_stripping,
+        damage_one_bit,
         damage_by_cutting,
         damage_by_emptying,
+        damage_by_removing,
+        damage_by_emptying_the_manifest,
         damage_by_renaming,
     ],
 )
-def test_a_damaged_file_is_unavailable_until_imported_again(store, damage):
+def test_a_damaged_set_is_unavailable_until_imported_again(store, damage):
     store.save(bars())
-    damage(store.directory / "ACME_1d.parquet")
+    damage(store)
 
-    with pytest.raises(DataUnavailable, match=r"damaged or were changed .* import them again"):
+    with pytest.raises(DataUnavailable, match=r"damaged or were changed .* import or fetch them again"):
         store.load(SPEC)
 
     assert store.save(bars()) == Replaced(0, "", "")
     assert store.load(SPEC).fingerprint == bars().fingerprint
+
+
+def years_of_bars(last="2013-06-30"):
+    """AAPL's real daily bars up to `last`: fourteen calendar years."""
+    return SampleSource().load(BarSpec("AAPL", "1d"), Span.of_days("2000-01-01", last))
+
+
+def test_each_year_has_a_partition_and_an_older_one_is_not_written_again(store):
+    spec = BarSpec("AAPL", "1d")
+    store.save(years_of_bars("2012-12-20"))
+    before = {path.name: path.stat().st_mtime_ns for path in (store.directory / "AAPL" / "1d").glob("*.parquet")}
+    store.save(years_of_bars())
+    after = {path.name: path.stat().st_mtime_ns for path in (store.directory / "AAPL" / "1d").glob("*.parquet")}
+
+    assert sorted(name[:4] for name in after) == [str(year) for year in range(2000, 2014)]
+    untouched = dict(before.items() & after.items())
+    assert sorted(name[:4] for name in untouched) == [str(year) for year in range(2000, 2012)]
+    assert store.load(spec).fingerprint == years_of_bars().fingerprint
+
+
+def test_a_span_of_what_is_stored_is_served(store):
+    store.save(years_of_bars())
+
+    found = store.load(BarSpec("AAPL", "1d"), Span.of_days("2005-01-01", "2005-01-31"))
+
+    assert (found.date(0), found.date(-1)) == ("2005-01-03", "2005-01-31")
+
+
+def test_where_bars_come_from_is_kept(store):
+    told = Provenance(
+        source="tiingo", url="https://api.tiingo.com/tiingo/daily/ACME/prices", fetched_at="2024-01-10T12:00:00Z",
+        venue="us_equity", adjusted="splits and dividends", asked_from="1970-01-01", asked_to="1970-01-03", delay_s=5400.0,
+        tells_actions=True, splits=(Split("1970-01-02", 4.0),), dividends=(Dividend("1970-01-03", 0.24),), delisted="1970-01-03",
+    )  # fmt: skip
+    store.save(bars(provenance=told))
+
+    assert store.load(SPEC).provenance == told
+
+
+def save_in_the_first_format(store, made):
+    """As version 0.1 wrote: one file, its description in the schema."""
+    description = json.dumps(
+        {
+            "format": 1, "symbol": made.symbol, "timeframe": made.timeframe, "source": made.source, "currency": made.currency,
+            "notes": made.notes, "fingerprint": made.fingerprint,
+        },
+        sort_keys=True,
+    ).encode()  # fmt: skip
+    table = arrow.table_of({name: getattr(made, name) for name in ("time", "open", "high", "low", "close", "volume")})
+    about = {"evolve": description, "evolve_sha256": hashlib.sha256(description).hexdigest()}
+    store.directory.mkdir(parents=True, exist_ok=True)
+    path = store.directory / f"{made.symbol}_{made.timeframe}.parquet"
+    path.write_bytes(arrow.parquet_bytes(table.replace_schema_metadata(about)))
+    return path
+
+
+def test_bars_in_the_first_format_are_read_and_replaced(store):
+    old = save_in_the_first_format(store, bars())
+
+    assert store.symbols() == [SPEC]
+    assert store.load(SPEC).fingerprint == bars().fingerprint
+    assert store.save(bars(last=13.0)) == Replaced(3, "1970-01-01", "1970-01-03")
+    assert not old.exists()
+    assert store.load(SPEC).close[-1] == 13
+
+
+def test_damaged_bars_in_the_first_format_are_unavailable(store):
+    old = save_in_the_first_format(store, bars())
+    old.write_bytes(old.read_bytes()[:-20])
+    with pytest.raises(DataUnavailable, match="damaged or were changed"):
+        store.load(SPEC)
+
+
+def test_bars_in_the_first_format_can_be_removed(store):
+    save_in_the_first_format(store, bars())
+    store.remove(SPEC)
+    assert store.symbols() == []
 
 
 def test_a_home_that_is_no_directory_is_unavailable_in_one_sentence(tmp_path):
@@ -166,7 +282,11 @@ def test_a_failed_write_leaves_the_earlier_bars_and_no_debris(store, monkeypatch
         store.save(bars(last=13.0))
 
     assert store.load(SPEC).close[-1] == 12
-    assert os.listdir(store.directory) == ["ACME_1d.parquet"]
+    assert sorted(path.suffix for path in manifest(store).parent.iterdir()) == [
+        "",
+        ".json",
+        ".parquet",
+    ]  # a lock, no more
 
 
 def test_simulated_bars_are_never_stored(store):

@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import InvalidRequest, TooLarge
-from evolve.market import arrow
+from evolve.market import arrow, quality
 from evolve.market.bars import Bars, Floats, Stamps
-from evolve.market.calendar import bars_per_year, venue_of
-from evolve.market.resample import DAY_MS, Columns
+from evolve.market.calendar import bars_per_year
+from evolve.market.resample import Columns
+from evolve.market.sessions import DAY_MS
 from evolve.market.sources import adjust
 from evolve.market.store import BarStore
 from evolve.market.types import TIMEFRAME_SECONDS, TIMEFRAMES, Timeframe, parse_symbol
@@ -44,9 +45,6 @@ _SYMBOL_NAMES = ("symbol", "ticker")
 _DELIMITERS = ",;\t|"
 _STEP_TOLERANCE = (
     0.1  # of a bar's length: the median step of real files is exact, that of a monthly file 4 weeks and more
-)
-_DENSITY_TOLERANCE = (
-    1.25  # bars a year against the venue's: holidays and young files stay within, other sessions do not
 )
 
 
@@ -145,11 +143,7 @@ def _bars(table: _Table, path: Path, symbol: str, timeframe: Timeframe | None, *
     if "adjusted" in values:
         columns = adjust.adjusted(columns, values["adjusted"])
         notes.append(adjust.NOTE)
-    else:
-        notes.extend(_likely_splits(columns))
-    notes.extend(_bad_ticks(columns))
-    notes.extend(_oddities(time, symbol, timeframe))
-    return Bars(
+    bars = Bars(
         symbol=symbol,
         timeframe=timeframe,
         time=columns.time,
@@ -163,6 +157,7 @@ def _bars(table: _Table, path: Path, symbol: str, timeframe: Timeframe | None, *
         currency=currency,
         notes=tuple(notes),
     )
+    return with_fields(bars, notes=(*notes, *quality.examine(bars).notes()))
 
 
 def _check_file(path: Path) -> None:
@@ -614,64 +609,6 @@ def _check_range(table: _Table, path: Path) -> None:
                 name,
                 f"{table.values[name][wrong[0]]:g} {what}; correct the row or remove it",
             )
-
-
-SPLIT_RATIOS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0)
-SPLIT_TOLERANCE = 0.04  # a split day also moves by news; beyond 4 % it might as well be a crash
-MOST_SPLITS = 5
-
-
-def _likely_splits(columns: Columns) -> list[str]:
-    """Opens that are a whole fraction of the close before them: what a split looks like in prices not adjusted for it."""
-    ratio = columns.close[:-1] / columns.open[1:]
-    found = [
-        (int(bar) + 1, whole)
-        for whole in SPLIT_RATIOS
-        for bar in np.flatnonzero(np.abs(ratio / whole - 1) < SPLIT_TOLERANCE)
-    ]
-    return [
-        f"{datetime.fromtimestamp(int(columns.time[bar]) / 1000, UTC):%Y-%m-%d} looks like an unadjusted {whole:g}:1 split; "
-        "import adjusted prices, or add an adj_close column"
-        for bar, whole in sorted(found)[:MOST_SPLITS]
-    ]
-
-
-BAD_TICK = 3.0  # a close that trebles, or falls to a third, and is back on the next bar is no news
-
-
-def _bad_ticks(columns: Columns) -> list[str]:
-    """Closes far from both neighbours, which agree with each other: a misplaced decimal point rather than a market."""
-    step = np.log(columns.close[1:] / columns.close[:-1])
-    there, back = step[:-1], step[1:]
-    wide = np.log(BAD_TICK)
-    found = np.flatnonzero((np.abs(there) > wide) & (np.abs(back) > wide) & (np.abs(there + back) < wide / 4)) + 1
-    return [
-        f"{datetime.fromtimestamp(int(columns.time[bar]) / 1000, UTC):%Y-%m-%d} closes at {columns.close[bar]:g} between "
-        f"{columns.close[bar - 1]:g} and {columns.close[bar + 1]:g}: a bad tick? correct the row, or every figure rests on it"
-        for bar in found[:MOST_SPLITS].tolist()
-    ]
-
-
-def _oddities(time: Stamps, symbol: str, timeframe: Timeframe) -> list[str]:
-    """What is allowed but should be known: bars on a closed day, or far more or fewer bars a year than the venue has."""
-    notes = []
-    venue = venue_of(symbol)
-    if venue != "crypto" and timeframe != "1w":
-        weekday = (time // DAY_MS + 3) % 7  # 1970-01-01 was a Thursday
-        closed = int(np.count_nonzero((weekday == 5) | ((weekday == 6) & (venue == "us_equity"))))
-        if closed:
-            notes.append(
-                f"{closed} bars fall on a weekend; check the file's time zone, or whether {symbol} names the right kind of market"
-            )
-    years = float(time[-1] - time[0]) / DAY_MS / 365.25
-    expected = bars_per_year(symbol, timeframe)
-    if years >= 0.25:  # over less, holidays alone move the figure
-        actual = (len(time) - 1) / years
-        if not expected / _DENSITY_TOLERANCE < actual < expected * _DENSITY_TOLERANCE:
-            notes.append(
-                f"the file holds {actual:,.0f} bars a year where {venue} has {expected:,.0f}; annual figures assume the latter"
-            )
-    return notes
 
 
 # ── Sentences ────────────────────────────────────────────────────────────────────────────────────────────────────────

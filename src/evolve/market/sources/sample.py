@@ -20,7 +20,7 @@ from evolve.market.bars import Bars
 from evolve.market.calendar import bars_per_year
 from evolve.market.resample import Columns
 from evolve.market.sources import adjust
-from evolve.market.sources.base import BarSpec
+from evolve.market.sources.base import BarSpec, Progress, Span, unheard, within
 from evolve.market.types import Timeframe
 
 # Symbol asked for → series in the file. Until 2014 Google had one listed share class; the package files it under GOOG,
@@ -39,7 +39,7 @@ class SampleSource:
     def symbols(self) -> list[BarSpec]:
         return [BarSpec(symbol, TIMEFRAME) for symbol in sorted(SERIES)]
 
-    def load(self, spec: BarSpec) -> Bars:
+    def load(self, spec: BarSpec, span: Span | None = None, progress: Progress = unheard) -> Bars:
         """Adjusted daily bars. Raises DataUnavailable for any other symbol or timeframe, or when the package is broken."""
         series = SERIES.get(spec.symbol)
         if series is None or spec.timeframe != TIMEFRAME:
@@ -53,7 +53,7 @@ class SampleSource:
             notes.insert(
                 0, f"{spec.symbol} is served from the sample's {series} series (one listed share class until 2014)"
             )
-        return Bars(
+        bars = Bars(
             symbol=spec.symbol,
             timeframe=TIMEFRAME,
             time=columns.time,
@@ -66,6 +66,7 @@ class SampleSource:
             bars_per_year=bars_per_year(spec.symbol, TIMEFRAME),
             notes=tuple(notes),
         )
+        return within(bars, span)
 
 
 @lru_cache(maxsize=len(SERIES))
