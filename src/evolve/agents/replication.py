@@ -23,7 +23,6 @@ from evolve.research.codegen import Draft, repaired
 
 DEFAULT_SYMBOL = "AAPL"  # its bundled bars are real
 FREE = Costs(fee_bps=0.0, slippage_bps=0.0)
-MOST_REPAIRS = 2
 # The future is changed behind six tenths of the bars: enough before it for every window of the library, enough behind it to differ.
 CUT = 0.6
 CHANGE_SEED = 7
@@ -64,16 +63,17 @@ def try_out(
     while True:
         bench.progress("sandbox", 0, len(bars), f"{draft.name} decides on {len(bars):,} bars in the sandbox")
         run = bench.run(draft.code, draft.name, columns_of(bars), _about(bars))
-        better = None if run.status == "success" else repaired(draft, run.status, len(repairs))
-        if better is None or len(repairs) == MOST_REPAIRS:
+        position = Strategy(draft.code, draft.name).positions(run.decisions, bars) if run.status == "success" else None
+        trouble = run.status if position is None else "" if _held(position, bars) else "no_position"
+        better = repaired(draft, trouble, len(repairs)) if trouble else None
+        if better is None:
             break
         draft, what = better
         repairs.append(what)
     checks = [_gate(run), _sandbox(run, len(bars))]
-    if run.status != "success":
+    if position is None:
         return _suggestion(draft, "failing", checks, repairs, None)
-    position = Strategy(draft.code, draft.name).positions(run.decisions, bars)
-    checks += [_look_ahead(draft, run, bars, bench), _takes_positions(position, bars)]
+    checks += [_look_ahead(draft, run, bars, bench), _takes_positions(draft, position, bars)]
     if not all(check.passed for check in checks):
         return _suggestion(draft, "failing", checks, repairs, None)
     comparison = bench.backtest(draft.code, draft.name, bars.symbol, bars.timeframe)
@@ -99,6 +99,8 @@ def compare(
     benchmark = [] if held is None else [book.adopt(held.figures["sharpe"])]
     ours = {each.name: each for each in (net, *rest)}
     status, headline = _judged(claimed, ours, before, comparison)
+    held_sharpe = f"; buy-and-hold had {render(benchmark[0])}" if benchmark else ""
+    headline = f"{headline}{held_sharpe}; verdict on the edge: {comparison.verdict}"
     data, costs = comparison.trust.data, comparison.trust.costs
     simulated = "SIMULATED bars; " if data.simulated else ""
     return Replication(
@@ -195,12 +197,19 @@ def _look_ahead(draft: Draft, first: ProgramRun, bars: Bars, bench: Workbench) -
     )
 
 
-def _takes_positions(position: Floats, bars: Bars) -> Check:
-    scored = position[first_train_bars(len(bars), horizon_bars=1) :]
-    held = int(np.count_nonzero(scored))
+def _takes_positions(draft: Draft, position: Floats, bars: Bars) -> Check:
+    held, scored = _held(position, bars), len(bars) - first_train_bars(len(bars), horizon_bars=1)
     if held == 0:
-        return Check("takes_positions", False, f"it never takes a position in the {len(scored):,} bars that are scored")
-    return Check("takes_positions", True, f"in the market on {held:,} of {len(scored):,} scored bars")
+        usual = ", ".join(f"{each.name} = {each.value}" for each in draft.settings if each.origin == "usual")
+        said = f"; the text does not state {usual}" if usual else ""
+        return Check(
+            "takes_positions", False, f"it never takes a position in the {scored:,} bars that are scored{said}"
+        )
+    return Check("takes_positions", True, f"in the market on {held:,} of {scored:,} scored bars")
+
+
+def _held(position: Floats, bars: Bars) -> int:
+    return int(np.count_nonzero(position[first_train_bars(len(bars), horizon_bars=1) :]))
 
 
 def _same_again(own: Mapping[str, Evidence], row: RankedRow) -> Check:

@@ -16,6 +16,7 @@ from evolve.research.parameters import Parameter
 from evolve.research.templates import TEMPLATES, Template
 from evolve.research.text import addressed_to_machines, sentences
 
+MOST_REPAIRS = 2
 LEAST_WEIGHT = 3  # less points nowhere: one passing word
 # What a program that sees the bars of one symbol cannot be.
 BEYOND = {
@@ -88,9 +89,10 @@ def draft(text: str, implementation_type: str) -> Draft:
 def repaired(draft: Draft, status: str, attempt: int) -> tuple[Draft, str] | None:
     """Another try after a run that ended with `status`, and what was changed; None where nothing more helps.
 
-    A program that takes too long gets half its longest window; one that fails with the text's numbers gets the usual ones.
+    A program that takes too long gets half its longest window; one that fails, or never takes a
+    position (`no_position`), with the text's numbers gets the usual ones.
     """
-    if attempt >= 2 or status in ("validation_error", "system_error"):
+    if attempt >= MOST_REPAIRS or status in ("validation_error", "system_error"):
         return None
     if status in ("timeout", "memory_limit"):
         for each in draft.settings:
