@@ -9,7 +9,7 @@ from typing import Generic, Literal, TypeVar
 from evolve.agents.reading import Reader
 from evolve.agents.replication import DEFAULT_SYMBOL, Workbench, try_out
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
-from evolve.errors import DeadlineExceeded, EvolveError, Unavailable
+from evolve.errors import DeadlineExceeded, EvolveError, InvalidRequest, Unavailable
 from evolve.findings import CodeSuggestion, Paper, PaperSummary, Repository
 from evolve.market.catalog import Catalog
 from evolve.market.store import BarStore
@@ -19,7 +19,7 @@ from evolve.memory.research_log import ResearchLog
 from evolve.research import codegen
 from evolve.research.arxiv import search_papers
 from evolve.research.github import search_repositories
-from evolve.research.ranking import rank_papers, rank_repositories
+from evolve.research.ranking import rank_papers, rank_repositories, subject_of
 from evolve.research.sought import Outside, Sought, reason_of
 from evolve.research.summarize import own_claims
 from evolve.settings import Settings
@@ -67,8 +67,8 @@ class ResearchAgent:
 
         found = self._searched(
             "github", Repository, query, max_results, spoken,
-            lambda: search_repositories(self._outside, query, max_results, language),
-            lambda items: rank_repositories(query, items, self._clock.now()),
+            lambda: search_repositories(self._outside, subject_of(query), max_results, language),
+            lambda items: rank_repositories(subject_of(query), items, self._clock.now()),
         )  # fmt: skip
         self._note_search(
             found, query, [each.url for each in found.items], [each.tag for each in found.items], request_id
@@ -79,8 +79,8 @@ class ResearchAgent:
         """Papers, best first; from the library where arXiv does not answer. Raises InvalidRequest."""
         found = self._searched(
             "arxiv", Paper, query, max_results, lambda each: not category or category in each.categories,
-            lambda: search_papers(self._outside, query, max_results, category),
-            lambda items: rank_papers(query, items, self._clock.now()),
+            lambda: search_papers(self._outside, subject_of(query), max_results, category),
+            lambda items: rank_papers(subject_of(query), items, self._clock.now()),
         )  # fmt: skip
         self._note_search(
             found, query, [each.url for each in found.items], [each.tag for each in found.items], request_id
@@ -88,7 +88,12 @@ class ResearchAgent:
         return found
 
     def summarize(self, url: str, title: str, abstract: str, *, request_id: str) -> tuple[PaperSummary, str]:
-        """The summary and its log entry's id. Raises what fetching raises; DataUnavailable for a title that is nowhere found."""
+        """The summary and its log entry's id.
+
+        Raises InvalidRequest where nothing was given, DataUnavailable for a title that is nowhere found, and what fetching raises.
+        """
+        if not any(given.strip() for given in (url, title, abstract)):
+            raise InvalidRequest("summarize_paper needs one of paper_url, paper_title and paper_abstract")
         summary = self._reader.read(url=url, title=title, abstract=abstract).summary
         return summary, self._note_paper(summary, request_id)
 
@@ -163,7 +168,7 @@ class ResearchAgent:
         error: EvolveError,
     ) -> Found[Item]:
         """What the library has, said to be that, with the dates."""
-        known = [each for each in self._library.search(kind, query, 5 * wanted) if fits(each)]
+        known = [each for each in self._library.search(kind, subject_of(query), 5 * wanted) if fits(each)]
         ranked = rank(known)[:wanted]
         reason = reason_of(error).rstrip(".")
         if not ranked:

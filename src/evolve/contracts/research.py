@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from evolve.findings import CodeSuggestion, LogEntry, Paper, PaperSummary, Repository
 from evolve.market.types import Period, Symbol, Timeframe
@@ -73,12 +73,6 @@ class SummarizePaper(
     paper_url: str | None = Field(None, max_length=2048)
     paper_title: str | None = Field(None, max_length=500)
     paper_abstract: str | None = Field(None, max_length=MAX_TEXT)
-
-    @model_validator(mode="after")
-    def _one_given(self) -> SummarizePaper:
-        if not any(given and given.strip() for given in (self.paper_url, self.paper_title, self.paper_abstract)):
-            raise ValueError("one of paper_url, paper_title and paper_abstract is needed")
-        return self
 
 
 class CodeGenerated(Reply):

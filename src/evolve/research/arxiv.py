@@ -14,6 +14,7 @@ from evolve.findings import Paper
 from evolve.market.sources.answers import Answer
 from evolve.market.sources.line import Line, Question, looks_like
 from evolve.market.sources.pace import Allowance
+from evolve.research.ranking import STOP_WORDS
 from evolve.research.sought import Outside, Sought, paged
 from evolve.research.topics import tag_of
 
@@ -38,7 +39,8 @@ def search_papers(outside: Outside, query: str, max_results: int, category: str)
     words = re.findall(r"[^\W_]+(?:-[^\W_]+)*", query)
     if not words:
         raise InvalidRequest(f"the query {query[:80]!r} has no words to search for")
-    terms = [f"all:{word}" for word in words] + ([f"cat:{category}"] if category else [])
+    telling = [word for word in words if word.casefold() not in STOP_WORDS] or words
+    terms = [f"all:{word}" for word in telling] + ([f"cat:{category}"] if category else [])
 
     def page(start: int, size: int) -> tuple[list[Paper], int]:
         return _ask(line, {"search_query": " AND ".join(terms), "start": str(start), "max_results": str(size)})

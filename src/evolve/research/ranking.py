@@ -23,6 +23,21 @@ STOP_WORDS = frozenset(
 )
 
 
+ASKING = frozenset("find search show list look get papers paper articles article repositories repository repos github arxiv me please some about".split())  # fmt: skip
+
+
+def subject_of(query: str) -> str:
+    """What a query is about, without the words that ask for it: "Find papers on momentum" is about momentum.
+
+    Only a query that begins as a request loses words.
+    """
+    words = query.split()
+    if not words or words[0].casefold() not in ("find", "search", "show", "list", "look", "get"):
+        return query
+    left = [word for word in words if word.casefold().strip(".,?!") not in ASKING | STOP_WORDS]
+    return " ".join(left) if left else query
+
+
 def words_of(text: str) -> tuple[str, ...]:
     """The words that count, lower case, plural and singular alike, each once, in order."""
     found = (word.casefold() for word in re.findall(r"[^\W_]+", text))

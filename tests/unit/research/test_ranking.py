@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evolve.findings import Paper, Repository
-from evolve.research.ranking import rank_papers, rank_repositories, relevance
+from evolve.research.ranking import rank_papers, rank_repositories, relevance, subject_of
 from research_services import moment
 
 NOW = moment("2024-01-01")
@@ -38,6 +38,13 @@ def test_relevance_counts_the_title_twice_and_is_one_when_all_words_stand_there(
     assert relevance("trading bots", "A bot", "for trading")[0] == 0.75
     assert relevance("Trading Bot", "trading bots", "")[0] == 1.0
     assert relevance("the of", "the of", "")[0] == 0.0
+
+
+def test_words_that_only_ask_are_no_part_of_the_subject():
+    assert subject_of("Find papers on momentum trading") == "momentum trading"
+    assert subject_of("search engine for stocks") == "engine stocks"
+    assert subject_of("trading bot machine learning") == "trading bot machine learning"
+    assert subject_of("show me papers") == "show me papers"
 
 
 def test_what_fits_the_words_comes_before_what_is_famous():
