@@ -49,8 +49,10 @@ test: ## all tests but the long proofs
 	$(COMPILE)
 	$(PYTEST) -n 2 --dist loadgroup -m "not prove" $(ARGS)
 
-prove: ## the long proofs: faults, soaks, simulations
+prove: ## the long proofs: faults, soaks, simulations, other libraries' figures
 	$(SETUP) --dev
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c requirements.lock --group oracles || \
+	  echo "prove: the oracles could not be installed; tests that need them say so"
 	$(COMPILE)
 	$(PYTEST) -rs -m prove --timeout 3600 $(ARGS)
 

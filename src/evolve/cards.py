@@ -58,7 +58,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A trained model: what it is, on which data, and how it did out of sample."""
+    """A trained model: what it is, on which data, how it did out of sample, and what it expects after the last bar (`outlook`)."""
 
     model_id: str
     recipe: Recipe
@@ -69,6 +69,23 @@ class ModelCard:
     metrics: tuple[Evidence, ...] = ()
     parent: str | None = None
     notes: tuple[str, ...] = ()
+    outlook: tuple[Evidence, ...] = ()
+
+
+AliasName = Literal["champion", "challenger"]
+
+
+@dataclass(frozen=True, slots=True)
+class AliasMove:
+    """An alias of a symbol and timeframe went from one model to another; None: it was free, or was set free. at: ISO 8601, UTC."""
+
+    symbol: str
+    timeframe: str
+    alias: AliasName
+    model_id: str | None
+    previous: str | None
+    reason: str
+    at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +175,19 @@ class SlotCard:
 
 
 @dataclass(frozen=True, slots=True)
+class LanguageModelCard:
+    """What a language model added to an answer. why: why it added nothing, so that the offline text stands; view: its opinion of
+    the evidence, and agreement the share of its samples that had it; replayed: it said so earlier and was not asked now."""
+
+    used: bool
+    by: str = ""
+    why: str = ""
+    view: str | None = None
+    agreement: Evidence | None = None
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerCard:
     """What a question got: everything a terminal, page or program needs to show it. figures: all of it, by evidence id."""
 
@@ -179,6 +209,7 @@ class AnswerCard:
     missing: tuple[dict[str, str], ...] = ()
     plot: str | None = None
     created_at: str = ""
+    language_model: LanguageModelCard | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +224,12 @@ class ReadyRequest:
 @dataclass(frozen=True, slots=True)
 class AuditCard:
     """Does a model know what it cannot know? cuts: bars behind which the future was changed; runs: how often it was run; kinds: how
-    the future was changed; tolerance: relative difference that counts as rounding."""
+    the future was changed; tolerance: relative difference that counts as rounding.
+
+    model_id: of a program, its name. handed: what it was given to decide with: a fitted model and a program that takes all bars at
+    once are tried with changed futures; a program that is handed one bar after the other has no future to see, and is run again.
+    figures: its warm-up, and its Sharpe ratio as it is and when it acts one bar later.
+    """
 
     model_id: str
     symbol: str
@@ -205,6 +241,9 @@ class AuditCard:
     runs: int
     kinds: tuple[str, ...]
     tolerance: float
+    handed: Literal["model", "all bars at once", "bar by bar"] = "model"
+    figures: tuple[Evidence, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

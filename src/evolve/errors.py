@@ -12,11 +12,11 @@ EvolveError
 │   ├── Forbidden         forbidden
 │   └── RequestIdReused   request_id_reused    same id, other content
 ├── DataUnavailable       data_unavailable     no bars for what was asked; never replaced by invented ones
-│   └── Truncated         truncated            a source gave fewer bars than the venue's calendar says there are
+│   └── Truncated         data_unavailable     a source gave fewer bars than the venue's calendar says there are
 ├── MissingExtra          missing_extra        an optional package is not installed
 ├── Unavailable           unavailable          nobody answers: service, server or port
 │   ├── Busy              busy
-│   ├── BadAnswer         bad_answer           somebody answers, but not what was asked: HTML for JSON, a page twice
+│   ├── BadAnswer         unavailable          somebody answers, but not what was asked: HTML for JSON, a page twice
 │   └── RateLimited       rate_limited
 ├── Interrupted           the work was stopped from outside
 │   ├── TimedOut          timeout              the client stopped waiting; the request goes on
@@ -90,7 +90,7 @@ class DataUnavailable(EvolveError):
 
 
 class Truncated(DataUnavailable):
-    code = "truncated"
+    """Fewer bars than there must be: what came is not used, for nobody knows what else is missing."""
 
 
 class MissingExtra(EvolveError):
@@ -106,7 +106,7 @@ class Busy(Unavailable):
 
 
 class BadAnswer(Unavailable):
-    code = "bad_answer"
+    """Somebody answers, but not what was asked."""
 
 
 class RateLimited(Unavailable):
@@ -147,9 +147,13 @@ def _leaves(cls: type[EvolveError]) -> Iterable[type[EvolveError]]:
         yield from _leaves(child)
 
 
+# They carry the code of what they are a case of: on the wire the contract's list is closed.
+_FINER = (BadRequest, Interrupted, LeaseLost, Truncated, BadAnswer)
+
+
 def error_for(code: str) -> type[EvolveError]:
     """The class that carries `code`; `Internal` for a code this version does not know."""
-    by_code = {cls.code: cls for cls in _leaves(EvolveError) if cls not in (BadRequest, Interrupted, LeaseLost)}
+    by_code = {cls.code: cls for cls in _leaves(EvolveError) if cls not in _FINER}
     return by_code.get(code, Internal)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,10 +102,6 @@ def start_missing(settings: Settings, *, idle_stop: bool = False) -> list[str]:
     return [f"started {', '.join(missing)}; they go on running (`evolve down` stops them)"]
 
 
-PROMPT = "💬 Query: "
-LEAVE = ("quit", "exit", "q")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The interactive prompt on a terminal; without one, or with --service, the service in the foreground."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -114,35 +109,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from evolve.services.launch import main as launch
 
         return launch(["quant_gpt", *(word for word in words if word != "--service")])
-    return converse()
+    from evolve.chat import converse
 
-
-def converse() -> int:
-    """Read questions until `quit`, `exit`, `q` or the end of input; questions of one run inherit from each other."""
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401 - line editing and history in input()
-    from evolve.cli.show import show_query_result, watch
-
-    session = uuid.uuid4().hex
-    try:
-        gpt = QuantGPT()
-    except EvolveError as error:
-        print(error.message, file=sys.stderr)
-        return 1
-    with gpt:
-        while True:
-            try:
-                query = input(PROMPT).strip()
-            except (EOFError, KeyboardInterrupt):
-                print()
-                return 0
-            if query.lower() in LEAVE:
-                return 0
-            if not query:
-                continue
-            try:
-                with watch() as on_progress:
-                    result = gpt.process_query(query, session=session, on_progress=on_progress)
-                show_query_result(result)
-            except KeyboardInterrupt:
-                print("cancelled", file=sys.stderr)
+    return converse(resume="--continue" in words)

@@ -43,6 +43,17 @@ class Settings(BaseSettings):
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field("INFO", validation_alias="LOG_LEVEL")
     openai_api_key: str | None = Field(None, repr=False, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    llm_model: str | None = Field(None)
+    # An opinion is asked for this often; how many agree is shown beside it.
+    llm_samples: int = Field(3, ge=1, le=9)
+    llm_seconds_per_question: float = Field(20.0, gt=0)
+    llm_tokens_per_question: int = Field(30_000, gt=0)
+    llm_tokens_per_day: int = Field(1_000_000, gt=0)
+    # 0: no limit. Prices per million tokens are the user's to say: they change.
+    llm_usd_per_question: float = Field(0.0, ge=0)
+    llm_usd_per_day: float = Field(0.0, ge=0)
+    llm_usd_per_million_in: float = Field(0.0, ge=0)
+    llm_usd_per_million_out: float = Field(0.0, ge=0)
 
     # Keys of data services, under the names that these use themselves.
     alpaca_key_id: str | None = Field(None, repr=False, validation_alias="APCA_API_KEY_ID")

@@ -12,6 +12,11 @@ from seed_system import System
 pytestmark = [pytest.mark.xdist_group("running"), pytest.mark.timeout(700)]
 
 CROSS = ROOT / "examples" / "moving_average_cross.py"
+LEAK = """
+def main(input_data):
+    close = [price or 0.0 for price in input_data["market_data"]["close"]]
+    return [1.0 if after > now else 0.0 for now, after in zip(close, [*close[1:], 0.0])]
+"""
 
 
 def test_a_strategy_is_scored_with_costs_and_baselines_and_counted_as_a_trial(running: System) -> None:
@@ -63,6 +68,44 @@ def test_a_strategy_that_cannot_be_scored_says_where_and_why(
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_program_that_decides_otherwise_each_time_is_scored_but_told_of(running: System, tmp_path: Path) -> None:
+    program = tmp_path / "dice.py"
+    program.write_text("import random\ndef main(d): return random.choice(['BUY', 'FLAT'])")
+
+    comparison = running.json(f"evolve backtest --code {program} --symbol AAPL --json")["comparison"]
+
+    assert comparison["winner"] is None
+    assert any(
+        "run twice on the same bars, dice decided differently" in note for note in comparison["trust"]["caveats"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code", "said"),
+    [
+        (CROSS.read_text(), 0, "handed bar by bar"),
+        (LEAK, 1, "it looks ahead: with the bars after bar"),
+        ("import random\ndef main(d): return random.random()", 1, "run twice on the same bars"),
+    ],
+)
+def test_a_program_is_audited_for_look_ahead_as_it_is_written(
+    running: System, tmp_path: Path, code: str, exit_code: int, said: str
+) -> None:
+    program = tmp_path / "mine.py"
+    program.write_text(code)
+
+    done = running.shell(f"evolve audit {program} --symbol AAPL")
+
+    assert (done.returncode, "Traceback" in done.stderr) == (exit_code, False)
+    assert said in done.stdout
+    assert "acting one bar later" in done.stdout
+
+
+def test_an_audit_of_a_program_needs_a_symbol_and_one_of_a_model_no_parameters(running: System) -> None:
+    assert "such as --symbol AAPL" in running.shell(f"evolve audit {CROSS}").stderr
+    assert "--param is for a program" in running.shell("evolve audit ridge-1 --param a=1").stderr
 
 
 def test_the_backtest_is_on_record(running: System) -> None:

@@ -50,7 +50,9 @@ def test_what_no_template_describes_exits_with_1_and_says_what_there_is(running:
 def test_search_paper_and_replicate_over_servers_that_speak_the_protocols(fresh: System) -> None:
     def papers(asked):
         if asked.path == "/paper":
-            return Reply(f"<html><title>Daily reversals</title><p>{PAPER}</p></html>".encode(), content_type="text/html")
+            return Reply(
+                f"<html><title>Daily reversals</title><p>{PAPER}</p></html>".encode(), content_type="text/html"
+            )
         return arxiv([entry(1, title="Momentum in stocks")])(asked)
 
     with serving(github([repository(1)])) as code, serving(papers) as pages:

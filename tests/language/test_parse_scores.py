@@ -13,6 +13,9 @@ from evolve.language.scoring import LabelledQuery, read_labelled, score_file
 HERE = Path(__file__).parent
 PUBLIC = HERE / "public.jsonl"
 OWN = HERE / "queries.jsonl"
+# Written in one pass by somebody who wrote none of the rules, scored before anything was changed, and never used to change a rule: what
+# its mistakes teach belongs into queries.jsonl in other words. docs/language.md has the first score.
+HIDDEN = HERE / "hidden.jsonl"
 
 # Every example query of the specification's natural-language section, with the frame that the labelling rules give it.
 SPECIFIED = {
@@ -67,6 +70,18 @@ def test_our_own_queries_meet_their_gates():
     assert metrics["timeframe"] >= 0.98, mistakes
     assert metrics["frame_exact"] >= 0.95, mistakes
     assert not [name for name in metrics if name.endswith("_invented") and metrics[name] > 0.01], mistakes
+
+
+def test_queries_that_no_rule_was_written_for_meet_what_is_wanted_of_unseen_ones():
+    metrics, mistakes = score_file(HIDDEN)
+
+    assert metrics["n"] >= 150
+    assert metrics["intent"] >= 0.92, mistakes
+    assert metrics["symbol_f1"] >= 0.95, mistakes
+    assert metrics["period_days"] >= 0.95, mistakes
+    assert metrics["timeframe"] >= 0.95, mistakes
+    assert metrics["frame_exact"] >= 0.82, mistakes
+    assert not [name for name in metrics if name.endswith("_invented") and metrics[name] > 0.02], mistakes
 
 
 @pytest.mark.parametrize(

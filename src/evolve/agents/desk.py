@@ -13,7 +13,9 @@ from evolve.errors import EvolveError
 class Desk(Protocol):
     """How the other services are asked. Each method raises their typed errors."""
 
-    def understand(self, query: str, history: Sequence[str], symbols: Sequence[str] = ()) -> Routing: ...
+    def understand(
+        self, query: str, history: Sequence[str], symbols: Sequence[str] = (), *, replay: bool = False
+    ) -> Routing: ...
     def build_all(self, orders: Sequence[BuildOrder]) -> list[ModelCard | EvolveError]: ...
     def compare(
         self, model_ids: Sequence[str], symbol: str, timeframe: str, period: str, *, simulate: bool, refit: bool, ledger_position: int, trials: int

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evolve.agents.figures import BAND_LEVEL, BAND_Z
 from evolve.evidence import Evidence, EvidenceBook, Unit
 from evolve.market import indicators
 from evolve.market.bars import Bars, Floats
@@ -14,6 +15,7 @@ from evolve.market.bars import Bars, Floats
 VOLATILITY_BARS = 21
 RSI_BARS = 14
 TREND_BARS, SLOW_TREND_BARS = 50, 200
+MIN_COMMON = 63  # bars of two symbols: a quarter of daily ones; fewer make a correlation of accidents
 MIN_READINGS = 63  # of volatility, before one can be called high or low
 NORMAL_LOW, NORMAL_HIGH = 0.25, 0.75  # percentiles between which volatility counts as ordinary
 
@@ -63,7 +65,48 @@ def describe(bars: Bars, period_days: int, book: EvidenceBook) -> dict[str, Evid
     add(
         "volume_ratio", _volume_ratio(bars, month, year), "ratio", computed, needs=year, note="too few bars with volume"
     )
+    add("period_high", float(stretch.max()), "price", "highest close of the period", needs=1)
+    add("period_low", float(stretch.min()), "price", "lowest close of the period", needs=1)
+    add("year_high", float(bars.close[-year:].max()) if len(bars) >= year else None, "price", f"highest close of {year} bars", needs=year)  # fmt: skip
+    add("year_low", float(bars.close[-year:].min()) if len(bars) >= year else None, "price", f"lowest close of {year} bars", needs=year)  # fmt: skip
+    found["next_close"] = _next_close(bars, last, book)
     return found
+
+
+def _next_close(bars: Bars, volatility: float | None, book: EvidenceBook) -> Evidence:
+    """No change is expected; the band is what the latest realised volatility makes likely, as if returns were normal."""
+    close = float(bars.close[-1])
+    spread = None if volatility is None else BAND_Z * volatility / float(np.sqrt(bars.bars_per_year))
+    return book.add(
+        "next_close", bars.symbol, None if spread is None else close, "price", as_of=bars.date(-1), source=bars.source,
+        computed=f"last close, no change expected; 90 % band by the volatility of the last {VOLATILITY_BARS} bars",
+        low=None if spread is None else close * float(np.exp(-spread)),
+        high=None if spread is None else close * float(np.exp(spread)),
+        level=None if spread is None else BAND_LEVEL,
+        note="" if spread is not None else f"needs {VOLATILITY_BARS + 1} bars",
+    )  # fmt: skip
+
+
+def correlations(bars: Bars, others: Sequence[Bars], book: EvidenceBook) -> list[Evidence]:
+    """Correlation of log returns with each other symbol over the last year of bars that both have; highest first."""
+    year = round(bars.bars_per_year)
+    found: list[Evidence] = []
+    for other in others:
+        _, mine, theirs = np.intersect1d(bars.time, other.time, assume_unique=True, return_indices=True)
+        if len(mine) <= MIN_COMMON:
+            continue
+        mine, theirs = mine[-year - 1 :], theirs[-year - 1 :]
+        one, two = np.diff(np.log(bars.close[mine])), np.diff(np.log(other.close[theirs]))
+        if one.std() == 0 or two.std() == 0:
+            continue
+        value = float(np.corrcoef(one, two)[0, 1])
+        found.append(
+            book.add(
+                "correlation", other.symbol, value, "ratio", as_of=bars.date(int(mine[-1])), source=bars.source,
+                computed=f"of log returns with {bars.symbol} over {len(one)} common bars",
+            )
+        )  # fmt: skip
+    return sorted(found, key=lambda item: -float(item.value or 0.0))
 
 
 def _return_over(close: Floats, span: int) -> float | None:

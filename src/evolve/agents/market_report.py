@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from evolve.agents.answer import write_answer
-from evolve.agents.market_analyst import describe, rank_symbols, regime
+from evolve.agents.market_analyst import correlations, describe, rank_symbols, regime
 from evolve.agents.question import Question, load
 from evolve.cards import AnswerCard, Curve, RankedRow
 from evolve.clock import Clock
 from evolve.errors import InvalidRequest
 from evolve.evidence import EvidenceBook
 from evolve.language import commentary
+from evolve.language.gazetteer import gazetteer
 from evolve.market.bars import Bars
 from evolve.market.catalog import Catalog, data_card
 from evolve.market.types import period_days
@@ -37,6 +38,7 @@ class MarketReport:
         adjusted = any(note.startswith("prices are adjusted") for note in data.notes)
         said = [
             *commentary.on_market(bars.symbol, found, trend, volatility, adjusted=adjusted),
+            *commentary.on_correlations(bars.symbol, correlations(bars, self._beside(bars), book)),
             *commentary.on_data(data)[:1],
         ]
         if data.status == "stale":
@@ -55,14 +57,34 @@ class MarketReport:
             extra={"trend": trend, "volatility": volatility},
         )
 
+    def _beside(self, bars: Bars) -> list[Bars]:
+        """The other symbols with real bars of the same length; the same series under another name is no other."""
+        if bars.simulated:
+            return []
+        found: dict[bytes, Bars] = {}
+        for listing in self._catalog.listings():
+            if listing.origin == "simulated" or listing.symbol == bars.symbol:
+                continue
+            other = self._catalog.load(listing.symbol)
+            if other.timeframe == bars.timeframe and other.close.tobytes() != bars.close.tobytes():
+                found.setdefault(other.close.tobytes(), other)
+        return list(found.values())
+
     def cross_section(self, question: Question) -> AnswerCard:
-        """Every symbol with real bars, by return over the period."""
-        listings = [listing for listing in self._catalog.listings() if listing.origin != "simulated"]
+        """Every symbol with real bars, by return over the period; only stocks, or only coins, where the question says so."""
+        known = gazetteer()
+        listings = [
+            listing
+            for listing in self._catalog.listings()
+            if listing.origin != "simulated"
+            and (question.universe is None or known.is_coin(listing.symbol) == (question.universe == "coins"))
+        ]
         # GOOGL is served from GOOG's series: ranking both would show one stock twice.
         distinct = {bars.close.tobytes(): bars for bars in (self._catalog.load(each.symbol) for each in listings[::-1])}
         everything = list(distinct.values())
         if not everything:
-            raise InvalidRequest("there are no real bars here; import some: evolve data import FILE --symbol X")
+            of = f" of {question.universe}" if question.universe else ""
+            raise InvalidRequest(f"there are no real bars{of} here; import some: evolve data import FILE --symbol X")
         return self._side_by_side(question, everything, "Only symbols with real bars are ranked")
 
     def _side_by_side(self, question: Question, everything: Sequence[Bars], which: str) -> AnswerCard:

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from evolve.agents.figures import figures
+from evolve.agents.outlook import outlook
 from evolve.agents.track_record import (
     FOLDS,
     RESAMPLING_SEED,
     arrays_of,
-    figures,
     first_train_bars,
     forecast_out_of_sample,
     record_of_forecasts,
     trials_of,
     usable_history,
 )
-from evolve.cards import DataCard, ModelCard, Recipe
+from evolve.cards import AliasMove, AliasName, DataCard, ModelCard, Recipe
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
+from evolve.errors import InvalidRequest
 from evolve.evidence import EvidenceBook
-from evolve.forecasting.base import BASELINES, HyperValue, check_horizon, forecaster
+from evolve.forecasting.base import HyperValue, check_horizon, forecaster, unpack
 from evolve.forecasting.features import resolve, usable
 from evolve.market.bars import Bars
 from evolve.market.calendar import default_costs
 from evolve.market.catalog import Catalog, data_card
 from evolve.market.store import BarStore
+from evolve.memory.aliases import Aliases
 from evolve.memory.artifacts import ArtifactStore
+from evolve.memory.bundle import read_bundle
 from evolve.memory.canonical import recipe_hash
 from evolve.memory.database import Database
 from evolve.memory.registry import Registry, model_id_of
@@ -65,6 +70,7 @@ class ModelBuilderAgent:
         catalog: Catalog,
         registry: Registry,
         ledger: TrialLedger,
+        aliases: Aliases,
         *,
         clock: Clock = SYSTEM_CLOCK,
         workers: int = 1,
@@ -73,6 +79,7 @@ class ModelBuilderAgent:
         self._catalog = catalog
         self._registry = registry
         self._ledger = ledger
+        self._aliases = aliases
         self._clock = clock
         self._workers = workers
         self._simulate = default_simulate
@@ -84,6 +91,7 @@ class ModelBuilderAgent:
             Catalog(BarStore(settings.home)),
             Registry(database, ArtifactStore.open(settings)),
             TrialLedger(database),
+            Aliases(database),
             workers=settings.service("model_builder", "workers", 1),
             default_simulate=settings.simulate,
         )
@@ -107,7 +115,7 @@ class ModelBuilderAgent:
             model_type=family.family,
             symbol=bars.symbol,
             timeframe=bars.timeframe,
-            features=() if family.family in BASELINES else features,
+            features=features if family.reads_features else (),
             hyperparameters=dict(hyperparameters),
             horizon_bars=order.horizon_bars,
             seed=order.seed,
@@ -138,6 +146,7 @@ class ModelBuilderAgent:
             hyperparameters=recipe.hyperparameters,
             horizon_bars=recipe.horizon_bars,
             seed=recipe.seed,
+            progress=lambda _, __, message: progress(f"train {recipe.model_type}", recipe.folds, total, message),
         )
         progress(f"train {recipe.model_type}", total, total, f"fitted on all {len(bars):,} bars")
         model_id = model_id_of(recipe, data_fingerprint=bars.fingerprint, code_version=code_version())
@@ -151,6 +160,7 @@ class ModelBuilderAgent:
             weights_sha256="",
             metrics=tuple(figures(record, bars, EvidenceBook(), names=CARD_METRICS, seed=RESAMPLING_SEED).values()),
             notes=tuple(dict.fromkeys((*notes, *forecasts.notes, *fitted.notes))),
+            outlook=outlook(recipe.model_type, fitted, forecasts, bars),
         )
         self._ledger.record(trials_of([record], [recipe], bars), request_id=request_id)
         return self._registry.save(
@@ -165,3 +175,49 @@ class ModelBuilderAgent:
 
     def delete(self, model_id: str, *, request_id: str) -> None:
         self._registry.delete(model_id, request_id=request_id)
+
+    def move_alias(
+        self,
+        alias: AliasName,
+        model_id: str | None,
+        symbol: str,
+        timeframe: str,
+        *,
+        expected: str | None,
+        reason: str,
+        request_id: str,
+    ) -> AliasMove:
+        """Raises InvalidRequest when another model than `expected` holds the alias, UnknownModel."""
+        return self._aliases.move(
+            alias, symbol=symbol, timeframe=timeframe, model_id=model_id, expected=expected, reason=reason, request_id=request_id
+        )  # fmt: skip
+
+    def aliases(
+        self, symbol: str | None, timeframe: str | None, *, limit: int
+    ) -> tuple[tuple[AliasMove, ...], tuple[AliasMove, ...]]:
+        """Who holds which alias now, and every move, newest first."""
+        current = self._aliases.current(symbol=symbol, timeframe=timeframe)
+        return current, self._aliases.history(symbol=symbol, timeframe=timeframe, limit=limit)
+
+    def export(self, model_id: str) -> bytes:
+        return self._registry.export(model_id)
+
+    def import_bundle(self, encoded: str, *, request_id: str) -> ModelCard:
+        """Register a model from an exported file, base64. Raises InvalidRequest for one that was changed or is none of ours."""
+        try:
+            bundle = b64decode(encoded, validate=True)
+        except ValueError:
+            raise InvalidRequest("bundle is not base64; send the file that export_model answered") from None
+        read = read_bundle(bundle)
+        # What is registered must also forecast here: a family, feature or format of a later version is refused now, not when used.
+        header, _ = unpack(read.weights)
+        recipe = read.card.recipe
+        if (header.family, header.timeframe, header.horizon_bars) != (
+            recipe.model_type,
+            recipe.timeframe,
+            recipe.horizon_bars,
+        ):
+            raise InvalidRequest(
+                f"the weights in this file are of a {header.family}, not those that the card describes"
+            )
+        return self._registry.import_bundle(bundle, request_id=request_id)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from evolve.agents.interpreter import Interpreter, Reread
 from evolve.cards import DetectedIntent, ParsedArguments, ReadyRequest, RoutedPrompt, Routing, SlotCard
 from evolve.clock import iso
 from evolve.errors import InvalidRequest, nearest
@@ -20,24 +21,32 @@ SLOTS = ("symbols", "timeframe", "period_days", "model", "side")
 
 
 class PromptRouterAgent:
-    def __init__(self, log: DecisionLog) -> None:
+    def __init__(self, log: DecisionLog, interpreter: Interpreter | None = None) -> None:
         self._log = log
+        self._interpreter = interpreter
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PromptRouterAgent:
-        return cls(DecisionLog(Database.open(settings)))
+        return cls(DecisionLog(Database.open(settings)), Interpreter(settings))
 
     def route(
-        self, prompt: str, *, history: Sequence[str] = (), available: Sequence[str] = (), symbols: Sequence[str] = ()
+        self,
+        prompt: str,
+        *,
+        history: Sequence[str] = (),
+        available: Sequence[str] = (),
+        symbols: Sequence[str] = (),
+        replay: bool = False,
     ) -> Routing:
         """The service and a request ready to send. available: services to choose from; empty means all. symbols: those the
-        user has bars of, which are read as named and never mended.
+        user has bars of, which are read as named and never mended. replay: a language model is not asked, only what one said before.
 
         For what nobody can do the target is None, and `suggestions` say what can be asked.
         """
-        frame = parse(prompt, history, own=symbols)
+        read = self._read(prompt, history, symbols, replay=replay)
+        frame = read.frame
         request = ready_request(frame, prompt)
-        reasons = (*frame.reasons, *((frame.unusable,) if frame.unusable else ()))
+        reasons = (*frame.reasons, *filter(None, (frame.unusable, read.why)))
         if request is not None and available and request.service not in available:
             reasons += (f"it is for {request.service}, which is not among the available agents",)
             request = None
@@ -52,23 +61,40 @@ class PromptRouterAgent:
             suggestions=tuple(frame.suggestions),
             question=frame.question,
             unusable=frame.unusable,
+            parser=read.parser,
         )
 
-    def detect(self, prompt: str) -> DetectedIntent:
-        frame = parse(prompt)
-        return DetectedIntent(frame.intent, frame.confidence, tuple(frame.reasons))
+    def detect(self, prompt: str, *, permitted: bool = True) -> DetectedIntent:
+        """What a sentence wants. permitted: whether a language model may be asked, where one is configured."""
+        read = self._read(prompt, permitted=permitted)
+        reasons = (*read.frame.reasons, *filter(None, (read.why,)))
+        return DetectedIntent(read.frame.intent, read.frame.confidence, reasons, read.parser)
 
-    def arguments(self, prompt: str, intent: str) -> ParsedArguments:
+    def arguments(self, prompt: str, intent: str, *, permitted: bool = True) -> ParsedArguments:
         """What the sentence names. Raises InvalidRequest for an intent there is not."""
         if intent not in INTENTS:
             close = nearest(intent, INTENTS) or INTENTS
             raise InvalidRequest(f"there is no intent {intent!r}; nearest: {', '.join(close)}", known=sorted(INTENTS))
-        frame = parse(prompt)
-        arguments, slots = arguments_of(frame), slots_of(frame)
+        read = self._read(prompt, permitted=permitted)
+        arguments, slots = arguments_of(read.frame), slots_of(read.frame)
         if intent != "trading_signal":  # only a question about an action has a side
             arguments["side"] = None
             slots.pop("side", None)
-        return ParsedArguments(arguments, slots)
+        return ParsedArguments(arguments, slots, read.parser)
+
+    def _read(
+        self,
+        prompt: str,
+        history: Sequence[str] = (),
+        symbols: Sequence[str] = (),
+        *,
+        permitted: bool = True,
+        replay: bool = False,
+    ) -> Reread:
+        frame = parse(prompt, history, own=symbols)
+        if self._interpreter is None or not permitted:
+            return Reread(frame)
+        return self._interpreter.reread(prompt, history, frame, own=symbols, replay=replay)
 
     def history(self, intent: str | None, limit: int) -> tuple[RoutedPrompt, ...]:
         """Sentences routed before, newest first."""
@@ -106,6 +132,8 @@ def arguments_of(frame: Frame) -> dict[str, Any]:
         **({"rule": frame.rule} if frame.rule else {}),
         **({"dates": frame.dates} if frame.dates else {}),
         **({"foretells": True} if frame.foretells else {}),
+        **({"topic": frame.topic} if frame.topic not in (None, "documentation") else {}),
+        **({"universe": frame.universe} if frame.universe else {}),
     }
 
 

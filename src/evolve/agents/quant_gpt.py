@@ -5,6 +5,7 @@ It asks other services through a `Desk` and never computes what one of them answ
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,13 +13,17 @@ from typing import Any, cast
 
 from evolve.agents.answer import plain, with_picture, worst_status, write_answer
 from evolve.agents.desk import Desk
+from evolve.agents.interpreter import Interpreter
 from evolve.agents.market_report import MarketReport
+from evolve.agents.prompt_router import PromptRouterAgent
 from evolve.agents.question import Question, question_of
 from evolve.agents.recommendation import Recommendation
+from evolve.agents.reference import EXAMPLES, Reference
 from evolve.agents.reproduction import Earlier, compare_figures, recipes_of
 from evolve.cards import (
     AnswerCard,
     DataCard,
+    EvaluationCard,
     ModelCard,
     ParsedIntent,
     PastQuery,
@@ -31,6 +36,8 @@ from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.errors import BadRequest, EvolveError, InvalidRequest, MissingExtra, Unavailable, UnknownSymbol
 from evolve.evidence import Evidence, EvidenceBook
 from evolve.language import commentary
+from evolve.language.dialogue import forgets
+from evolve.language.gazetteer import gazetteer
 from evolve.market.catalog import Catalog, status_now
 from evolve.market.store import BarStore
 from evolve.market.types import SPECIFIED_PERIODS, SPECIFIED_TIMEFRAMES, canonical_period
@@ -43,13 +50,10 @@ from evolve.settings import Settings
 SURFACE = ("model_recommendation", "trading_signal", "market_analysis", "general_query")
 CRYPTO = ("BTCUSDT", "ETHUSDT")
 SESSION_TURNS = 5
+# Without a model these still have a part that the bars answer.
+NEED_MODELS = ("model_recommendation", "trading_signal", "model_evaluate")
 # Asked of services that this version does not have, whether or not their model was named.
 LATER = {"model_retrain": "updater", "hyperparameter_tune": "meta_tuner"}
-EXAMPLES = (
-    "Give me the best model for AAPL over 90 days",
-    "Should I buy AAPL now?",
-    "What's happening with ETHUSDT?",
-)
 
 
 class QuantGptAgent:
@@ -63,6 +67,8 @@ class QuantGptAgent:
         self._clock = clock
         self._recommendation = Recommendation(catalog, clock)
         self._report = MarketReport(catalog, clock)
+        self._interpreter = Interpreter(settings, clock=clock)
+        self._reference = Reference(answers, lambda limit: self.history(limit, None), clock)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> QuantGptAgent:
@@ -81,8 +87,10 @@ class QuantGptAgent:
         simulate: bool = False,
         reproduce: str | None = None,
         document: dict[str, Any] | None = None,
+        replay: bool = False,
     ) -> QueryResult:
         """The answer, or an inner error with suggestions. reproduce: an answer's id; document: such an answer, whole.
+        replay: of a language model only what it said before is used.
 
         Raises only what no rewording of the question would mend (a server that is gone).
         """
@@ -90,28 +98,60 @@ class QuantGptAgent:
         earlier = self._earlier(reproduce, document)
         if earlier is not None:
             query, simulate = earlier.answer.query, bool(earlier.answer.recipe.get("simulate"))
+            replay = True
         if not query.strip():
             return _failed(query, now, "the question is empty", suggestions=EXAMPLES)
+        if earlier is None and forgets(query):
+            return _forgotten(query, now)
         try:
             desk.progress("understand", 0, 1, "reading the question")
             history = self._history(session) if earlier is None else earlier.answer.recipe.get("history") or []
-            routing = desk.understand(query, history, self._own_symbols())
+            routing, missing = self._understood(query, history, desk, replay=replay)
             desk.progress("understand", 1, 1, f"{routing.intent}: {_in_short(routing)}")
             question = question_of(query, routing, history, self._catalog, simulate=simulate or self._settings.simulate)
-            answer = self._answer(question, desk, earlier, request_id)
+            answer = self._answer_or_part(question, desk, earlier, request_id)
         except (BadRequest, MissingExtra) as error:
             return _failed(query, now, error.message, code=error.code, suggestions=_suggest(error))
         except EvolveError as error:
             if isinstance(error, Unavailable):
                 service = str(error.details.get("service") or "a service")
-                missing = ({"service": service, "why": error.message},)
-                return _failed(query, now, error.message, code=error.code, suggestions=EXAMPLES, missing=missing)
+                gap = ({"service": service, "why": error.message},)
+                return _failed(query, now, error.message, code=error.code, suggestions=EXAMPLES, missing=gap)
             if error.code == "data_unavailable":
                 return _failed(query, now, error.message, code=error.code, suggestions=_suggest(error))
             raise
         if isinstance(answer, QueryResult):
             return answer
+        answer = replace(answer, missing=(*missing, *answer.missing))
+        answer = self._interpreter.comment(answer, action=answer.recipe.get("signal"), replay=replay)
         return self._result(query, routing, answer, earlier, request_id, now)
+
+    def _understood(
+        self, query: str, history: Sequence[str], desk: Desk, *, replay: bool
+    ) -> tuple[Routing, tuple[dict[str, str], ...]]:
+        """What the router says; while it is down, the same grammar reads the question here."""
+        try:
+            return desk.understand(query, history, self._own_symbols(), replay=replay), ()
+        except Unavailable as error:
+            routing = PromptRouterAgent(self._log).route(query, history=history, symbols=self._own_symbols())
+            why = f"{error.message}; the question was understood without it"
+            return routing, ({"service": str(error.details.get("service") or "prompt_router"), "why": why},)
+
+    def _answer_or_part(
+        self, question: Question, desk: Desk, earlier: Earlier | None, request_id: str
+    ) -> AnswerCard | QueryResult:
+        """The answer; with a service down that it needs, what the bars alone say, and what is missing."""
+        try:
+            return self._answer(question, desk, earlier, request_id)
+        except Unavailable as error:
+            if question.symbol is None or question.routing.intent not in NEED_MODELS or earlier is not None:
+                raise
+            service = str(error.details.get("service") or "a service")
+            part = self._report.describe(question)
+            head = f"{service} does not answer, so no model was tested and no side is taken. The bars alone say: {part.headline}"
+            gap = {"service": service, "why": error.message}
+            # Asked again once the service is back, it is another answer.
+            return replace(part, headline=head, missing=(gap,), reproduce="")
 
     def _answer(
         self, question: Question, desk: Desk, earlier: Earlier | None, request_id: str
@@ -136,19 +176,60 @@ class QuantGptAgent:
     # --- one method per intent ---
 
     def _general(self, question: Question, desk: Desk, earlier: Earlier | None) -> AnswerCard:
-        text = question.query.lower()
-        if "strategy" in text or "strategies" in text or "crypto" in text:
-            symbol = question.symbol or (CRYPTO[0] if "crypto" in text or "coin" in text else "AAPL")
-            origin = "stated" if question.symbol else "default"
-            shown = {**question.shown, "symbol": SlotCard(symbol, cast("Any", origin))}
-            return self._recommendation.recommend(replace(question, symbols=(symbol,), shown=shown), desk, earlier)
-        if any(word in text for word in ("performance", "result", "history", "evaluation", "leaderboard")):
-            return self._latest_performance(question, desk)
-        if any(
-            word in text for word in ("stock", "symbol", "gainer", "loser", "performing", "market", "coins", "winner")
-        ):
-            return self._report.cross_section(question)
-        return self._capabilities(question)
+        match question.topic:
+            case "cross_section":
+                return self._report.cross_section(question)
+            case "strategy":
+                return self._strategy(question, desk, earlier)
+            case "model_performance":
+                return self._latest_performance(question, desk)
+            case "models":
+                return self._reference.list_models(question, desk)
+            case "history":
+                return self._reference.list_history(question)
+            case "supported":
+                return self._supported(question)
+            case _:
+                return self._reference.look_up(question, desk)
+
+    def _strategy(self, question: Question, desk: Desk, earlier: Earlier | None) -> AnswerCard:
+        """Fresh tests on one symbol, with what earlier evaluations of others found: never an opinion."""
+        symbol = question.symbol or (CRYPTO[0] if question.universe == "coins" else "AAPL")
+        origin = "stated" if question.symbol else "default"
+        shown = {**question.shown, "symbol": SlotCard(symbol, cast("Any", origin))}
+        answer = self._recommendation.recommend(replace(question, symbols=(symbol,), shown=shown), desk, earlier)
+        return replace(answer, commentary=(*answer.commentary, *self._elsewhere(symbol, desk)))
+
+    def _elsewhere(self, symbol: str, desk: Desk) -> list[str]:
+        """A sentence about the newest stored evaluation of each other symbol of the same kind."""
+        known = gazetteer()
+        newest: dict[str, EvaluationCard] = {}
+        for model in desk.models():
+            other = model.recipe.symbol
+            if other != symbol and other not in newest and known.is_coin(other) == known.is_coin(symbol):
+                past = desk.evaluations(model.model_id)
+                if past:
+                    newest[other] = past[0]
+        return [
+            f"Evaluated before on {'SIMULATED bars of ' if past.trust.data.simulated else ''}{other}: {past.model_id}, "
+            f"Sharpe ratio {past.metrics['sharpe']}, {past.trust.verdict.replace('_', ' ')} (data to {past.trust.data.last})."
+            for other, past in newest.items()
+            if "sharpe" in past.metrics
+        ]
+
+    def _supported(self, question: Question) -> AnswerCard:
+        found = self.available()
+        simulated = [symbol for symbol, source in found["sources"].items() if source == "SIMULATED"]
+        real = [symbol for symbol in found["symbols"] if symbol not in simulated]
+        said = [
+            f"Symbols with real bars: {', '.join(real) or 'none'}; SIMULATED only: {', '.join(simulated) or 'none'}.",
+            f"Timeframes: {', '.join(found['timeframes'])}; periods: {', '.join(found['periods'])} and others from 1d on.",
+            f"Model families: {', '.join(found['models'])}.",
+            "Other symbols: `evolve data import FILE --symbol X`.",
+        ]
+        return self._answer_with(
+            question, "What can be named in a question, from the registry and the bars of this home.", said
+        )
 
     def _latest_performance(self, question: Question, desk: Desk) -> AnswerCard:
         """What the registered models did when they were last evaluated; from storage, nothing is computed."""
@@ -175,14 +256,6 @@ class QuantGptAgent:
         now = self._clock.now()
         status = worst_status(status_now(model.data, now) for model in models)
         return self._answer_with(question, head, said, rows=tuple(rows), figures=tuple(book), status=status)
-
-    def _capabilities(self, question: Question) -> AnswerCard:
-        head = "Evolve tests models on bars they have not seen, net of costs, against naive baselines, and says when there is no edge."
-        said = [
-            "It recommends models, gives signals with their evidence, describes markets, and builds and evaluates models.",
-            "Ask for example: " + "; ".join(f'"{example}"' for example in EXAMPLES) + ".",
-        ]
-        return self._answer_with(question, head, said)
 
     def _evaluate(self, question: Question, desk: Desk, earlier: Earlier | None) -> AnswerCard:
         if question.routing.request is not None and question.routing.request.type == "evaluate_model":
@@ -241,7 +314,9 @@ class QuantGptAgent:
     ) -> QueryResult:
         results: dict[str, Any] = {"action": routing.intent, "answer_id": answer.answer_id, "verdict": answer.verdict, "data_status": answer.data_status}  # fmt: skip
         results |= {
-            name: answer.recipe[name] for name in ("signal", "model_id", "trend", "volatility") if name in answer.recipe
+            name: answer.recipe[name]
+            for name in ("signal", "size", "model_id", "trend", "volatility")
+            if name in answer.recipe
         }
         if earlier is not None:
             results["reproduction"] = compare_figures(earlier.answer, answer)
@@ -332,12 +407,15 @@ class QuantGptAgent:
         }
 
     def _history(self, session: str | None) -> list[str]:
-        """Earlier questions of this session, oldest first."""
+        """Earlier questions of this session since it was last told to forget, oldest first; they survive every restart."""
         if session is None:
             return []
-        past = self._log.history(limit=100, service="quant_gpt")
+        past = self._log.history(
+            limit=10 * SESSION_TURNS, service="quant_gpt", request_type="process_query", session=session
+        )
         turns = [str(each.inputs.get("query", "")) for each in past if each.inputs.get("session") == session]
-        return turns[:SESSION_TURNS][::-1]
+        kept = itertools.takewhile(lambda turn: not forgets(turn), turns)
+        return list(itertools.islice(kept, SESSION_TURNS))[::-1]
 
 
 def surface(routing: Routing) -> ParsedIntent:
@@ -355,6 +433,14 @@ def surface(routing: Routing) -> ParsedIntent:
         confidence=routing.confidence,
         detail=routing.intent if outer != routing.intent else None,
     )
+
+
+def _forgotten(query: str, now: float) -> QueryResult:
+    said = (
+        "Forgotten: the next question inherits nothing from the ones before it. What was asked stays in the decision log, "
+        "which is the record of what was decided (`evolve history`)."
+    )
+    return QueryResult(query=query, status="success", timestamp=now, results={"action": "forget"}, gpt_commentary=said)
 
 
 def _in_short(routing: Routing) -> str:

@@ -18,7 +18,10 @@ OVER_A_STRETCH = ("model_recommendation", "trading_signal", "market_analysis", "
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What was asked, after defaults. history: the turns before it; shown: the slots with where each came from."""
+    """What was asked, after defaults. history: the turns before it; shown: the slots with where each came from.
+
+    topic: what a general question is about; universe: stocks or coins, where it spans only one of them.
+    """
 
     query: str
     routing: Routing
@@ -34,6 +37,8 @@ class Question:
     side: str | None
     simulate: bool
     shown: dict[str, SlotCard]
+    topic: str | None = None
+    universe: str | None = None
 
     @property
     def symbol(self) -> str | None:
@@ -77,6 +82,8 @@ def question_of(query: str, routing: Routing, history: Sequence[str], catalog: C
         side=arguments.get("side"),
         simulate=simulate,
         shown=shown,
+        topic=arguments.get("topic"),
+        universe=arguments.get("universe"),
     )
 
 

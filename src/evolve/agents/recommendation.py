@@ -17,7 +17,8 @@ from evolve.language import commentary
 from evolve.market.bars import Bars
 from evolve.market.catalog import Catalog
 
-CANDIDATES = ("ridge", "xgboost", "lstm")
+# The dearest first: two are built at a time, and the last one to begin should be the quickest.
+CANDIDATES = ("ensemble", "transformer", "tcn", "lstm", "xgboost", "ridge", "ets")
 ALWAYS_COMPARED = ("naive", "drift")  # baselines: every comparison holds them, none is built
 
 
@@ -47,6 +48,7 @@ class Recommendation:
         signal = None if data.status == "stale" else _side(comparison)
         said = [
             *commentary.on_signal(signal, comparison, data),
+            *commentary.on_outlook(comparison),
             *commentary.on_others(comparison.symbol, question.symbols),
             *commentary.on_comparison(comparison),
             *commentary.on_data(data)[:1],  # what else there is to know stands among the caveats
@@ -59,7 +61,13 @@ class Recommendation:
             else f"{first}. {commentary.headline(comparison)}"
         )
         return self._answer(
-            question, head, said, comparison=comparison, recipes=recipes, missing=missing, extra={"signal": signal}
+            question,
+            head,
+            said,
+            comparison=comparison,
+            recipes=recipes,
+            missing=missing,
+            extra={"signal": signal, "size": _size(comparison) if signal in ("BUY", "SELL") else 0.0},
         )
 
     def _compare(
@@ -123,6 +131,14 @@ def _side(comparison: ComparisonCard) -> str:
     if not isinstance(decision, int | float) or decision == 0:
         return "HOLD"
     return "BUY" if decision > 0 else "SELL"
+
+
+def _size(comparison: ComparisonCard) -> float:
+    """The winner's target position at the last close, as a fraction of equity; what `signal` says, 0 without a winner."""
+    winner = comparison.winner.model_id if comparison.winner else None
+    row = next((row for row in comparison.rows if row.model_id == winner and winner is not None), None)
+    decision = row.figures["decision"].value if row else None
+    return float(decision) if isinstance(decision, int | float) else 0.0
 
 
 def _is_id(model: str) -> bool:

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from evolve.agents.figures import figures
 from evolve.agents.strategy import Strategy, columns_of
-from evolve.agents.track_record import RESAMPLING_SEED, figures, first_train_bars, record_of_positions, usable_history
+from evolve.agents.track_record import RESAMPLING_SEED, first_train_bars, record_of_positions, usable_history
 from evolve.cards import ComparisonCard, Costs, RankedRow
 from evolve.evidence import Evidence, EvidenceBook, render, render_interval
 from evolve.findings import Check, CodeSuggestion, Replication, ReplicationStatus

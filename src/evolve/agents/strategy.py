@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from evolve.backtest.sizing import volatility_targeted
 from evolve.cards import Recipe
 from evolve.errors import InvalidRequest
 from evolve.market.bars import Bars, Floats
@@ -25,12 +26,16 @@ MODEL_TYPE = "code"
 
 @dataclass(frozen=True)
 class Strategy:
-    """A program that decides at each close. long_only: SELL means out of the market, and negative positions count as 0."""
+    """A program that decides at each close. long_only: SELL means out of the market, and negative positions count as 0.
+
+    volatility_target: a year, to which its positions are scaled (0.15 is 15 %); None leaves them as they were decided.
+    """
 
     code: str
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     long_only: bool = False
+    volatility_target: float | None = None
 
     def recipe(self, bars: Bars, *, folds: int, first_bar: int) -> Recipe:
         """What makes it a trial of its own: the program, its parameters, and the symbol. first_bar: the first decision that counts."""
@@ -43,6 +48,7 @@ class Strategy:
                 "code_sha256": self.code_sha256,
                 "parameters": dict(self.parameters),
                 "long_only": self.long_only,
+                **({} if self.volatility_target is None else {"volatility_target": self.volatility_target}),
             },
             horizon_bars=1,
             seed=0,
@@ -64,11 +70,31 @@ class Strategy:
             if wanted is not None:
                 held = max(0.0, wanted) if self.long_only else wanted
             found[bar] = held
-        return found
+        if self.volatility_target is None:
+            return found
+        return volatility_targeted(
+            found,
+            bars.close[: len(found)],
+            annual_volatility=self.volatility_target,
+            bars_per_year=bars.bars_per_year,
+        )
+
+    def differs(self, decisions: Sequence[Any], again: Sequence[Any], bars: Bars) -> str:
+        """Where a second run on the same bars decided otherwise, as a sentence; empty when it did not. Raises as `positions` does."""
+        first, second = self.positions(decisions, bars), self.positions(again, bars)
+        common = min(len(first), len(second))
+        different = np.flatnonzero(first[:common] != second[:common])
+        if not different.size and len(first) == len(second):
+            return ""
+        bar = int(different[0]) if different.size else common
+        return (
+            f"run twice on the same bars, {self.name} decided differently, first at bar {bar} ({bars.date(min(bar, len(bars) - 1))}): "
+            "fix its random seed; what cannot be repeated cannot be relied on"
+        )
 
 
 def _target(decision: Any, where: str) -> float | None:
-    """The position asked for; None to hold what there is."""
+    """The position asked for; None to hold what there is. Raises InvalidRequest for what is no decision."""
     asked = decision
     if isinstance(asked, dict):
         if "position" not in asked and "signal" not in asked:

@@ -1,31 +1,26 @@
-"""What would these out-of-sample forecasts have earned, net of costs, and how good were they as forecasts?
+"""What would these out-of-sample forecasts have earned, net of costs?
 
 Models and baselines are put through the same bars, costs and convention here, so that nothing about them differs but the
-decisions. Figures leave as `Evidence`, with how they were computed.
+decisions. `figures` says how good a record is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evolve.backtest.engine import Backtest, backtest_positions
-from evolve.backtest.metrics import METRIC_UNITS, MetricName, performance, sharpe_ratio_bootstrapped
 from evolve.cards import Costs, Curve, Recipe
-from evolve.errors import DataUnavailable, InvalidRequest, nearest
-from evolve.evidence import Evidence, EvidenceBook, Unit
+from evolve.errors import DataUnavailable
 from evolve.forecasting.base import BASELINES, Forecaster, forecaster
 from evolve.forecasting.walk_forward import OutOfSample, Progress, out_of_sample, position_from_forecast
 from evolve.market.bars import Bars, Floats
 from evolve.memory.canonical import recipe_hash
 from evolve.memory.trials import Trial
-from evolve.statistics.comparison import diebold_mariano
-from evolve.statistics.metric import Metric
-from evolve.statistics.scores import coverage, directional_accuracy, out_of_sample_r2, relative_mae
 from evolve.statistics.splits import Fold, walk_forward
 
 FOLDS = 5
@@ -35,60 +30,19 @@ MAX_FIRST_TRAIN_BARS = 1_000  # then four years are enough to start, and the res
 MIN_TEST_BARS = 50
 # Neural fits grow with the bars; ten thousand keep a build within a minute or two on two cores.
 MAX_HISTORY_BARS = 10_000
-BAND_LEVEL = 0.90
-BAND_Z = 1.6448536269514722  # standard normal quantile of 0.95: the two-sided 90 % band
 BPS = 1e-4
 CURVE_POINTS = 400
-INTERVAL_DRAWS = 1_000
 # The seed of intervals and resampling: figures are reproduced bit for bit, and no run gets to draw again.
 RESAMPLING_SEED = 20_130_301
 
 Kind = Literal["model", "baseline"]
-
-FORECAST_UNITS: dict[str, Unit] = {
-    "decision": "fraction",
-    "skill_r2": "fraction",
-    "relative_mae": "ratio",
-    "dm_p_value": "probability",
-    "direction": "fraction",
-    "band_coverage": "fraction",
-}
-# What the gate finds about a model; a baseline, which is not judged, has none of them.
-JUDGED_METRICS = ("alpha", "alpha_t", "alpha_p_value", "deflated_sharpe")
-COMPUTED: dict[str, str] = {
-    "total_return": "growth of the account over all bars, less one",
-    "cagr": "growth a year, compounded",
-    "volatility": "standard deviation of net returns (ddof 1), annualised",
-    "sharpe_autocorrelation_corrected": "Sharpe ratio annualised with the autocorrelations of the returns (Lo 2002)",
-    "sortino": "mean / root mean square of the losses, annualised",
-    "calmar": "growth a year / size of the maximum drawdown",
-    "drawdown": "deepest fall of the account from a peak",
-    "drawdown_bars": "bars from the peak before the deepest fall until the account was back at it, or to the end",
-    "win_rate": "share of bars with a gain among those with a gain or a loss",
-    "profit_factor": "sum of the gains / sum of the losses, by bar",
-    "var_95": "the 5 % quantile of the net returns of a bar (historical value at risk)",
-    "cvar_95": "mean of the worst 5 % of the net returns (expected shortfall)",
-    "omega": "sum of the gains / sum of the losses around a threshold of 0",
-    "tail_ratio": "95 % quantile / size of the 5 % quantile of the net returns",
-    "turnover_per_year": "notional traded a year, in multiples of equity",
-    "exposure": "share of bars that closed with a position",
-    "costs_paid": "fees, slippage and borrow, as a fraction of the equity at the start",
-    "beta": "slope of net returns on those of buy-and-hold",
-    "decision": "target position decided at the last close, as a fraction of equity",
-    "sharpe": "mean / standard deviation of net returns, annualised; interval by stationary bootstrap",
-    "skill_r2": "1 − squared error / squared error of forecasting no change",
-    "relative_mae": "mean absolute error / that of forecasting no change; below 1 is better",
-    "dm_p_value": "Diebold–Mariano test (HLN) on squared errors against no change, one-sided",
-    "direction": "share of non-zero forecasts with the right sign; Wilson interval",
-    "band_coverage": "share of outcomes inside the 90 % band",
-}
 
 
 @dataclass(frozen=True, eq=False)
 class TrackRecord:
     """One candidate over the tested stretch. returns: net, shape (tested bars,); forecasts: None for what forecasts nothing.
 
-    decision: the target position decided at the last close, which no bar has filled yet.
+    target: what it decided at each close, shape (bars,), zero before `start`.
     """
 
     name: str
@@ -97,8 +51,19 @@ class TrackRecord:
     backtest: Backtest
     returns: Floats
     start: int
-    decision: float = 0.0
+    target: Floats
     forecasts: OutOfSample | None = None
+
+    @property
+    def decision(self) -> float:
+        """The target position decided at the last close, which no bar has filled yet."""
+        return float(self.target[-1])
+
+    def since(self, start: int) -> TrackRecord:
+        """The record seen from a later bar on."""
+        if self.start == start:
+            return self
+        return replace(self, returns=self.returns[start - self.start :], start=start)
 
 
 def trials_of(records: Sequence[TrackRecord], recipes: Sequence[Recipe], bars: Bars) -> list[Trial]:
@@ -207,119 +172,7 @@ def _record(
     target = np.concatenate([np.zeros(start), position])
     backtest = backtest_positions(bars.open, bars.close, target, costs, bars_per_year=bars.bars_per_year)
     # The first decision is made at the close of `start`, so the first bar it can earn on is the one after.
-    return TrackRecord(
-        name, kind, model_id, backtest, backtest.returns[start + 1 :], start, float(position[-1]), forecasts
-    )
-
-
-def metric_names() -> tuple[str, ...]:
-    """Every metric that can be asked for, in canonical form."""
-    return tuple(dict.fromkeys((*METRIC_UNITS, *FORECAST_UNITS, *JUDGED_METRICS)))
-
-
-def figures(
-    record: TrackRecord,
-    bars: Bars,
-    book: EvidenceBook,
-    *,
-    names: Iterable[str],
-    last_bars: int | None = None,
-    benchmark: Floats | None = None,
-    seed: int = 0,
-) -> dict[str, Evidence]:
-    """The named figures of a record as evidence, over the whole tested stretch or its last bars; `JUDGED_METRICS` are the gate's."""
-    stretch = _tail(record, last_bars)
-    over = "" if last_bars is None else f"; over the last {len(stretch.returns)} bars"
-    metrics: dict[str, Metric] = {}
-    if len(stretch.returns):
-        metrics |= _trading(stretch, bars, None if benchmark is None else benchmark[-len(stretch.returns) :], seed=seed)
-    metrics |= _forecasting(record, bars, last_bars)
-    metrics["decision"] = Metric(record.decision, 1)
-    made: dict[str, Evidence] = {}
-    for name in names:
-        metric = metrics.get(name) or Metric.undefined(
-            0, "it makes no forecasts" if name in FORECAST_UNITS else "no bars"
-        )
-        made[name] = _evidence(name, record.name, metric, bars, book, over)
-    return made
-
-
-@dataclass(frozen=True, eq=False)
-class _Stretch:
-    returns: Floats
-    backtest: Backtest
-    first: int
-
-
-def _tail(record: TrackRecord, last_bars: int | None) -> _Stretch:
-    count = len(record.returns) if last_bars is None else min(last_bars, len(record.returns))
-    return _Stretch(record.returns[len(record.returns) - count :], record.backtest, len(record.backtest.equity) - count)
-
-
-def _trading(stretch: _Stretch, bars: Bars, benchmark: Floats | None, *, seed: int) -> dict[str, Metric]:
-    part = stretch.backtest.since(stretch.first)
-    found: dict[MetricName, Metric] = performance(part, bars_per_year=bars.bars_per_year, benchmark_returns=benchmark)
-    sharpe = found["sharpe"]
-    if sharpe.value is not None:
-        found["sharpe"] = sharpe_ratio_bootstrapped(
-            stretch.returns, bars_per_year=bars.bars_per_year, rng=np.random.default_rng(seed), draws=INTERVAL_DRAWS
-        )
-    return {str(name): metric for name, metric in found.items()}
-
-
-def _forecasting(record: TrackRecord, bars: Bars, last_bars: int | None) -> dict[str, Metric]:
-    """Scores of the forecasts whose outcome is known, against forecasting no change."""
-    forecasts = record.forecasts
-    if forecasts is None:
-        return {}
-    horizon = forecasts.horizon_bars
-    # From the bar on which the record is judged: a model that started earlier gains nothing by it.
-    known = np.arange(max(record.start, forecasts.start), min(forecasts.stop, len(bars) - horizon))
-    if last_bars is not None:
-        known = known[-last_bars:]
-    if not known.size:
-        return {}
-    log_close = np.log(bars.close)
-    realised = log_close[known + horizon] - log_close[known]
-    mean, std = forecasts.mean[known - forecasts.start], forecasts.std[known - forecasts.start]
-    none = np.zeros_like(realised)
-    test = diebold_mariano((mean - realised) ** 2, realised**2, horizon_bars=horizon, alternative="less")
-    return {
-        "skill_r2": out_of_sample_r2(mean, realised),
-        "relative_mae": relative_mae(mean, realised, none),
-        "dm_p_value": Metric(test.p, test.n, test.note),
-        "direction": directional_accuracy(mean, realised),
-        "band_coverage": coverage(mean - BAND_Z * std, mean + BAND_Z * std, realised),
-    }
-
-
-def _evidence(name: str, of: str, metric: Metric, bars: Bars, book: EvidenceBook, over: str) -> Evidence:
-    unit: Unit = FORECAST_UNITS.get(name) or METRIC_UNITS[name]  # type: ignore[index]
-    return book.add(
-        name,
-        of,
-        metric.value,
-        unit,
-        as_of=bars.date(-1),
-        source=bars.source,
-        computed=f"{COMPUTED[name]}; n = {metric.n}{over}",
-        low=metric.low,
-        high=metric.high,
-        level=metric.level,
-        note=metric.note if metric.value is None else "",
-    )
-
-
-def check_metrics(names: Sequence[str]) -> tuple[str, ...]:
-    """The names, canonical. Raises InvalidRequest with the nearest known ones."""
-    aliases = {"max_drawdown": "drawdown", "return": "total_return", "sharpe_ratio": "sharpe", "accuracy": "direction"}
-    known = metric_names()
-    resolved = tuple(aliases.get(name.strip().lower(), name.strip().lower()) for name in names)
-    for name in resolved:
-        if name not in known:
-            close = nearest(name, known) or list(known)
-            raise InvalidRequest(f"there is no metric {name!r}; nearest: {', '.join(close)}", known=sorted(known))
-    return resolved
+    return TrackRecord(name, kind, model_id, backtest, backtest.returns[start + 1 :], start, target, forecasts)
 
 
 def curve(record: TrackRecord, bars: Bars) -> Curve:

@@ -120,7 +120,7 @@ class Backtest:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Walk:
-    """What a kernel returns. ruined: the first bar whose equity was not positive, −1 when there is none."""
+    """What a kernel returns. ruined: the first bar whose equity was not positive, or within the margin; −1 when there is none."""
 
     equity: Floats
     cash: Floats
@@ -140,20 +140,24 @@ def backtest_positions(
     *,
     bars_per_year: float,
     initial_equity: float = 1.0,
+    maintenance_margin: float = 0.0,
     engine: Engine = "numba",
 ) -> Backtest:
     """Fill `target` and follow the account.
 
     open, close: positive prices, shape (bars,). target: what was decided at each close, −1 … 1, shape (bars,); the last one is
-    never filled. costs: per leg; borrow is spread over `bars_per_year`. engine "numpy": the slower reference; both agree to 1e-9.
-    Raises InvalidRequest for prices or targets out of range, and, naming the bar, when the account loses everything;
-    MissingExtra when numba cannot be imported.
+    never filled. costs: per leg; borrow is spread over `bars_per_year`. maintenance_margin: the share of its holdings' value that the
+    account must be worth at every close, or its broker closes it (0.25 for US stocks held long, FINRA rule 4210); 0: it must only be
+    worth something. engine "numpy": the slower reference; both agree to 1e-9.
+    Raises InvalidRequest for prices or targets out of range, and, naming the bar, when the account falls to that
+    margin; MissingExtra when numba cannot be imported.
     """
     opens, closes, targets = series(open, "open"), series(close, "close"), series(target, "target")
     same_length(open=opens, close=closes, target=targets)
     check_prices(opens, closes)
     _check_targets(targets)
     check_account(costs, bars_per_year, initial_equity)
+    check_margin(maintenance_margin)
 
     borrow_per_bar = costs.borrow_bps_per_year * BPS / bars_per_year
     walk = _kernel(engine)(
@@ -164,11 +168,12 @@ def backtest_positions(
         costs.slippage_bps * BPS,
         borrow_per_bar,
         initial_equity,
+        maintenance_margin,
     )
     if walk.ruined >= 0:
         raise InvalidRequest(
             f"the account is wiped out at bar {walk.ruined}: its position of target "
-            f"{targets[max(0, walk.ruined - 1)]:g} lost all equity; a smaller short target survives a rising price",
+            f"{targets[max(0, walk.ruined - 1)]:g} {how_lost(maintenance_margin)}; a smaller short target survives a rising price",
             bar=walk.ruined,
         )
 
@@ -214,6 +219,16 @@ def check_account(costs: Costs, bars_per_year: float, initial_equity: float) -> 
         raise InvalidRequest(f"initial_equity must be positive, not {initial_equity}")
 
 
+def check_margin(maintenance_margin: float) -> None:
+    """Raises InvalidRequest for a margin that is no share."""
+    if not 0 <= maintenance_margin < 1:
+        raise InvalidRequest(f"maintenance_margin must lie between 0 and 1, not {maintenance_margin}")
+
+
+def how_lost(maintenance_margin: float) -> str:
+    return "lost all equity" if maintenance_margin == 0 else f"left less than a margin of {maintenance_margin:g}"
+
+
 def _check_targets(targets: Floats) -> None:
     if (np.abs(targets) > 1).any():
         bar = int(np.flatnonzero(np.abs(targets) > 1)[0])
@@ -222,7 +237,7 @@ def _check_targets(targets: Floats) -> None:
         )
 
 
-Kernel = Callable[[Floats, Floats, Floats, float, float, float, float], Walk]
+Kernel = Callable[[Floats, Floats, Floats, float, float, float, float, float], Walk]
 
 
 def _kernel(engine: Engine) -> Kernel:
@@ -264,6 +279,7 @@ def walk_positions(
     slippage: float,
     borrow_per_bar: float,
     initial_equity: float,
+    maintenance_margin: float = 0.0,
 ) -> Walk:
     """The reference: one step for each change of target, numpy for the bars between two changes.
 
@@ -296,7 +312,7 @@ def walk_positions(
         quantity_path[held] = quantity
         equity[held] = cash_path[held] + quantity * closes[held]
         cash = float(cash_path[stop - 1])
-        lost = np.flatnonzero(equity[held] <= 0)
+        lost = np.flatnonzero(equity[held] <= maintenance_margin * abs(quantity) * closes[held])
         if lost.size:
             return _ruined(start + int(lost[0]), equity, cash_path, quantity_path)
     columns = np.array(fills, dtype=np.float64).reshape(-1, 4)

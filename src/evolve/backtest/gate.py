@@ -22,7 +22,13 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from evolve.backtest.metrics import kurtosis, skewness
-from evolve.backtest.significance import deflated_sharpe_ratio, expected_max_sharpe, expected_maximum
+from evolve.backtest.significance import (
+    deflated_sharpe_ratio,
+    expected_max_sharpe,
+    expected_maximum,
+    minimum_track_record,
+    probabilistic_sharpe_ratio,
+)
 from evolve.cards import Verdict
 from evolve.errors import InvalidRequest
 from evolve.statistics.bootstrap import SuperiorPredictiveAbility, optimal_block_bars, superior_predictive_ability
@@ -47,14 +53,17 @@ class CandidateVerdict:
 
     t: of the alpha, HAC. p: one-sided, that the alpha is not positive, for this candidate alone. Undefined, with the reason, for
     a candidate that hardly trades or that the benchmark explains completely.
-    deflated_sharpe: probability that the Sharpe ratio of the alpha is positive after all trials.
+    probabilistic_sharpe: probability that the Sharpe ratio of the alpha is positive, had it been the only trial; deflated_sharpe:
+    after all trials; min_track_record_years: how long a record of such an alpha must be until the first is 95 %.
     """
 
     name: str
     alpha: Metric
     t: Metric
     p: Metric
+    probabilistic_sharpe: Metric
     deflated_sharpe: Metric
+    min_track_record_years: Metric
     beta: float | None
     beta_vol_targeted: float | None
 
@@ -116,9 +125,8 @@ def judge(
         reason = f"{why}; at least {MIN_BARS} are needed before luck and skill can be told apart."
         return ruling("insufficient_data", reason, nothing, Metric.undefined(bars, why))
 
-    factors = np.column_stack([benchmark, vol_targeted(benchmark)])
-    fit = regression_alphas(returns, factors, lags=max(horizon_bars - 1, newey_west_lags(bars)))
-    barred = _why_barred(returns, fit)
+    fit = alphas(returns, benchmark, horizon_bars=horizon_bars)
+    barred = why_barred(returns, fit)
     judged = np.array([index for index, why in enumerate(barred) if not why], dtype=np.int64)
     candidates = tuple(
         _unjudged(name, bars, barred[index])
@@ -175,6 +183,12 @@ def judge(
     )
 
 
+def alphas(returns: Floats, benchmark: Floats, *, horizon_bars: int) -> Alphas:
+    """What buy-and-hold and vol-targeted buy-and-hold leave of each column of `returns`, shape (bars, candidates)."""
+    factors = np.column_stack([benchmark, vol_targeted(benchmark)])
+    return regression_alphas(returns, factors, lags=max(horizon_bars - 1, newey_west_lags(len(benchmark))))
+
+
 def vol_targeted(benchmark_returns: Floats) -> Floats:
     """Buy-and-hold, scaled before each bar to its average volatility so far by an estimate from earlier bars only; shape (bars,).
 
@@ -213,7 +227,7 @@ def _check(
         raise InvalidRequest(f"draws must be at least 100, not {draws}: a p-value of 5 % cannot be told from fewer")
 
 
-def _why_barred(returns: Floats, fit: Alphas) -> list[str]:
+def why_barred(returns: Floats, fit: Alphas) -> list[str]:
     """For each candidate, why it cannot be judged; empty where it can."""
     reasons = []
     for column in range(returns.shape[1]):
@@ -231,21 +245,15 @@ def _why_barred(returns: Floats, fit: Alphas) -> list[str]:
 
 def _unjudged(name: str, bars: int, why: str) -> CandidateVerdict:
     unknown = Metric.undefined(bars, why)
-    return CandidateVerdict(name, unknown, unknown, unknown, unknown, None, None)
+    return CandidateVerdict(name, unknown, unknown, unknown, unknown, unknown, unknown, None, None)
 
 
 def _candidate(name: str, index: int, fit: Alphas, *, bars: int, trials: int, bars_per_year: float) -> CandidateVerdict:
     alpha, error, t = float(fit.alpha[index]), float(fit.standard_error[index]), float(fit.t[index])
     reach = float(ndtri(1 - LEVEL / 2)) * error
     own = alpha + fit.residual[:, index]
-    deflated = deflated_sharpe_ratio(
-        float(own.mean() / own.std(ddof=1)),
-        trials=trials,
-        variance=1 / bars,
-        bars=bars,
-        skew=skewness(own),
-        kurtosis=kurtosis(own),
-    )
+    sharpe, skew, fourth = float(own.mean() / own.std(ddof=1)), skewness(own), kurtosis(own)
+    record = minimum_track_record(sharpe, level=1 - LEVEL, skew=skew, kurtosis=fourth)
     return CandidateVerdict(
         name=name,
         alpha=Metric.between(
@@ -254,10 +262,16 @@ def _candidate(name: str, index: int, fit: Alphas, *, bars: int, trials: int, ba
             low=(alpha - reach) * bars_per_year,
             high=(alpha + reach) * bars_per_year,
             level=1 - LEVEL,
-        ),
+        ).made_with(ddof=bars - fit.degrees_of_freedom, bars_per_year=bars_per_year),
         t=Metric.of(t, bars, f"HAC, {fit.lags} lags"),
         p=Metric.of(float(p_value(t, fit.degrees_of_freedom, "greater")), bars, "one-sided, this candidate alone"),
-        deflated_sharpe=deflated,
+        probabilistic_sharpe=probabilistic_sharpe_ratio(sharpe, bars=bars, skew=skew, kurtosis=fourth),
+        deflated_sharpe=deflated_sharpe_ratio(
+            sharpe, trials=trials, variance=1 / bars, bars=bars, skew=skew, kurtosis=fourth
+        ),
+        min_track_record_years=Metric.undefined(bars, record.note)
+        if record.value is None
+        else Metric.of(record.value / bars_per_year, bars),
         beta=float(fit.betas[0, index]),
         beta_vol_targeted=float(fit.betas[1, index]),
     )

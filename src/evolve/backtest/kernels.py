@@ -12,11 +12,11 @@ _RESULT = types.Tuple((_OUT, _OUT, _OUT, types.Array(types.int64, 1, "C"), _OUT,
 
 
 @njit(
-    _RESULT(_PRICES, _PRICES, _PRICES, types.float64, types.float64, types.float64, types.float64),
+    _RESULT(_PRICES, _PRICES, _PRICES, *[types.float64] * 5),
     cache=True,
     error_model="numpy",
 )
-def walk_positions_compiled(opens, closes, targets, fee, slippage, borrow_per_bar, initial_equity):  # type: ignore[no-untyped-def]
+def walk_positions_compiled(opens, closes, targets, fee, slippage, borrow_per_bar, initial_equity, maintenance_margin):  # type: ignore[no-untyped-def]
     bars = closes.size
     changes = 0
     wanted = 0.0
@@ -68,7 +68,7 @@ def walk_positions_compiled(opens, closes, targets, fee, slippage, borrow_per_ba
         equity[bar] = worth
         cash_path[bar] = cash
         quantity_path[bar] = quantity
-        if worth <= 0.0:
+        if worth <= maintenance_margin * abs(quantity) * at_close:
             ruined = bar
             break
     return (

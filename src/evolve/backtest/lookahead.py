@@ -25,6 +25,7 @@ PRICES = ("open", "high", "low", "close")
 MIN_BARS = 40  # fewer leave no room for cuts that differ
 FIRST_CUT = 10  # a function that is handed two or three bars may fail for want of bars
 MAX_CHANGES = 32
+SETTLED = 0.01  # of the signal's own spread: what is left moves no decision but at a threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,26 @@ def audit_lookahead(
                 leaks.append(Leak(kind, cut, row, float(first[row, column]), float(rows[row, column])))
     passed = deterministic and not leaks
     return Audit(passed, deterministic, tuple(leaks), tuple(behind), runs, warm_up, not_run)
+
+
+def settled_after(rows: Floats, later: Floats, *, tolerance: float = SETTLED) -> int | None:
+    """How many bars a signal needs until it no longer matters where its history began; None when that never happens.
+
+    rows, later: (bars,) or (bars, k) of one stretch, by a signal whose history began earlier, and by one whose history begins with
+    it. Settled is what from there on differs by at most `tolerance` of its own spread. A recursive average or one over all bars
+    so far needs longer than its first value suggests: with less history than that, live signals are not the tested ones.
+    """
+    first, second = np.atleast_2d(rows.T).T, np.atleast_2d(later.T).T
+    if first.shape != second.shape:
+        raise InvalidRequest(f"both signals must have one shape, not {first.shape} and {second.shape}")
+    known = np.isfinite(first).all(axis=1)
+    spread = first[known].std(axis=0) if known.any() else np.zeros(first.shape[1])
+    with np.errstate(invalid="ignore"):
+        apart = ~(np.abs(first - second) <= tolerance * spread) & ~(np.isnan(first) & np.isnan(second))
+    different = np.flatnonzero(apart.any(axis=1))
+    if not different.size:
+        return 0
+    return int(different[-1]) + 1 if different[-1] + 1 < len(first) else None
 
 
 def _length(columns: Columns) -> int:

@@ -18,7 +18,7 @@ from evolve.errors import InvalidRequest
 from evolve.evidence import Unit
 from evolve.statistics.bootstrap import optimal_block_bars, percentile_interval, resampling_weights
 from evolve.statistics.comparison import newey_west_lags, regression_alphas
-from evolve.statistics.metric import Floats, Metric, same_length, series
+from evolve.statistics.metric import Floats, Metric, is_still, same_length, series
 
 MetricName = Literal[
     "total_return",
@@ -68,8 +68,6 @@ METRIC_UNITS: dict[MetricName, Unit] = {
 NO_BARS = "there are no bars"
 FEW = "needs at least two bars"
 STILL = "the returns do not vary"
-# Below this share of the mean size, the spread of returns is rounding: dividing by it gives 10¹⁵, not a Sharpe ratio.
-ROUNDING = 1e-12
 
 
 def performance(
@@ -120,7 +118,7 @@ def cagr(returns: ArrayLike, *, bars_per_year: float) -> Metric:
         return Metric.undefined(sample.size, "the account was wiped out")
     years = sample.size / per_year
     note = f"extrapolated from {years:.2f} years" if years < 1 else ""
-    return Metric.of(float(np.expm1(np.log(growth) / years)), sample.size, note)
+    return Metric.of(float(np.expm1(np.log(growth) / years)), sample.size, note).made_with(bars_per_year=per_year)
 
 
 def annual_volatility(returns: ArrayLike, *, bars_per_year: float) -> Metric:
@@ -128,7 +126,9 @@ def annual_volatility(returns: ArrayLike, *, bars_per_year: float) -> Metric:
     sample, per_year = _sample(returns, bars_per_year)
     if sample.size < 2:
         return Metric.undefined(sample.size, FEW)
-    return Metric.of(float(sample.std(ddof=1) * np.sqrt(per_year)), sample.size)
+    return Metric.of(float(sample.std(ddof=1) * np.sqrt(per_year)), sample.size).made_with(
+        ddof=1, bars_per_year=per_year
+    )
 
 
 def sharpe_ratio(returns: ArrayLike, *, bars_per_year: float, level: float = 0.95) -> Metric:
@@ -140,7 +140,7 @@ def sharpe_ratio(returns: ArrayLike, *, bars_per_year: float, level: float = 0.9
     sample, per_year = _sample(returns, bars_per_year)
     if sample.size < 2:
         return Metric.undefined(sample.size, FEW)
-    if _is_still(sample):
+    if is_still(sample):
         return Metric.undefined(sample.size, STILL)
     per_bar = float(sample.mean() / sample.std(ddof=1))
     error = sharpe_standard_error(per_bar, bars=sample.size, skew=skewness(sample), kurtosis=kurtosis(sample))
@@ -148,7 +148,7 @@ def sharpe_ratio(returns: ArrayLike, *, bars_per_year: float, level: float = 0.9
     year = float(np.sqrt(per_year))
     return Metric.between(
         per_bar * year, sample.size, low=(per_bar - reach) * year, high=(per_bar + reach) * year, level=level
-    )
+    ).made_with(ddof=1, bars_per_year=per_year)
 
 
 def sharpe_ratio_bootstrapped(
@@ -176,7 +176,7 @@ def sharpe_ratio_bootstrapped(
     variance = (sums[:, 1] - n * mean**2) / (n - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         replicas = np.where(variance > 0, mean / np.sqrt(variance), np.nan) * np.sqrt(per_year)
-    return percentile_interval(plain.value, replicas, n, level=level)
+    return percentile_interval(plain.value, replicas, n, level=level).made_with(ddof=1, bars_per_year=per_year)
 
 
 def lo_scale(autocorrelations: ArrayLike, *, bars_per_year: float) -> float:
@@ -201,7 +201,7 @@ def sharpe_ratio_lo(returns: ArrayLike, *, bars_per_year: float, lags: int | Non
     used = newey_west_lags(sample.size) if lags is None else lags
     if sample.size < max(3, used + 2):
         return Metric.undefined(sample.size, f"needs at least {max(3, used + 2)} bars")
-    if _is_still(sample):
+    if is_still(sample):
         return Metric.undefined(sample.size, STILL)
     centred = sample - sample.mean()
     power = float(centred @ centred)
@@ -209,7 +209,9 @@ def sharpe_ratio_lo(returns: ArrayLike, *, bars_per_year: float, lags: int | Non
     scale = lo_scale(np.array(rho, dtype=np.float64), bars_per_year=per_year)
     if not np.isfinite(scale):
         return Metric.undefined(sample.size, "the autocorrelations imply a negative annual variance")
-    return Metric.of(float(sample.mean() / sample.std(ddof=1)) * scale, sample.size, f"{used} autocorrelations")
+    return Metric.of(
+        float(sample.mean() / sample.std(ddof=1)) * scale, sample.size, f"{used} autocorrelations"
+    ).made_with(ddof=1, bars_per_year=per_year)
 
 
 def sortino_ratio(returns: ArrayLike, *, bars_per_year: float) -> Metric:
@@ -223,7 +225,9 @@ def sortino_ratio(returns: ArrayLike, *, bars_per_year: float) -> Metric:
     downside = float(np.sqrt(np.mean(np.minimum(sample, 0) ** 2)))
     if downside == 0:
         return Metric.undefined(sample.size, "no bar lost money")
-    return Metric.of(float(sample.mean()) / downside * float(np.sqrt(per_year)), sample.size)
+    return Metric.of(float(sample.mean()) / downside * float(np.sqrt(per_year)), sample.size).made_with(
+        ddof=0, bars_per_year=per_year
+    )
 
 
 def calmar_ratio(returns: ArrayLike, *, bars_per_year: float) -> Metric:
@@ -233,7 +237,7 @@ def calmar_ratio(returns: ArrayLike, *, bars_per_year: float) -> Metric:
         return growth
     if not fall.value:
         return Metric.undefined(growth.n, "there was no drawdown")
-    return Metric.of(growth.value / -fall.value, growth.n, growth.note)
+    return Metric.of(growth.value / -fall.value, growth.n, growth.note).made_with(bars_per_year=bars_per_year)
 
 
 def max_drawdown(returns: ArrayLike) -> Metric:
@@ -327,7 +331,7 @@ def turnover_per_year(turnover: ArrayLike, *, bars_per_year: float) -> Metric:
     sample, per_year = _sample(turnover, bars_per_year)
     if not sample.size:
         return Metric.undefined(0, NO_BARS)
-    return Metric.of(float(sample.sum()) * per_year / sample.size, sample.size)
+    return Metric.of(float(sample.sum()) * per_year / sample.size, sample.size).made_with(bars_per_year=per_year)
 
 
 def exposure(quantity: ArrayLike) -> Metric:
@@ -351,15 +355,18 @@ def alpha_beta(
     n = sample.size
     if n < 4:
         return Metric.undefined(n, "needs at least four bars"), Metric.undefined(n, "needs at least four bars")
-    if _is_still(benchmark):
+    if is_still(benchmark):
         return Metric.undefined(n, "the benchmark does not vary"), Metric.undefined(n, "the benchmark does not vary")
     fit = regression_alphas(sample[:, None], benchmark[:, None])
     alpha, error = float(fit.alpha[0]) * per_year, float(fit.standard_error[0]) * per_year
     beta = Metric.of(float(fit.betas[0, 0]), n)
+    spent = n - fit.degrees_of_freedom
     if not np.isfinite(error):
-        return Metric.of(alpha, n, "the benchmark explains every bar"), beta
+        plain = Metric.of(alpha, n, "the benchmark explains every bar")
+        return plain.made_with(ddof=spent, bars_per_year=per_year), beta
     reach = float(stdtrit(fit.degrees_of_freedom, 0.5 + level / 2)) * error
-    return Metric.between(alpha, n, low=alpha - reach, high=alpha + reach, level=level), beta
+    bounded = Metric.between(alpha, n, low=alpha - reach, high=alpha + reach, level=level)
+    return bounded.made_with(ddof=spent, bars_per_year=per_year), beta
 
 
 def skewness(sample: Floats) -> float:
@@ -380,10 +387,6 @@ def _drawdown(sample: Floats) -> Floats:
     equity = np.concatenate([[1.0], np.cumprod(1 + sample)])
     peak: Floats = np.maximum.accumulate(equity)
     return equity / peak - 1
-
-
-def _is_still(sample: Floats) -> bool:
-    return bool(sample.std() <= ROUNDING * np.abs(sample).max())
 
 
 def _sample(returns: ArrayLike, bars_per_year: float) -> tuple[Floats, float]:

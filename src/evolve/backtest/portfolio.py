@@ -14,7 +14,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evolve.backtest.engine import BPS, Engine, check_account, check_prices, simple_returns, wants_numpy
+from evolve.backtest.engine import (
+    BPS,
+    Engine,
+    check_account,
+    check_margin,
+    check_prices,
+    how_lost,
+    simple_returns,
+    wants_numpy,
+)
 from evolve.cards import Costs
 from evolve.errors import InvalidRequest
 from evolve.statistics.metric import Floats, table
@@ -54,14 +63,16 @@ def backtest_portfolio(
     bars_per_year: float,
     initial_equity: float = 1.0,
     max_leverage: float = 1.0,
+    maintenance_margin: float = 0.0,
     engine: Engine = "numba",
 ) -> Portfolio:
     """Fill `weights` and follow the account.
 
     open, close: positive prices, shape (bars, symbols); weights: fractions of equity decided at each close, negative for short,
     of the same shape. max_leverage: the most that the absolute weights of a bar may sum to; above 1 cash may become debt, which
-    is free here, so that its cost must be added by who wants it. Raises InvalidRequest for prices or weights out of range, and,
-    naming the bar, when the account loses everything; MissingExtra when numba cannot be imported.
+    is free here, so that its cost must be added by who wants it. maintenance_margin: as in `backtest_positions`, of the holdings' sizes
+    together. Raises InvalidRequest for prices or weights out of range, and,
+    naming the bar, when the account loses everything or falls to that margin; MissingExtra when numba cannot be imported.
     """
     # Looked at once for all by the kernel; these full passes would cost several times what the backtest does.
     opens, closes, wanted = (np.asarray(values, dtype=np.float64) for values in (open, close, weights))
@@ -70,6 +81,7 @@ def backtest_portfolio(
             f"open, close and weights must have one shape (bars, symbols), not {opens.shape}, {closes.shape} and {wanted.shape}"
         )
     check_account(costs, bars_per_year, initial_equity)
+    check_margin(maintenance_margin)
     if not 0 < max_leverage < np.inf:
         raise InvalidRequest(f"max_leverage must be positive, not {max_leverage}")
     # Weights that were divided by their sum add up to 1 within rounding, not exactly.
@@ -78,12 +90,17 @@ def backtest_portfolio(
     rates = (costs.fee_bps * BPS, costs.slippage_bps * BPS, borrow_per_bar, initial_equity)
     if wants_numpy(engine):
         _check(opens, closes, wanted, max_gross, max_leverage)
-        equity, cash, turnover, paid, quantity, ruined = walk_weights(opens, closes, wanted, *rates)
+        equity, cash, turnover, paid, quantity, ruined = walk_weights(opens, closes, wanted, *rates, maintenance_margin)
     else:
         from evolve.backtest.portfolio_kernels import INVALID, walk_weights_compiled
 
         equity, cash, turnover, paid, quantity, ruined = walk_weights_compiled(
-            np.ascontiguousarray(opens), np.ascontiguousarray(closes), np.ascontiguousarray(wanted), *rates, max_gross
+            np.ascontiguousarray(opens),
+            np.ascontiguousarray(closes),
+            np.ascontiguousarray(wanted),
+            *rates,
+            max_gross,
+            maintenance_margin,
         )
         if ruined == INVALID:
             _check(opens, closes, wanted, max_gross, max_leverage)
@@ -92,7 +109,7 @@ def backtest_portfolio(
         _check(opens[:1], closes[:1], wanted[-1:], max_gross, max_leverage, first=len(wanted) - 1)
     if ruined >= 0:
         raise InvalidRequest(
-            f"the account is wiped out at bar {ruined}: its holdings lost all equity; smaller short weights or less leverage survive",
+            f"the account is wiped out at bar {ruined}: its holdings {how_lost(maintenance_margin)}; smaller short weights or less leverage survive",
             bar=ruined,
         )
     return Portfolio(equity, cash, turnover, paid, quantity, initial_equity)
@@ -124,6 +141,7 @@ def walk_weights(
     slippage: float,
     borrow_per_bar: float,
     initial_equity: float,
+    margin: float = 0.0,
 ) -> Walked:
     """The reference: one step per bar, numpy over the symbols."""
     bars, symbols = closes.shape
@@ -154,7 +172,7 @@ def walk_weights(
         paid[bar] += borrowed
         equity[bar] = cash + holdings.sum()
         cash_path[bar] = cash
-        if equity[bar] <= 0:
+        if equity[bar] <= margin * np.abs(holdings).sum():
             return equity, cash_path, turnover, paid, quantity, bar
     return equity, cash_path, turnover, paid, quantity, -1
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from evolve.backtest.engine import BPS, Engine, check_account, check_prices, simple_returns, walk_positions, wants_numpy
 from evolve.cards import Costs
 from evolve.errors import InvalidRequest
-from evolve.statistics.metric import Floats, same_length, series
+from evolve.statistics.metric import ROUNDING, Floats, same_length, series
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,8 +165,9 @@ def _sweep(summary: Floats, returns: Floats, bars: int, bars_per_year: float, ke
     mean = sums / bars
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = np.maximum(0.0, squares - bars * mean**2) / (bars - 1)
-        # A spread that is rounding of the mean is none: as in `metrics`, a ratio to it would say 10¹⁵.
-        still = np.sqrt(variance) <= 1e-9 * np.maximum(np.abs(mean), 1e-300)
+        # As in `metrics`. Sums are exact enough: the first bar always returns 0, so returns that do not vary are all 0, and the others
+        # vary by at least their mean over √bars.
+        still = np.sqrt(variance) <= ROUNDING * np.sqrt(squares / bars)
         sharpe = np.where(still, np.nan, mean / np.sqrt(variance) * np.sqrt(bars_per_year))
     return Sweep(
         total_return=total,

@@ -86,6 +86,7 @@ def _summarise(opens, closes, target, fee, slippage, borrow_per_bar, returns, fo
 @njit(
     _OUT_ROWS(_PRICES, _PRICES, _ROWS, _RATE, _RATE, _RATE, _OUT_ROWS),
     cache=True,
+    nogil=True,
     error_model="numpy",
 )
 def sweep_targets_compiled(opens, closes, targets, fee, slippage, borrow_per_bar, returns):  # type: ignore[no-untyped-def]
@@ -100,6 +101,7 @@ def sweep_targets_compiled(opens, closes, targets, fee, slippage, borrow_per_bar
 @njit(
     _OUT_ROWS(_PRICES, _PRICES, _ROWS, _PAIRS, _RATE, _RATE, _RATE, _RATE, _OUT_ROWS),
     cache=True,
+    nogil=True,
     error_model="numpy",
 )
 def sweep_crossovers_compiled(opens, closes, lines, pairs, below, fee, slippage, borrow_per_bar, returns):  # type: ignore[no-untyped-def]

@@ -30,11 +30,19 @@ for name, group in GROUPS.items():
 
 
 @app.command()
-def ask(question: str, as_json: AsJson = False, simulate: Simulate = False, timeout: Timeout = None) -> None:
+def ask(
+    question: str,
+    as_json: AsJson = False,
+    simulate: Simulate = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Ask no language model; use what one said before to the same words.")
+    ] = False,
+    timeout: Timeout = None,
+) -> None:
     """Answer a question in plain English, with evidence."""
     from evolve.contracts.quant_gpt import ProcessQuery
 
-    _ask(ProcessQuery, {"query": question, "simulate": simulate}, as_json, timeout)
+    _ask(ProcessQuery, {"query": question, "simulate": simulate, "replay": replay}, as_json, timeout)
 
 
 @app.command()
@@ -59,11 +67,16 @@ def reproduce(answer: str, as_json: AsJson = False, timeout: Timeout = None) -> 
 
 
 @app.command()
-def chat() -> None:
-    """Ask one question after the other; follow-ups lean on the ones before."""
-    from evolve.quant_gpt import converse
+def chat(
+    resume: Annotated[bool, typer.Option("--continue", help="Go on with the last conversation.")] = False,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="NAME", help="A conversation by name, new or old.")
+    ] = None,
+) -> None:
+    """Ask one question after the other; follow-ups lean on the ones before, "forget it" ends that."""
+    from evolve.chat import converse
 
-    raise typer.Exit(converse())
+    raise typer.Exit(converse(session=session, resume=resume))
 
 
 @app.command()
@@ -139,6 +152,9 @@ def evaluate(
     timeframe: TimeframeOption = None,
     period: str = "90d",
     metric: Annotated[list[str] | None, typer.Option("--metric", help="May be repeated.")] = None,
+    cross_validate: Annotated[
+        bool, typer.Option("--cross-validate", help="Also refit for every choice of tested stretches.")
+    ] = False,
     simulate: Simulate = False,
     as_json: AsJson = False,
     timeout: Timeout = None,
@@ -149,7 +165,7 @@ def evaluate(
 
     fields = {
         "model_id": model_id, "symbol": symbol, "timeframe": timeframe, "period": period,
-        "metrics": tuple(metric or DEFAULT_METRICS), "simulate": simulate,
+        "metrics": tuple(metric or DEFAULT_METRICS), "simulate": simulate, "cross_validated": cross_validate,
     }  # fmt: skip
     reply = _send(EvaluateModel, fields, timeout)
     print_json(reply) if as_json else show_evaluation(reply.evaluation)
@@ -157,26 +173,22 @@ def evaluate(
 
 @app.command()
 def audit(
-    model_id: str,
+    target: Annotated[str, typer.Argument(metavar="MODEL|FILE", help="A model's id, or a program of your own.")],
     symbol: SymbolOption = None,
     timeframe: TimeframeOption = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="For a program; may be repeated.")
+    ] = None,
     simulate: Simulate = False,
     as_json: AsJson = False,
     timeout: Timeout = None,
 ) -> None:
-    """Does a model look ahead? The future is changed, and its past forecasts must stay."""
-    from evolve.cli.show import print_json
-    from evolve.contracts.performance_critic import AuditModel
+    """Does a model or a program look ahead? The future is changed, and what was decided before must stay."""
+    from evolve.cli.audit import request_for, show_audit
 
-    fields = {"model_id": model_id, "symbol": symbol, "timeframe": timeframe, "simulate": simulate}
-    found = _send(AuditModel, fields, timeout).audit
-    if as_json:
-        print_json(found)
-    else:
-        print(f"{found.model_id}: {'passed' if found.passed else 'FAILED'}: {found.reason}")
-        print(
-            f"{found.bars:,} bars of {found.symbol} at {found.timeframe}; the future was changed by: {', '.join(found.kinds)}"
-        )
+    request, fields = request_for(target, symbol, timeframe, _parameters(param or []), simulate=simulate)
+    found = _send(request, fields, timeout).audit
+    show_audit(found, as_json=as_json)
     if not found.passed:
         raise typer.Exit(1)
 
@@ -217,6 +229,10 @@ def backtest(
         list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="For the strategy; may be repeated.")
     ] = None,
     long_only: Annotated[bool, typer.Option("--long-only", help="SELL means out of the market.")] = False,
+    vol_target: Annotated[
+        float | None,
+        typer.Option("--vol-target", metavar="SHARE", help="Scale positions to this volatility a year; 0.15 is 15 %."),
+    ] = None,
     simulate: Simulate = False,
     as_json: AsJson = False,
     timeout: Timeout = None,
@@ -229,30 +245,11 @@ def backtest(
 
     fields = {
         "strategy_code": program(code), "strategy_name": code.stem[:64], "symbol": symbol, "timeframe": timeframe,
-        "period": period, "parameters": _parameters(param or []), "long_only": long_only, "simulate": simulate,
+        "period": period, "parameters": _parameters(param or []), "long_only": long_only, "volatility_target": vol_target, "simulate": simulate,
     }  # fmt: skip
     reply = _send(BacktestStrategy, fields, timeout)
     typed = [word for word in sys.argv[1:] if word != "--json"]
     show_backtest(reply, ["evolve", *typed], as_json=as_json)
-
-
-@app.command()
-def models(symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False) -> None:
-    """The registered models, newest first."""
-    from evolve.cli.show import console, print_json
-    from evolve.contracts.model_builder import ListModels
-
-    reply = _send(ListModels, {"symbol": symbol, "timeframe": timeframe}, None)
-    if as_json:
-        return print_json(reply)
-    output = console()
-    for card in reply.models:
-        output.print(
-            f"{card.model_id:<36} {card.created_at}  data to {card.data.last}{'  SIMULATED' if card.data.simulated else ''}"
-        )
-    if not reply.models:
-        output.print("no models yet: evolve build ridge AAPL")
-    return None
 
 
 # --- services ---

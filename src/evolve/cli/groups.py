@@ -21,9 +21,11 @@ sandbox_app = typer.Typer(
 research_app = typer.Typer(help="Papers and code: find, read, try.", no_args_is_help=True, rich_markup_mode=None)
 schema_app = typer.Typer(help="Machine-readable descriptions.", no_args_is_help=True, rich_markup_mode=None)
 setup_app = typer.Typer(help="Optional parts.", no_args_is_help=True, rich_markup_mode=None)
+models_app = typer.Typer(help="The registered models.", rich_markup_mode=None)
 bus_app.add_typer(dead_app, name="dead")
 
 GROUPS = {
+    "models": models_app,
     "data": data_app,
     "bus": bus_app,
     "config": config_app,
@@ -32,6 +34,91 @@ GROUPS = {
     "research": research_app,
     "schema": schema_app,
 }
+
+
+# --- models ---
+
+
+@models_app.callback(invoke_without_command=True)
+def models(
+    context: typer.Context, symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False
+) -> None:
+    """The registered models, newest first: list, look at, delete, move between machines, and put in charge."""
+    if context.invoked_subcommand is None:
+        models_list(symbol, timeframe, as_json)
+
+
+@models_app.command("list")
+def models_list(symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False) -> None:
+    """The registered models, newest first, with champions and challengers."""
+    from evolve.cli.models import list_models
+
+    list_models(symbol, timeframe, as_json=as_json)
+
+
+@models_app.command("show")
+def models_show(model_id: str, as_json: AsJson = False) -> None:
+    """A model's card: data, recipe, results, outlook, limits (Markdown)."""
+    from evolve.cli.models import show
+
+    show(model_id, as_json=as_json)
+
+
+@models_app.command("delete")
+def models_delete(model_id: str) -> None:
+    """Take a model out of the registry; its history stays. Refused while it is a champion."""
+    from evolve.cli.models import delete
+
+    delete(model_id)
+
+
+@models_app.command("export")
+def models_export(
+    model_id: str, file: Annotated[Path | None, typer.Argument(help="Default: MODEL_ID.evolve")] = None
+) -> None:
+    """Write a model to a file that another home can import."""
+    from evolve.cli.models import export
+
+    export(model_id, file)
+
+
+@models_app.command("import")
+def models_import(file: Path) -> None:
+    """Register a model from a file; one that was changed, or is none of ours, is refused."""
+    from evolve.cli.models import import_file
+
+    import_file(file)
+
+
+@models_app.command("promote")
+def models_promote(
+    model_id: str,
+    alias: Annotated[str, typer.Option("--as", help="champion or challenger.")] = "champion",
+    replacing: Annotated[
+        str | None, typer.Option("--replacing", metavar="MODEL", help="Who holds it now; default: nobody.")
+    ] = None,
+    reason: str = "",
+) -> None:
+    """Make a model the champion or challenger of its symbol and timeframe."""
+    from evolve.cli.models import promote
+
+    promote(model_id, alias, replacing, reason)
+
+
+@models_app.command("release")
+def models_release(model_id: str, reason: str = "") -> None:
+    """Set the aliases of a model free."""
+    from evolve.cli.models import release
+
+    release(model_id, reason)
+
+
+@models_app.command("aliases")
+def models_aliases(symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False) -> None:
+    """Every move of champions and challengers, newest first."""
+    from evolve.cli.models import aliases
+
+    aliases(symbol, timeframe, as_json=as_json)
 
 
 # --- data ---

@@ -88,6 +88,9 @@ def show_query_result(result: QueryResult | Mapping[str, Any]) -> None:
     """An answer, or why there is none and what can be asked."""
     found = result if isinstance(result, QueryResult) else TypeAdapter(QueryResult).validate_python(result)
     output = console()
+    if found.answer is None and found.status == "success":
+        output.print(escape(found.gpt_commentary))
+        return
     if found.answer is None:
         print(f"error: {found.error}", file=sys.stderr)
         for suggestion in found.suggestions:
@@ -161,9 +164,29 @@ def show_model(card: ModelCard, *, found: bool = False) -> None:
         f"{card.data.bars:,} bars of {card.data.symbol} at {card.data.timeframe}, {card.data.first} to {card.data.last}, "
         f"{card.data.source}; seed {card.recipe.seed}; {card.recipe.folds} refits"
     )
+    for line in outlook_lines(card):
+        output.print(escape(line))
     for note in dict.fromkeys((*card.notes, *card.data.notes)):
         output.print(f"• {escape(note)}", style="dim")
     output.print(f"next: evolve evaluate {card.model_id}")
+
+
+def outlook_lines(card: ModelCard) -> list[str]:
+    """What the model expects after its last bar, a line for the odds and one for the bands."""
+    found = {item.name: item for item in card.outlook}
+    if not found:
+        return []
+    horizon = card.recipe.horizon_bars
+    bands = [
+        f"{item.level:.0%} {render_interval(item)}"
+        for item in card.outlook
+        if item.level is not None and item.low is not None
+    ]
+    return [
+        f"{horizon} bar{'s'[: horizon > 1]} after {card.data.last}: median {found['median']}, P(up) {found['probability_up']}, "
+        f"expected volatility {found['expected_volatility']} a year",
+        f"bands: {'; '.join(bands)}",
+    ]
 
 
 def show_evaluation(card: EvaluationCard) -> None:
@@ -171,6 +194,11 @@ def show_evaluation(card: EvaluationCard) -> None:
     output.print(Text(f"{card.model_id} on {card.symbol} {card.timeframe}", style="bold"))
     figures = {**card.metrics, **{f"period_{name}": item for name, item in card.in_period.items()}}
     _show_table((RankedRow(1, card.model_id, "model", card.model_id, figures),), card.period, output)
+    if paths := card.metrics.get("cpcv_sharpe"):
+        positive = card.metrics["cpcv_share_positive"]
+        output.print(
+            f"cross-validated: Sharpe {paths} ({render_interval(paths)}) over the paths, {positive} of them positive; no verdict rests on it"
+        )
     score = "n/a" if card.overall_score is None else f"{card.overall_score:.2f}"
     output.print(f"overall score {score} (0 … 1, see docs/evaluation.md)")
     output.print(
@@ -208,10 +236,35 @@ def _show_trust(trust: TrustCard, output: Console, *, told: bool = False) -> Non
         f"data {trust.data.fingerprint[:12]}",
         style="dim",
     )
+    if luck := _luck(trust):
+        output.print(luck, style="dim")
     for caveat in trust.caveats:
         if told and caveat.startswith(("SIMULATED", "the bars end on")):
             continue
         output.print(f"• {escape(caveat)}", style="bold red" if caveat.startswith("SIMULATED") else "dim")
+
+
+def _luck(trust: TrustCard) -> str:
+    """How luck would have done, from the trust card: the second opinions beside the verdict."""
+    said = [
+        f"{title} {item}"
+        for name, title in (("spa_p_value", "SPA p"), ("circular_shift_p_value", "circular shift p"), ("pbo", "PBO"))
+        for item in trust.evidence
+        if item.name == name and item.value is not None
+    ]
+    beaten = [
+        f"{item.of} {item}"
+        for item in trust.evidence
+        if item.name == "random_entry_percentile" and item.value is not None
+    ]
+    if beaten:
+        said.append(f"random entries at equal turnover beaten: {', '.join(beaten)}")
+    for name, title in (
+        ("superior_models", "better than luck, all tested at once (StepM)"),
+        ("model_confidence_set", "forecasts that cannot be told from the best"),
+    ):
+        said += [f"{title}: {item.value}" for item in trust.evidence if item.name == name and item.value is not None]
+    return escape(f"luck: {' · '.join(said)}") if said else ""
 
 
 def _understood(answer: AnswerCard) -> str:

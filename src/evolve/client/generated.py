@@ -6,9 +6,19 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
-from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels
+from evolve.contracts.model_builder import (
+    BuildModel,
+    DeleteModel,
+    ExportModel,
+    GetModelInfo,
+    ImportModel,
+    ListAliases,
+    ListModels,
+    MoveAlias,
+)
 from evolve.contracts.performance_critic import (
     AuditModel,
+    AuditStrategy,
     BacktestStrategy,
     CompareModels,
     EvaluateModel,
@@ -125,12 +135,87 @@ class GeneratedMethods:
     def delete_model(
         self, model_id: str, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
     ) -> dict[str, Any]:
-        """Take a model out of the registry; its history stays.
+        """Take a model out of the registry; its history stays. Refused while it is a champion.
 
         Sends `delete_model` to model_builder; answers `model_deleted`.
         """
         return self._call(
             DeleteModel, _given(DeleteModel, {"model_id": model_id}), timeout=timeout, on_progress=on_progress
+        )
+
+    def move_alias(
+        self,
+        alias: Any,
+        model_id: Any,
+        symbol: str,
+        timeframe: Any,
+        *,
+        expected: Any = None,
+        reason: str = "",
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Make a model champion or challenger of its symbol and timeframe.
+
+        Sends `move_alias` to model_builder; answers `alias_moved`.
+        """
+        return self._call(
+            MoveAlias,
+            _given(
+                MoveAlias,
+                {
+                    "alias": alias,
+                    "model_id": model_id,
+                    "symbol": symbol,
+                    "timeframe": timeframe,
+                    "expected": expected,
+                    "reason": reason,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def list_aliases(
+        self,
+        symbol: Any = None,
+        timeframe: Any = None,
+        *,
+        limit: int = 100,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Champions and challengers, and how they came to be.
+
+        Sends `list_aliases` to model_builder; answers `aliases_listed`.
+        """
+        return self._call(
+            ListAliases,
+            _given(ListAliases, {"symbol": symbol, "timeframe": timeframe, "limit": limit}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def export_model(
+        self, model_id: str, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> dict[str, Any]:
+        """A registered model as one file that another home can import.
+
+        Sends `export_model` to model_builder; answers `model_exported`.
+        """
+        return self._call(
+            ExportModel, _given(ExportModel, {"model_id": model_id}), timeout=timeout, on_progress=on_progress
+        )
+
+    def import_model(
+        self, bundle: str, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> dict[str, Any]:
+        """Register a model that was exported elsewhere. A file that was changed, or is none of ours, is refused.
+
+        Sends `import_model` to model_builder; answers `model_imported`.
+        """
+        return self._call(
+            ImportModel, _given(ImportModel, {"bundle": bundle}), timeout=timeout, on_progress=on_progress
         )
 
     def evaluate_model(
@@ -143,6 +228,7 @@ class GeneratedMethods:
         metrics: Any = ("sharpe", "drawdown", "win_rate"),
         simulate: bool = False,
         refit: bool = False,
+        cross_validated: bool = False,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> dict[str, Any]:
@@ -162,6 +248,7 @@ class GeneratedMethods:
                     "metrics": metrics,
                     "simulate": simulate,
                     "refit": refit,
+                    "cross_validated": cross_validated,
                 },
             ),
             timeout=timeout,
@@ -215,6 +302,7 @@ class GeneratedMethods:
         *,
         parameters: Any = None,
         long_only: bool = False,
+        volatility_target: Any = None,
         simulate: bool = False,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
@@ -235,6 +323,7 @@ class GeneratedMethods:
                     "period": period,
                     "parameters": parameters,
                     "long_only": long_only,
+                    "volatility_target": volatility_target,
                     "simulate": simulate,
                 },
             ),
@@ -259,6 +348,39 @@ class GeneratedMethods:
         return self._call(
             AuditModel,
             _given(AuditModel, {"model_id": model_id, "symbol": symbol, "timeframe": timeframe, "simulate": simulate}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def audit_strategy(
+        self,
+        strategy_code: str,
+        strategy_name: str,
+        symbol: str = "BTCUSDT",
+        timeframe: Any = "1h",
+        *,
+        parameters: Any = None,
+        simulate: bool = False,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Does a program look ahead? It is run in the sandbox, handed all bars at once or one after the other, as it is written.
+
+        Sends `audit_strategy` to performance_critic; answers `strategy_audited`.
+        """
+        return self._call(
+            AuditStrategy,
+            _given(
+                AuditStrategy,
+                {
+                    "strategy_code": strategy_code,
+                    "strategy_name": strategy_name,
+                    "symbol": symbol,
+                    "timeframe": timeframe,
+                    "parameters": parameters,
+                    "simulate": simulate,
+                },
+            ),
             timeout=timeout,
             on_progress=on_progress,
         )
@@ -389,6 +511,7 @@ class GeneratedMethods:
         simulate: bool = False,
         reproduce: Any = None,
         document: Any = None,
+        replay: bool = False,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> dict[str, Any]:
@@ -406,6 +529,7 @@ class GeneratedMethods:
                     "simulate": simulate,
                     "reproduce": reproduce,
                     "document": document,
+                    "replay": replay,
                 },
             ),
             timeout=timeout,

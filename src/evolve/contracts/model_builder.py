@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from evolve.cards import ModelCard
+from evolve.cards import AliasMove, AliasName, ModelCard
 from evolve.market.types import Period, Symbol, Timeframe
 from evolve.messaging.messages import Reply, Request
 
@@ -58,7 +58,10 @@ class ListModels(Request[ModelsListed], positional=("symbol", "timeframe")):
 
 
 class ModelInfo(Reply):
+    """One model. document: its card as a page in Markdown."""
+
     model_info: ModelCard
+    document: str = ""
 
 
 class GetModelInfo(Request[ModelInfo]):
@@ -72,6 +75,63 @@ class ModelDeleted(Reply):
 
 
 class DeleteModel(Request[ModelDeleted], records=True):
-    """Take a model out of the registry; its history stays."""
+    """Take a model out of the registry; its history stays. Refused while it is a champion."""
 
     model_id: str = Field(min_length=1, max_length=128)
+
+
+class AliasMoved(Reply):
+    move: AliasMove
+
+
+class MoveAlias(Request[AliasMoved], records=True):
+    """Make a model champion or challenger of its symbol and timeframe.
+
+    expected: the model that holds the alias now, null for nobody; refused when another one does. model_id null sets it free.
+    """
+
+    alias: AliasName
+    model_id: str | None = Field(max_length=128)
+    symbol: Symbol
+    timeframe: Timeframe
+    expected: str | None = Field(None, max_length=128)
+    reason: str = Field("", max_length=1000)
+
+
+class AliasesListed(Reply):
+    """current: who holds which alias; history: every move, newest first."""
+
+    current: tuple[AliasMove, ...]
+    history: tuple[AliasMove, ...]
+
+
+class ListAliases(Request[AliasesListed], positional=("symbol", "timeframe")):
+    """Champions and challengers, and how they came to be."""
+
+    symbol: Symbol | None = None
+    timeframe: Timeframe | None = None
+    limit: int = Field(100, ge=1, le=10_000)
+
+
+class ModelExported(Reply):
+    """bundle: the whole model as one file, base64; sha256: of that file."""
+
+    model_id: str
+    bundle: str
+    sha256: str
+
+
+class ExportModel(Request[ModelExported]):
+    """A registered model as one file that another home can import."""
+
+    model_id: str = Field(min_length=1, max_length=128)
+
+
+class ModelImported(Reply):
+    model_info: ModelCard
+
+
+class ImportModel(Request[ModelImported], records=True):
+    """Register a model that was exported elsewhere. A file that was changed, or is none of ours, is refused."""
+
+    bundle: str = Field(min_length=1)

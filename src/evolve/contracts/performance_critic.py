@@ -29,7 +29,8 @@ class EvaluateModel(
     """Score one model walk-forward with costs on a symbol's bars.
 
     symbol, timeframe: null means the model's own. period: the stretch shown and scored; evidence uses all history.
-    refit: walk the recipe forward again instead of using the forecasts stored when the model was built.
+    refit: walk the recipe forward again instead of using the forecasts stored when the model was built. cross_validated: also refit
+    for every choice of tested stretches (combinatorial purged cross-validation), which takes three times as long as a build.
     """
 
     model_id: ModelId = Field(min_length=1, max_length=128)
@@ -39,6 +40,7 @@ class EvaluateModel(
     metrics: tuple[str, ...] = DEFAULT_METRICS
     simulate: bool = False
     refit: bool = False
+    cross_validated: bool = False
 
 
 class ModelsCompared(Reply):
@@ -115,6 +117,29 @@ class AuditModel(Request[ModelAudited], slot="heavy", records=True, waits=600.0,
     simulate: bool = False
 
 
+class StrategyAudited(Reply):
+    """`audit.passed` is false when a decision changed with bars that came after it, or from one run to the next."""
+
+    audit: AuditCard
+
+
+class AuditStrategy(
+    Request[StrategyAudited],
+    slot="heavy",
+    records=True,
+    waits=600.0,
+    positional=("strategy_code", "strategy_name", "symbol", "timeframe"),
+):
+    """Does a program look ahead? It is run in the sandbox, handed all bars at once or one after the other, as it is written."""
+
+    strategy_code: str = Field(min_length=1, max_length=MAX_CODE)
+    strategy_name: str = Field(min_length=1, max_length=64)
+    symbol: Symbol = "BTCUSDT"
+    timeframe: Timeframe | None = "1h"
+    parameters: dict[str, JsonValue] = Field(default_factory=dict)
+    simulate: bool = False
+
+
 class StrategyBacktested(Reply):
     """comparison: the strategy among the baselines, with a verdict; run: what became of its program in the sandbox."""
 
@@ -131,8 +156,8 @@ class BacktestStrategy(
 ):
     """Score a strategy given as code: bar by bar in the sandbox, net of costs, beside the baselines, counted as a trial.
 
-    Its `main(input_data)` decides at each close; docs/sandbox.md says what it gets and may return. long_only: SELL means out of
-    the market, and negative positions count as 0.
+    It is run twice; what decides differently the second time wins nothing. Its `main(input_data)` decides at each close; docs/sandbox.md says what it gets and may return. long_only: SELL means out of
+    the market, and negative positions count as 0. volatility_target: a year, to which its positions are scaled; null leaves them.
     """
 
     strategy_code: str = Field(min_length=1, max_length=MAX_CODE)
@@ -142,4 +167,5 @@ class BacktestStrategy(
     period: Period = "90d"
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     long_only: bool = False
+    volatility_target: float | None = Field(None, gt=0, le=10)
     simulate: bool = False

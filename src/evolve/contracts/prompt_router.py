@@ -19,7 +19,8 @@ class PromptRouted(Reply):
 class RoutePrompt(Request[PromptRouted], records=True, positional=("user_prompt", "context", "available_agents")):
     """The service a sentence is for and the request to send.
 
-    context: {"history": [earlier sentences, oldest first], "symbols": [symbols the user has bars of]}.
+    context: {"history": [earlier sentences, oldest first], "symbols": [symbols the user has bars of],
+    "replay": true where no language model is to be asked}.
     """
 
     user_prompt: str = Field(max_length=MAX_PROMPT)

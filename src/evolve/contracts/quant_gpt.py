@@ -29,7 +29,7 @@ class ProcessQuery(
 
     session: questions of one session inherit from each other. simulate: use SIMULATED bars. reproduce: the id of an
     earlier answer whose question is answered again with the same recipes, seed and trial count; document: such an answer
-    whole, from another machine.
+    whole, from another machine. replay: no language model is asked; what one said before to the same words is used again.
     """
 
     query: str = Field(max_length=MAX_QUERY)
@@ -37,6 +37,7 @@ class ProcessQuery(
     simulate: bool = False
     reproduce: str | None = Field(None, max_length=128)
     document: dict[str, Any] | None = None
+    replay: bool = False
 
 
 class QueryHistory(Reply):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -29,13 +29,25 @@ Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 # Modules are imported when a family is asked for, and torch or xgboost only when it is fitted or restored.
 FAMILIES: dict[str, str] = {
     "drift": "evolve.forecasting.naive:Drift",
+    "ensemble": "evolve.forecasting.ensemble:Ensemble",
+    "ets": "evolve.forecasting.ets:Ets",
     "lstm": "evolve.forecasting.lstm:Lstm",
     "naive": "evolve.forecasting.naive:Naive",
     "ridge": "evolve.forecasting.ridge:Ridge",
+    "tcn": "evolve.forecasting.tcn:Tcn",
+    "transformer": "evolve.forecasting.transformer:Transformer",
     "xgboost": "evolve.forecasting.boosting:Boosting",
 }
 BASELINES = ("naive", "drift")
 """Families that learn nothing from features: what every other one must beat."""
+
+Progress = Callable[[int, int, str], None]
+"""(steps done, steps, a sentence). What it raises, `Cancelled` say, ends the work."""
+
+
+def unheard(done: int, total: int, message: str) -> None:
+    """Progress that nobody listens to."""
+
 
 _FORMAT = 1
 _HEADER = "evolve_forecaster"
@@ -157,6 +169,8 @@ class Forecaster(ABC):
 
     family: ClassVar[str]
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = ()
+    reads_features: ClassVar[bool] = True
+    """False for those that look at closes only, whatever features are named."""
 
     @abstractmethod
     def fit(
@@ -167,8 +181,11 @@ class Forecaster(ABC):
         hyperparameters: Mapping[str, HyperValue] | None = None,
         horizon_bars: int = 1,
         seed: int = 0,
+        progress: Progress = unheard,
     ) -> FittedForecaster:
         """Fit all of `bars`. features: names for `features.resolve`, empty = the default set. The same arguments give equal bytes.
+
+        progress: told of each part and epoch of a long fit.
 
         Raises InvalidRequest for unknown features or hyperparameters, DataUnavailable for bars that hold too little to learn
         from, MissingExtra when the family needs a package that is not installed.
@@ -216,8 +233,8 @@ def pack(header: Header, arrays: Arrays) -> bytes:
     return packed
 
 
-def restore(data: bytes) -> FittedForecaster:
-    """The model that `to_bytes` wrote. Raises InvalidRequest for bytes that are none, or of a later format."""
+def unpack(data: bytes) -> tuple[Header, Arrays]:
+    """What `pack` wrote. Raises InvalidRequest for bytes that are no model, of a later format, or of an unknown family."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -234,6 +251,13 @@ def restore(data: bytes) -> FittedForecaster:
             f"this model has format {written}; this version reads {_FORMAT}: upgrade, or build the model again"
         )
     header = Header(**{**vars(header), "features": tuple(header.features), "notes": tuple(header.notes)})
+    forecaster(header.family)
+    return header, arrays
+
+
+def restore(data: bytes) -> FittedForecaster:
+    """The model that `to_bytes` wrote. Raises InvalidRequest as `unpack` does, or for weights that are missing."""
+    header, arrays = unpack(data)
     try:
         return forecaster(header.family).restore(header, arrays)
     except KeyError as missing:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from evolve.forecasting.base import Arrays, Hyperparameter, HyperValue
+from evolve.forecasting.base import Arrays, Hyperparameter, HyperValue, Progress
 from evolve.forecasting.learned import LearnedForecaster, Samples
 from evolve.market.bars import Floats
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Trees:
     booster: xgboost.Booster
 
-    def predict(self, table: Floats) -> Floats:
-        return np.asarray(self.booster.inplace_predict(table), dtype=np.float64)
+    def parts(self, table: Floats) -> Floats:
+        return np.asarray(self.booster.inplace_predict(table), dtype=np.float64)[None]
 
     def arrays(self) -> Arrays:
         return {"ubj": np.frombuffer(bytes(self.booster.save_raw("ubj")), dtype=np.uint8)}
@@ -51,6 +51,7 @@ class Boosting(LearnedForecaster):
         settings: Mapping[str, HyperValue],
         horizon_bars: int,
         seed: int,
+        progress: Progress,
     ) -> Trees:
         import xgboost
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -42,6 +43,17 @@ def causal_volatility(bars: Bars) -> Floats:
     Exponentially weighted root mean square of the log returns up to t (decay 0.94), started at the first squared return, and
     never below a tenth of the plain root mean square up to t. NaN at bar 0, and 0 until a close first differs from the one before.
     """
+    known = _VOLATILITIES.get(bars)
+    if known is None:
+        known = _VOLATILITIES[bars] = _causal_volatility(bars)
+    return known.copy()
+
+
+# Most features divide by it, and bars never change; an entry goes with its bars.
+_VOLATILITIES: WeakKeyDictionary[Bars, Floats] = WeakKeyDictionary()
+
+
+def _causal_volatility(bars: Bars) -> Floats:
     squares = indicators.log_returns(bars.close)[1:] ** 2
     volatility = np.full(len(bars), np.nan)
     if squares.size:

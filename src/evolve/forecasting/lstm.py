@@ -25,21 +25,9 @@ class Lstm(NeuralForecaster):
     def build(self, inputs: int, settings: Mapping[str, HyperValue]) -> nn.Module:
         from torch import nn
 
-        hidden = int(settings["hidden"])
-        memory = nn.LSTM(inputs, hidden, batch_first=True)
-        # The newest bar also goes straight to the output: what is linear in it need not pass the gates.
-        newest = nn.Linear(inputs, 1)
-        head = nn.Linear(hidden, 1, bias=False)
-        # It starts as "no change", the baseline, and departs from it only as far as the rows ask.
-        for parameter in (*newest.parameters(), *head.parameters()):
-            nn.init.zeros_(parameter)
-        return nn.ModuleDict({"memory": memory, "newest": newest, "head": head})
+        return nn.LSTM(inputs, int(settings["hidden"]), batch_first=True)
 
     @staticmethod
-    def forward(network: nn.Module, table: Tensor) -> Tensor:
-        from torch import nn
-
-        assert isinstance(network, nn.ModuleDict)
-        states, _ = network["memory"](table)
-        forecast: Tensor = network["newest"](table[:, -1]) + network["head"](states[:, -1])
-        return forecast[:, 0]
+    def states(network: nn.Module, table: Tensor) -> Tensor:
+        every_bar: Tensor = network(table)[0]
+        return every_bar[:, -1]

@@ -16,8 +16,10 @@ from evolve.forecasting.base import (
     Header,
     Hyperparameter,
     HyperValue,
+    Progress,
     check_horizon,
     pack,
+    unheard,
 )
 from evolve.forecasting.features import VOLATILITY_FLOOR
 from evolve.market import indicators
@@ -58,6 +60,7 @@ class Constant(FittedForecaster):
 
 class _Baseline(Forecaster):
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (_WINDOW,)
+    reads_features: ClassVar[bool] = False
 
     @abstractmethod
     def mean_per_bar(self, log_returns: Floats) -> float: ...
@@ -70,6 +73,7 @@ class _Baseline(Forecaster):
         hyperparameters: Mapping[str, HyperValue] | None = None,
         horizon_bars: int = 1,
         seed: int = 0,
+        progress: Progress = unheard,
     ) -> Constant:
         settings = self.settings(hyperparameters)
         check_horizon(horizon_bars)

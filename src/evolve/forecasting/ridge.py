@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from evolve.forecasting.base import Arrays, Hyperparameter, HyperValue
+from evolve.forecasting.base import Arrays, Hyperparameter, HyperValue, Progress
 from evolve.forecasting.learned import LearnedForecaster, Samples
 from evolve.market.bars import Floats
 
@@ -25,6 +25,13 @@ class Line:
         # Not a matrix product: BLAS may add in another order for another number of rows.
         along: Floats = (table * self.weights).sum(axis=1)
         return self.intercept + along
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> Line:
+        return cls(float(arrays["intercept"][0]), np.asarray(arrays["weights"], np.float64))
+
+    def parts(self, table: Floats) -> Floats:
+        return self.predict(table)[None]
 
     def arrays(self) -> Arrays:
         return {"intercept": np.array([self.intercept]), "weights": self.weights}
@@ -50,11 +57,12 @@ class Ridge(LearnedForecaster):
         settings: Mapping[str, HyperValue],
         horizon_bars: int,
         seed: int,
+        progress: Progress,
     ) -> Line:
         return ridge(samples.table, samples.target, alpha=float(settings["alpha"]) or None)
 
     def restore_member(self, arrays: Arrays, *, inputs: int, settings: Mapping[str, HyperValue]) -> Line:
-        return Line(float(arrays["intercept"][0]), np.asarray(arrays["weights"], np.float64))
+        return Line.of(arrays)
 
 
 def ridge(table: Floats, target: Floats, *, alpha: float | None) -> Line:

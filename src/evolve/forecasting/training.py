@@ -1,6 +1,6 @@
 """How is a neural network trained here? The one training loop of all neural families.
 
-A family brings a torch module and how to call it; this loop brings batches, early stopping on a purged tail, gradient clipping,
+A family brings a torch module and how to call it, `with_head` makes it forecast; this loop brings batches, early stopping on a purged tail, gradient clipping,
 seeds and determinism. torch is imported when something is trained or restored, never before: it takes seconds and 300 MB.
 """
 
@@ -15,18 +15,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evolve.errors import MissingExtra
-from evolve.forecasting.base import Arrays
+from evolve.forecasting.base import Arrays, Progress, unheard
 from evolve.forecasting.learned import Samples
 from evolve.market.bars import Floats
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Forward = Callable[["nn.Module", "Tensor"], "Tensor"]
-"""(network, table of shape (rows, window, features)) → forecasts of shape (rows,)."""
+States = Callable[["nn.Module", "Tensor"], "Tensor"]
+"""(network, table of shape (rows, window, features)) → states of shape (rows, states)."""
 
 GRADIENT_NORM = 1.0  # a batch that holds a crash must not undo an epoch
 PREDICTION_ROWS = 1024  # bounds memory
+STEPS = (
+    8  # in a pass over many rows, at most: more of them cost time and, at this strength of signal, find nothing more
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +49,40 @@ def require_torch(family: str) -> None:
         raise MissingExtra(f"{family} needs torch, which is not installed; run `evolve setup torch`", extra="torch")
 
 
+def with_head(body: nn.Module, states: States, *, inputs: int, window_bars: int) -> nn.Module:
+    """A module (rows, window, features) → (rows,): a line in the states of `body`.
+
+    The line starts at 0: the network departs from "no change" only as far as the rows ask.
+    """
+    import torch
+    from torch import nn
+
+    with torch.no_grad():
+        count = states(body, torch.zeros(1, window_bars, inputs)).shape[1]
+    head = nn.Linear(count, 1, bias=False)
+    nn.init.zeros_(head.weight)
+
+    class Forecast(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = body
+            self.head = head
+
+        def forward(self, table: Tensor) -> Tensor:
+            forecast: Tensor = self.head(states(self.body, table))
+            return forecast[:, 0]
+
+    return Forecast()
+
+
 def train(
     build: Callable[[], nn.Module],
-    forward: Forward,
     samples: Samples,
     *,
     training: Training,
     purge_bars: int,
     seed: int,
+    progress: Progress = unheard,
 ) -> nn.Module:
     """The network with the least squared error on the purged tail of `samples`.
 
@@ -71,16 +100,18 @@ def train(
             network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
         )
         order = torch.Generator().manual_seed(seed)
+        batch_rows = max(training.batch_rows, len(target) // STEPS)
 
         def loss_on_tail() -> float:
-            return float(((_evaluate(network, forward, tail_table) - tail_target) ** 2).mean())
+            return float(((_evaluate(network, tail_table) - tail_target) ** 2).mean())
 
         # The untrained network competes too: where nothing can be learned, it stays.
         best_loss, best, stale = loss_on_tail(), deepcopy(network.state_dict()), 0
-        for _ in range(training.epochs):
+        for epoch in range(training.epochs):
+            progress(epoch, training.epochs, f"epoch {epoch + 1} of {training.epochs}")
             network.train()
-            for rows in torch.split(torch.randperm(len(target), generator=order), training.batch_rows):
-                loss = ((forward(network, table[rows]) - target[rows]) ** 2).mean()
+            for rows in torch.split(torch.randperm(len(target), generator=order), batch_rows):
+                loss = ((network(table[rows]) - target[rows]) ** 2).mean()
                 optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
                 torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
@@ -96,14 +127,17 @@ def train(
     return network
 
 
-def forecast(network: nn.Module, forward: Forward, table: Floats) -> Floats:
+def forecast(network: nn.Module, table: Floats) -> Floats:
     """The network's forecasts, shape (rows,)."""
     import torch
 
-    with _Deterministic(0):
-        return np.asarray(
-            _evaluate(network, forward, torch.from_numpy(table.astype(np.float32))).numpy(), dtype=np.float64
-        )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = _evaluate(network, torch.from_numpy(table.astype(np.float32)))
+    finally:
+        torch.set_num_threads(threads)
+    return np.asarray(found.numpy(), dtype=np.float64)
 
 
 def weights(network: nn.Module) -> Arrays:
@@ -130,12 +164,12 @@ def _tensors(samples: Samples) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(samples.table.astype(np.float32)), torch.from_numpy(samples.target.astype(np.float32))
 
 
-def _evaluate(network: nn.Module, forward: Forward, table: Tensor) -> Tensor:
+def _evaluate(network: nn.Module, table: Tensor) -> Tensor:
     import torch
 
     network.eval()
     with torch.no_grad():
-        return torch.cat([forward(network, part) for part in torch.split(table, PREDICTION_ROWS)])
+        return torch.cat([network(part) for part in torch.split(table, PREDICTION_ROWS)])
 
 
 class _Deterministic:

@@ -14,7 +14,7 @@ import numpy as np
 
 from evolve.compute.local import map_work
 from evolve.errors import InvalidRequest
-from evolve.forecasting.base import Forecaster, Forecasts, HyperValue
+from evolve.forecasting.base import Forecaster, Forecasts, HyperValue, unheard
 from evolve.market.bars import Bars, Floats
 from evolve.statistics.splits import Fold
 
@@ -57,6 +57,8 @@ def out_of_sample(
 ) -> OutOfSample:
     """Refit on every fold and join the forecasts of the test stretches. The same for any number of workers.
 
+    progress: told of every fold, and with one worker of the parts and epochs of each fit too.
+
     folds: in time order, test stretches contiguous, each training part at least horizon_bars − 1 before its test (`embargo`
     in `statistics.splits.walk_forward`): a label must be known before the first decision that it informs. Raises InvalidRequest
     for other folds, and what `Forecaster.fit` raises.
@@ -65,6 +67,10 @@ def out_of_sample(
     # A misspelt setting fails here, once, rather than in every worker.
     forecaster.settings(hyperparameters)
 
+    def within(_: int, __: int, message: str) -> None:
+        if progress is not None:
+            progress(folds_done, len(folds), f"fold {folds_done + 1} of {len(folds)}, {message}")
+
     def forecast(fold: Fold) -> tuple[Forecasts, tuple[str, ...]]:
         fitted = forecaster.fit(
             bars.slice(0, fold.train_stop),
@@ -72,11 +78,17 @@ def out_of_sample(
             hyperparameters=hyperparameters,
             horizon_bars=horizon_bars,
             seed=seed,
+            # Another process has no way back to who listens; its folds are heard of as they end.
+            progress=within if workers == 1 else unheard,
         )
         seen = bars.slice(0, fold.test_stop)
         return fitted.predict(seen, fold.test_start, fold.test_stop), fitted.notes
 
+    folds_done = 0
+
     def tell(done: int, total: int) -> None:
+        nonlocal folds_done
+        folds_done = done
         if progress is not None:
             progress(done, total, f"{forecaster.family}: {done} of {total} folds fitted and forecast")
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from evolve.cards import ComparisonCard, DataCard, EvaluationCard, RankedRow, Verdict
-from evolve.evidence import Evidence, render, render_interval
+from evolve.evidence import Evidence, render, render_interval, render_value
 from evolve.market.types import period_days
 
 DISCLAIMER = "Research, not investment advice: past results, real or simulated, do not foretell future ones."
@@ -28,6 +28,20 @@ def headline(comparison: ComparisonCard) -> str:
     if data.simulated:
         return f"SIMULATED, no view on the real {data.symbol}: {said}"
     return f"As of {data.last}: {said}" if data.status == "stale" else said
+
+
+_WARNINGS = (
+    "SIMULATED", "As of ", "No side is taken", "HOLD:", "Only ", "No symbol was named", "Data: ", "No price of ",
+)  # fmt: skip
+
+
+def must_be_said(sentence: str) -> bool:
+    """Whether a sentence warns or limits: whoever words the rest, it stays."""
+    return (
+        sentence.startswith(_WARNINGS)
+        or "itself was not tested" in sentence
+        or "nothing here speaks of today" in sentence
+    )
 
 
 def on_comparison(comparison: ComparisonCard) -> list[str]:
@@ -139,6 +153,70 @@ def on_signal(signal: str | None, comparison: ComparisonCard, data: DataCard) ->
     return said
 
 
+def on_outlook(comparison: ComparisonCard) -> list[str]:
+    """What the first-ranked model would do and expects, what speaks for and against it, and what would change the view."""
+    models = [row for row in comparison.rows if row.kind == "model" and row.figures.get("next_return")]
+    known = [row for row in models if row.figures["next_return"].value is not None]
+    if not known:
+        return []
+    first = known[0]
+    found = first.figures
+    trusted = comparison.winner is not None and comparison.winner.model_id == first.model_id
+    said = [
+        f"{first.name} {'holds' if trusted else 'would hold'} {_sized(found['decision'])} and expects {_signed(found['next_return'])} "
+        f"over the next {found['horizon_bars']} {'bar' if found['horizon_bars'].value == 1 else 'bars'} "
+        f"(90 % band {render_interval(found['next_return'])}), a rise with probability {found['up_probability']}"
+        f"{'' if trusted else '; it has not earned trust, so it is not followed'}."
+    ]
+    speaks_for, speaks_against = _both_sides(first, comparison)
+    said.append(f"For it: {'; '.join(speaks_for) or 'nothing that was measured'}.")
+    said.append(f"Against it: {'; '.join(speaks_against) or 'nothing that was measured'}.")
+    said.append(
+        "What would change the view: "
+        + (
+            "the gate no longer passed on newer bars, or a forecast too small to pay for a round trip."
+            if trusted
+            else "a model whose alpha stays above zero after costs when luck is allowed for, on bars that it has not seen."
+        )
+    )
+    return said
+
+
+def _sized(decision: Evidence) -> str:
+    value = decision.value
+    if not isinstance(value, int | float) or value == 0:
+        return "no position"
+    return f"{'long' if value > 0 else 'short'} {render_value(abs(value), decision.unit)} of equity"
+
+
+def _both_sides(row: RankedRow, comparison: ComparisonCard) -> tuple[list[str], list[str]]:
+    """What speaks for a model and what against it, each with its figure."""
+    found = row.figures
+    hold = next((other for other in comparison.rows if other.name == "buy_and_hold"), None)
+    sides: tuple[list[str], list[str]] = ([], [])
+
+    def weigh(name: str, good: bool | None, words: str) -> None:
+        item = found.get(name)
+        if item is not None and isinstance(item.value, int | float) and good is not None:
+            sides[0 if good else 1].append(f"{words} {item}")
+
+    def above(name: str, limit: float) -> bool | None:
+        item = found.get(name)
+        return item.value > limit if item is not None and isinstance(item.value, int | float) else None
+
+    weigh("alpha", above("alpha", 0.0), "alpha a year")
+    significant = above("alpha_p_value", 0.05)
+    weigh("alpha_p_value", None if significant is None else not significant, "p-value of the alpha")
+    weigh("skill_r2", above("skill_r2", 0.0), "R² of the forecast")
+    weigh("direction", above("direction", 0.5), "right about the direction")
+    if hold is not None and isinstance(hold.figures["sharpe"].value, int | float):
+        better = above("sharpe", float(hold.figures["sharpe"].value))
+        weigh("sharpe", better, f"against a Sharpe ratio of {hold.figures['sharpe']} for holding, its own is")
+        better = above("drawdown", float(hold.figures["drawdown"].value or 0.0))
+        weigh("drawdown", better, f"against a maximum drawdown of {hold.figures['drawdown']} for holding, its own is")
+    return sides
+
+
 def on_market(
     symbol: str, found: dict[str, Evidence], trend: str, volatility: str, *, adjusted: bool = False
 ) -> list[str]:
@@ -168,11 +246,26 @@ def on_market(
         said.append(
             f"It stands {_signed(found['from_high'])} from its highest close of a year; within the period it fell at most {found['period_drawdown']}."
         )
+    if {"next_close", "year_high", "year_low"} <= known:
+        said.append(
+            f"Key levels: closes of the last year between {found['year_low']} and {found['year_high']}, of the period between "
+            f"{found['period_low']} and {found['period_high']}. If it moves as it lately did, and to neither side rather than the "
+            f"other, its next close lies in the 90 % band {render_interval(found['next_close'])}."
+        )
     if "rsi_14" in known:
         said.append(f"RSI(14) is {found['rsi_14']}; an indicator describes, it does not foretell.")
     if "volume_ratio" in known:
         said.append(f"Volume of the last month is {found['volume_ratio']} times its yearly mean.")
     return said
+
+
+def on_correlations(symbol: str, found: Sequence[Evidence]) -> list[str]:
+    """Which of the other symbols at hand moved with it most and least. found: by correlation, highest first."""
+    if not found:
+        return []
+    first, last = found[0], found[-1]
+    least = f", least with {last.of} ({last})" if len(found) > 1 else ""
+    return [f"Over the last year of common bars {symbol} moved most with {first.of} ({first}){least}."]
 
 
 def on_data(data: DataCard) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from evolve.language.frame import Frame, Intent, Origin, Slot
 from evolve.language.intents import Decision
 from evolve.language.reading import Reading
+from evolve.language.text import fold
 
 _MODEL_INTENTS: frozenset[Intent] = frozenset(
     {"model_recommendation", "model_build", "model_evaluate", "model_retrain", "hyperparameter_tune"}
@@ -23,6 +24,24 @@ _ADDS = frozenset(
     {"compare", "add", "include", "versus", "vs", "against", "compara", "vergleiche", "comparer", "also", "too", "plus"}
 )
 _SHORT_ELLIPSIS = 6  # tokens; longer ones say what they are about
+
+
+_FORGETS = frozenset(
+    fold(phrase)
+    for phrase in (
+        "forget it", "forget that", "forget this", "forget everything", "forget all that", "forget all of that", "forget what i said",
+        "forget about it", "forget the conversation", "never mind", "nevermind", "start over", "start again", "new conversation",
+        "new topic", "clear the conversation", "vergiss es", "vergiss das", "vergiss alles", "olvidalo", "olvida eso", "olvida todo",
+        "oublie ca", "oublie tout", "laisse tomber", "算了", "忘了吧", "忘掉",
+    )
+)  # fmt: skip
+
+
+def forgets(query: str) -> bool:
+    """Whether the query, whole, asks that nothing said before shall count any longer."""
+    words = "".join(character if character.isalnum() or character == " " else " " for character in fold(query)).split()
+    polite = [word for word in words if word not in ("please", "ok", "okay", "bitte", "por", "favor")]
+    return " ".join(polite) in _FORGETS
 
 
 def points_back(reading: Reading) -> bool:

@@ -49,7 +49,8 @@ class Frame:
     confidence: how far to trust the intent, 0 to 1; reasons: the rules that fired, in order; suggestions: example queries, given
     when the query is unsupported; question: what to ask back when two readings are close. models: every model named, the first of
     them in `model`; rule: a trading rule that is named but is no model ("moving average crossover"); unusable: a sentence about a
-    slot that was named but has no possible value ("0 days"), so that nobody answers with a default in its place.
+    slot that was named but has no possible value ("0 days"), so that nobody answers with a default in its place; topic: what a
+    general query is about (`topics`), and universe whether it spans only stocks or only coins.
     """
 
     intent: Intent
@@ -70,3 +71,5 @@ class Frame:
     dates: str | None = None
     foretells: bool = False
     unusable: str | None = None
+    topic: str | None = None
+    universe: str | None = None

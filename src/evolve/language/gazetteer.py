@@ -75,6 +75,13 @@ class Gazetteer:
         """Whether the symbol is one we know, or a pair made of parts we know."""
         return symbol in self.instruments or self.pair(symbol.lower()) is not None
 
+    def is_coin(self, symbol: str) -> bool:
+        """Whether the symbol is a coin in some money: BTCUSDT, or a pair such as ETHEUR."""
+        known = self.instruments.get(symbol)
+        if known is not None:
+            return known.kind == "coin"
+        return self.pair(symbol.lower()) is not None and symbol[:3].lower() not in FIAT
+
     def pair(self, word: str) -> str | None:
         """`ethusdt` → ETHUSDT, `eurusd` → EURUSD; None when the word is not base and quote run together."""
         if not 5 <= len(word) <= 12:

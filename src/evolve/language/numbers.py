@@ -12,165 +12,39 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING
 
+from evolve.language.dates import Dates
 from evolve.language.lexicon import Mark, PhraseIndex, model_names, table, words_of
 from evolve.language.text import Token
+from evolve.language.time_words import (
+    ADVERBS,
+    ALWAYS_BARS,
+    BARS,
+    BARS_BEFORE,
+    DAY,
+    FRENCH,
+    FREQUENCY,
+    FUTURE,
+    HAN_DIGITS,
+    HAN_UNITS,
+    LENGTH_OF,
+    MINUTES_OF,
+    NOT_A_BAR_SIZE,
+    NUMBERS,
+    OVER,
+    PAST,
+    SUFFIXED,
+    SUFFIXES,
+    THIS,
+    UNITS,
+)
 
 if TYPE_CHECKING:  # the market's types import pydantic, which would triple the load time of a parse
     from evolve.market.types import Timeframe
 
 LONGEST_PERIOD_DAYS = 36_500  # a century: more is a slip or a joke, not a window
-
-_MINUTES_OF: dict[int, Timeframe] = {
-    1: "1m", 5: "5m", 15: "15m", 30: "30m", 60: "1h", 240: "4h", 1440: "1d", 10_080: "1w",
-}  # fmt: skip
-_DAY = 1440
-
-
-def _by_word(listing: dict[int, str]) -> dict[str, int]:
-    return {word: value for value, words in listing.items() for word in words.split()}
-
-
-# Minutes in each unit.
-_UNITS = _by_word(
-    {
-        1: "minute minutes min mins minuto minutos minuten",
-        60: "hour hours hr hrs h hora horas stunde stunden std heure heures ora ore",
-        _DAY: "day days d dia dias tag tage tagen jour jours giorno giorni dag dagen session sessions",
-        7 * _DAY: "week weeks wk wks w semana semanas woche wochen semaine semaines settimana settimane weken",
-        14 * _DAY: "fortnight fortnights",
-        30
-        * _DAY: "month months mo mos mth mths mon mes meses monat monate monaten monats mois mese mesi maand maanden",
-        90 * _DAY: "quarter quarters qtr qtrs trimestre trimestres quartal quartale quartalen",
-        365 * _DAY: "year years yr yrs y ano anos jahr jahre jahren jahres an ans annee annees anno anni jaar",
-        3650 * _DAY: "decade decades decada decadas jahrzehnt jahrzehnte jahrzehnten decennie decennies",
-    }
-)
-_SUFFIXES = _UNITS | {"m": 0}  # `15m` minutes or `6m` months: decided by the value
-_HAN_UNITS = (
-    ("分钟", 1), ("小时", 60), ("个小时", 60), ("钟头", 60), ("天", _DAY), ("日", _DAY), ("个交易日", _DAY), ("交易日", _DAY),
-    ("周", 7 * _DAY), ("个星期", 7 * _DAY), ("星期", 7 * _DAY), ("个礼拜", 7 * _DAY), ("礼拜", 7 * _DAY),
-    ("个月", 30 * _DAY), ("月", 30 * _DAY), ("个季度", 90 * _DAY), ("季度", 90 * _DAY), ("年", 365 * _DAY), ("分", 1),
-)  # fmt: skip
-_NUMBERS = _by_word(
-    {
-        1: "one uno una un ein eine einen einem einer une",
-        2: "two dos zwei deux due",
-        3: "three tres drei trois tre",
-        4: "four cuatro vier quatre quattro",
-        5: "five cinco funf fuenf cinq cinque",
-        6: "six seis sechs sei",
-        7: "seven siete sieben sept sette",
-        8: "eight ocho acht huit otto",
-        9: "nine nueve neun neuf nove",
-        10: "ten diez zehn dix dieci",
-        11: "eleven elf onze",
-        12: "twelve dozen doce zwolf zwoelf douze dodici",
-        13: "thirteen trece dreizehn treize",
-        14: "fourteen catorce vierzehn quatorze",
-        15: "fifteen quince funfzehn quinze",
-        16: "sixteen dieciseis sechzehn seize",
-        17: "seventeen",
-        18: "eighteen dieciocho achtzehn",
-        19: "nineteen",
-        20: "twenty veinte zwanzig vingt venti",
-        24: "veinticuatro vierundzwanzig",
-        30: "thirty treinta dreissig trente trenta",
-        40: "forty cuarenta vierzig quarante",
-        50: "fifty cincuenta funfzig cinquante",
-        60: "sixty sesenta sechzig soixante",
-        70: "seventy setenta siebzig",
-        80: "eighty ochenta achtzig",
-        90: "ninety noventa neunzig",
-        100: "hundred cien hundert cent",
-    }
-)
-_HAN_DIGITS = {"一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
-
-_BARS = frozenset(
-    """bar bars candle candles candlestick candlesticks chart charts timeframe timeframes tf interval intervals resolution data
-    kline klines ohlc ohlcv granularity closes prices graph basis
-    velas vela grafico grafica temporalidad marco intervalo datos kerze kerzen kerzenchart chart diagramm zeitrahmen zeiteinheit
-    intervall daten bougie bougies graphique chandeliers intervalle k 线 图 级 周期""".split()
-)
-_BARS_BEFORE = frozenset(
-    """timeframe tf interval resolution granularity candles bars chart candlesticks klines velas vela grafico temporalidad kerzen
-    chart zeitrahmen intervall bougies bougie graphique chandeliers periodo unite""".split()
-)
-_PAST = frozenset(
-    """last past previous prior trailing recent within recently
-    ultimo ultimos ultima ultimas pasado pasados pasadas letzte letzten letzter letztes vergangene vergangenen vergangener
-    dernier derniers derniere dernieres""".split()
-)
-_FUTURE = frozenset(
-    """next coming upcoming following ahead forward
-    proximo proximos proxima proximas siguiente siguientes nachste nachsten nachster nachstes naechste naechsten naechster
-    kommende kommenden kommender prochain prochains prochaine prochaines 未 来""".split()
-)
-_THIS = frozenset(
-    """this current esta este actual diese diesen dieser dieses diesem aktuelle aktuellen laufenden cette ce cet""".split()
-)
-_OVER = frozenset(
-    "over for during in of than within about around last past next sobre durante por en fur uber wahrend seit in sur pendant "
-    "depuis dans horizon".split()
-)
-_BEFORE_A_YEAR = frozenset("in since during until before after en desde durante depuis seit".split())
-_FREQUENCY = frozenset("every each per cada alle jede jeden jedes chaque toutes tous 每".split())
-_LENGTH_OF = frozenset(
-    """average averages mean ma ema sma wma rsi atr high low highs lows period lookbacks momentum line linie media movil moyenne
-    breakout breakouts donchian bollinger vwap macd 均 均线""".split()
-)
-_ADVERBS: dict[str, Timeframe] = {
-    **dict.fromkeys(
-        "hourly horario horaria horarias horarios stundlich stundliche stundlichen horaire horaires".split(), "1h"
-    ),
-    **dict.fromkeys("stundenkerzen stundenchart stundenbasis stundendaten".split(), "1h"),
-    **dict.fromkeys(
-        """daily diario diaria diarias diarios taglich tagliche taglichen quotidien quotidienne quotidiennes quotidiens journalier
-        journaliere journalieres journaliers""".split(),
-        "1d",
-    ),
-    **dict.fromkeys("tageskerzen tageschart tagesbasis tagesdaten".split(), "1d"),
-    **dict.fromkeys(
-        "weekly semanal semanales wochentlich wochentliche wochentlichen hebdomadaire hebdomadaires".split(), "1w"
-    ),
-    **dict.fromkeys("wochenkerzen wochenchart wochenbasis wochendaten".split(), "1w"),
-}
-_ALWAYS_BARS = frozenset(
-    """stundenkerzen stundenchart stundenbasis stundendaten tageskerzen tageschart tagesbasis tagesdaten wochenkerzen wochenchart
-    wochenbasis wochendaten""".split()
-)
-_NOT_A_BAR_SIZE = frozenset(
-    """report reports refresh returns return update updates summary digest email newsletter schedule retraining briefing alert
-    alerts table pnl routine brief retrain recap job cron basis loss limit news move moves range""".split()
-)
-_MONTHS = {
-    name: number
-    for number, names in enumerate(
-        (
-            "january jan enero januar janvier",
-            "february feb febrero februar fevrier",
-            "march mar marzo marz maerz mars",
-            "april apr abril avril",
-            "may mayo mai",
-            "june jun junio juni juin",
-            "july jul julio juli juillet",
-            "august aug agosto aout",
-            "september sep sept septiembre septembre",
-            "october oct octubre oktober octobre okt",
-            "november nov noviembre novembre",
-            "december dec diciembre dezember decembre dez",
-        ),
-        start=1,
-    )
-    for name in names.split()
-}
-_FRENCH = frozenset("le la les l du des a t est il elle pourquoi comment quel quelle chute avec et sur depuis".split())
-_RANGE = frozenset("to until till through thru and - bis und hasta a y au jusqu et 到 至 ~".split())
-_SUFFIXED = re.compile(r"(\d+(?:[.,]\d+)?)([a-z]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +124,7 @@ class _Grammar:
         self.periods: list[PeriodReading] = []
         self.impossible: list[tuple[int, int]] = []
         self.dated: list[tuple[int, int]] = []
+        self.dates = Dates(tokens, words)
 
     def read(self) -> TimeReading:
         at = 0
@@ -284,12 +159,12 @@ class _Grammar:
         """ "over -5 days": a minus stuck to the number and to nothing before it, where a range or a hyphen has something."""
         if self._word(at - 1) != "-" or self.tokens[at].before or not self.tokens[at - 1].before:
             return False
-        return at < 2 or self._word(at - 2) in _OVER
+        return at < 2 or self._word(at - 2) in OVER
 
     # -- relative words ------------------------------------------------------------------------------------------------
 
     def _phrase(self, at: int) -> int | None:
-        if self.words[at] == "hier" and not _FRENCH.isdisjoint(self.words):  # here in German, yesterday in French
+        if self.words[at] == "hier" and not FRENCH.isdisjoint(self.words):  # here in German, yesterday in French
             self._add_period(1, at, at + 1, future=False)
             return at + 1
         length, values = _phrases().longest(self.words, at)
@@ -302,26 +177,26 @@ class _Grammar:
             return at + length
         if values[0]:
             future = bool({"tomorrow", "ahead", "manana", "morgen", "demain", "下", "明", "未", "viene", "prochain", "prochaine"}
-                          & set(self.words[at : at + length])) or self._word(at - 1) in _FUTURE  # fmt: skip
+                          & set(self.words[at : at + length])) or self._word(at - 1) in FUTURE  # fmt: skip
             self._add_period(values[0], at, at + length, future=future)
         return at + length
 
     def _relative(self, at: int) -> int | None:
         """`last quarter`, `diese Woche`, `cette semaine`."""
         word = self.words[at]
-        if word not in _PAST and word not in _FUTURE and word not in _THIS:
+        if word not in PAST and word not in FUTURE and word not in THIS:
             return None
         half = self._word(at + 1) == "half"
         unit_at = at + 2 if half else at + 1
-        unit = _UNITS.get(self._word(unit_at), 0)
+        unit = UNITS.get(self._word(unit_at), 0)
         # "this day" and "next d" are not said; "last hour" is.
         if unit < 60 or len(self._word(unit_at)) < 2 or self._word(unit_at) in ("min", "session", "sessions", "mon"):
             return None
-        if word in _THIS and unit < 7 * _DAY:
+        if word in THIS and unit < 7 * DAY:
             return None
         if self._word(unit_at) == "week" and self._word(unit_at + 1) in ("high", "low"):
             return None
-        self._add_period(math.ceil(unit / _DAY) * (0.5 if half else 1), at, unit_at + 1, future=word in _FUTURE)
+        self._add_period(math.ceil(unit / DAY) * (0.5 if half else 1), at, unit_at + 1, future=word in FUTURE)
         return unit_at + 1
 
     # -- quantities ----------------------------------------------------------------------------------------------------
@@ -338,17 +213,17 @@ class _Grammar:
             unit = (
                 1
                 if amount in (1, 5, 15, 30, 45, 60, 240) and not (amount == 1 and self._is_period_cue(at))
-                else 30 * _DAY
+                else 30 * DAY
             )
-            if unit == 1 and self._word(at - 1) in _PAST | _FUTURE and amount in (1,):
-                unit = 30 * _DAY
+            if unit == 1 and self._word(at - 1) in PAST | FUTURE and amount in (1,):
+                unit = 30 * DAY
             if self.tokens[at].text.endswith("M") and not self._beside_bars(at, end) and amount != 15:
-                unit = 30 * _DAY
-        if self._word(at - 1) in _FREQUENCY or (self._word(at - 2) in _FREQUENCY and self._word(at - 1) in ("other",)):
+                unit = 30 * DAY
+        if self._word(at - 1) in FREQUENCY or (self._word(at - 2) in FREQUENCY and self._word(at - 1) in ("other",)):
             return end
         if self._is_indicator_length(at, end):
             return end
-        if unit < _DAY:
+        if unit < DAY:
             self._short(amount * unit, at, end, glued=self._glued(at, end), name=name)
             return end
         self._long(amount, unit, at, end, name=name)
@@ -361,18 +236,18 @@ class _Grammar:
         number = self.tokens[at + 1]
         if number.before != "" or not number.folded.isdecimal() or len(number.folded) > 2:
             return None
-        minutes = int(number.folded) * {"m": 1, "h": 60, "d": _DAY, "w": 7 * _DAY}[self.words[at]]
-        if minutes not in _MINUTES_OF:
+        minutes = int(number.folded) * {"m": 1, "h": 60, "d": DAY, "w": 7 * DAY}[self.words[at]]
+        if minutes not in MINUTES_OF:
             return None
-        self.timeframes.append(TimeframeReading(_MINUTES_OF[minutes], at, at + 2))
+        self.timeframes.append(TimeframeReading(MINUTES_OF[minutes], at, at + 2))
         return at + 2
 
     def _amount(self, at: int) -> tuple[float, int, str, int] | None:
         """Amount, minutes per unit, unit as written, and the index behind; None where no quantity of time begins."""
         token = self.tokens[at]
-        suffixed = _SUFFIXED.fullmatch(token.folded) if token.kind == "number" else None
-        if suffixed and suffixed[2] in _SUFFIXES:
-            return _number(suffixed[1]), _SUFFIXES[suffixed[2]], suffixed[2], at + 1
+        suffixed = SUFFIXED.fullmatch(token.folded) if token.kind == "number" else None
+        if suffixed and suffixed[2] in SUFFIXES:
+            return _number(suffixed[1]), SUFFIXES[suffixed[2]], suffixed[2], at + 1
         if token.kind == "ideograph" or (
             token.kind == "number" and at + 1 < len(self.tokens) and self.tokens[at + 1].kind == "ideograph"
         ):
@@ -384,10 +259,10 @@ class _Grammar:
         if self._word(end) in ("of", "de", "d", "full", "trading", "business", "calendar", "more", "whole", "solid"):
             end += 1
         # "les 30 derniers jours", "los 3 próximos meses"
-        if self._word(end) in _PAST or self._word(end) in _FUTURE:
+        if self._word(end) in PAST or self._word(end) in FUTURE:
             end += 1
         name = self._word(end)
-        if name not in _SUFFIXES or end >= len(self.tokens) or self.tokens[end].is_clitic:
+        if name not in SUFFIXES or end >= len(self.tokens) or self.tokens[end].is_clitic:
             return None
         if len(name) == 1 and self.tokens[at].kind != "number":
             return None
@@ -401,8 +276,8 @@ class _Grammar:
         # "two years and a half", "año y medio", "a year and a half"
         for tail in (("and", "a", "half"), ("y", "medio"), ("y", "media"), ("et", "demi"), ("et", "demie")):
             if tuple(self.words[end : end + len(tail)]) == tail:
-                return amount + 0.5, _SUFFIXES[name], name, end + len(tail)
-        return amount, _SUFFIXES[name], name, end
+                return amount + 0.5, SUFFIXES[name], name, end + len(tail)
+        return amount, SUFFIXES[name], name, end
 
     def _number_words(self, at: int) -> tuple[float, int] | None:
         token, word = self.tokens[at], self.words[at]
@@ -424,23 +299,18 @@ class _Grammar:
             # "over a year", "a month of data", "a fortnight": one; "once a week", "a day trade": nothing
             unit = self._word(at + 1)
             counted = (
-                self._word(at - 1) in _OVER
+                self._word(at - 1) in OVER
                 or self._word(at + 2) in ("of", "and", "ahead")
                 or unit in ("fortnight", "decade")
             )
-            if (
-                counted
-                and len(unit) > 1
-                and unit in _UNITS
-                and self._word(at + 2) not in ("trade", "trader", "trading")
-            ):
+            if counted and len(unit) > 1 and unit in UNITS and self._word(at + 2) not in ("trade", "trader", "trading"):
                 return 1.0, at + 1
             return None
-        if word not in _NUMBERS:
+        if word not in NUMBERS:
             return None
-        amount, end = float(_NUMBERS[word]), at + 1
-        if 20 <= amount < 100 and self._word(end) in _NUMBERS and 0 < _NUMBERS[self._word(end)] < 10:
-            amount, end = amount + _NUMBERS[self._word(end)], end + 1
+        amount, end = float(NUMBERS[word]), at + 1
+        if 20 <= amount < 100 and self._word(end) in NUMBERS and 0 < NUMBERS[self._word(end)] < 10:
+            amount, end = amount + NUMBERS[self._word(end)], end + 1
         elif amount < 10 and self._word(end) in ("hundred", "hundert", "cent"):
             amount, end = amount * 100, end + 1
         if tuple(self.words[end : end + 3]) == ("and", "a", "half"):
@@ -466,7 +336,7 @@ class _Grammar:
             extra, rest_unit = 0.5, rest.replace("半", "", 1)
         else:
             rest_unit = rest
-        for name, minutes in sorted(_HAN_UNITS, key=lambda pair: -len(pair[0])):
+        for name, minutes in sorted(HAN_UNITS, key=lambda pair: -len(pair[0])):
             if rest_unit.startswith(name):
                 stop = used + len(name) + (1 if extra else 0)
                 end = width[min(stop, len(width)) - 1] + 1
@@ -480,20 +350,20 @@ class _Grammar:
 
     def _beside_bars(self, at: int, end: int) -> bool:
         after = self._word(end)
-        if after in ("line", "price", "candle", "trading") and self._word(end + 1) in _BARS:
+        if after in ("line", "price", "candle", "trading") and self._word(end + 1) in BARS:
             return True
-        if after in _BARS and not (after in ("data", "datos", "daten", "prices") and end - at > 1):
+        if after in BARS and not (after in ("data", "datos", "daten", "prices") and end - at > 1):
             return True
         before = self._word(at - 1)
         if before in ("de", "of", "a", "à", "von", "is", ":", "in", "en", "on", "("):
             before = self._word(at - 2)
-        return before in _BARS_BEFORE
+        return before in BARS_BEFORE
 
     def _is_period_cue(self, at: int) -> bool:
         before = self._word(at - 1)
         return (
-            before in _PAST
-            or before in _FUTURE
+            before in PAST
+            or before in FUTURE
             or before in ("over", "ago", "during", "pendant", "durante", "近", "来", "去")
         )
 
@@ -501,7 +371,7 @@ class _Grammar:
         before = {self._word(at - 1), self._word(at - 2)}
         after = self._word(end)
         return (
-            bool(before & _FUTURE)
+            bool(before & FUTURE)
             or after
             in ("ahead", "out", "forward", "forecast", "horizon", "prediction", "predictions", "forecasts", "later")
             or (
@@ -510,7 +380,7 @@ class _Grammar:
                 and after not in ("of", "data", "history")
             )
             or self._word(at - 1) in ("来", "horizon")
-            or self._word(at + 1) in _FUTURE
+            or self._word(at + 1) in FUTURE
             or tuple(self.words[max(0, at - 3) : at]) in (("接", "下", "来"),)
         )
 
@@ -519,7 +389,7 @@ class _Grammar:
         if self._short_unit(at):
             return False
         after = self._word(end)
-        if after in _LENGTH_OF or self._word(end + 1) in ("average", "averages", "均"):
+        if after in LENGTH_OF or self._word(end + 1) in ("average", "averages", "均"):
             return True
         if after in ("moving", "simple", "exponential", "rolling"):
             return self._word(end + 1) in ("average", "averages", "mean", "ma", "moving")
@@ -532,15 +402,15 @@ class _Grammar:
 
     def _short_unit(self, at: int) -> bool:
         found = self._amount(at)
-        return found is not None and (found[1] in (1, 60) or (found[0] == 1 and found[1] in (_DAY, 7 * _DAY)))
+        return found is not None and (found[1] in (1, 60) or (found[0] == 1 and found[1] in (DAY, 7 * DAY)))
 
     def _short(self, minutes: float, at: int, end: int, *, glued: bool, name: str) -> None:
         """Minutes and hours: a bar size unless something says that they are a window."""
-        timeframe = _MINUTES_OF.get(int(minutes)) if minutes == int(minutes) else None
+        timeframe = MINUTES_OF.get(int(minutes)) if minutes == int(minutes) else None
         bars = self._beside_bars(at, end)
         plural = name.endswith(("s", "n")) and name not in ("min", "mins", "hrs")
         cued = (
-            self._word(at - 1) in _PAST | _FUTURE
+            self._word(at - 1) in PAST | FUTURE
             or self._word(at - 1) in ("within", "during", "过", "去", "来", "近")
             or self._word(end) in ("ahead", "horizon", "ago", "later")
             or (self._word(at - 1) == "in" and plural and not glued)
@@ -551,12 +421,12 @@ class _Grammar:
         ):
             self.timeframes.append(TimeframeReading(timeframe, at, end))
         elif not bars and (cued or minutes > 240 or plural):
-            self._add_period(math.ceil(minutes / _DAY), at, end, future=self._is_future(at, end))
+            self._add_period(math.ceil(minutes / DAY), at, end, future=self._is_future(at, end))
 
     def _long(self, amount: float, unit: int, at: int, end: int, *, name: str) -> None:
         minutes = amount * unit
-        if minutes in (_DAY, 7 * _DAY) and unit in (_DAY, 7 * _DAY):
-            timeframe = _MINUTES_OF[int(minutes)]
+        if minutes in (DAY, 7 * DAY) and unit in (DAY, 7 * DAY):
+            timeframe = MINUTES_OF[int(minutes)]
             short = len(name) == 1
             han_line = self._word(end) in ("线", "k", "图")
             if han_line or self._beside_bars(at, end) or (short and end == at + 1 and not self._is_period_cue(at)
@@ -567,29 +437,29 @@ class _Grammar:
             return  # 20日线 is a moving average
         if self._word(end) == "old" or self._word(end) in ("candles", "bars", "kerzen", "velas", "bougies"):
             return
-        if unit == 30 * _DAY and amount == 12:
+        if unit == 30 * DAY and amount == 12:
             days = 365.0
-        elif unit == 365 * _DAY and amount % 1:
+        elif unit == 365 * DAY and amount % 1:
             days = math.floor(amount) * 365 + (180 if amount % 1 == 0.5 else amount % 1 * 365)
         else:
-            days = minutes / _DAY
+            days = minutes / DAY
         self._add_period(days, at, end, future=self._is_future(at, end))
 
     def _adverb(self, at: int) -> int | None:
         """`daily`, `hourly`, `wöchentlich`: a bar size beside bars, models, indicators or right after a symbol."""
         word = self.words[at]
-        timeframe = _ADVERBS.get(word) or self._han_line(at)
+        timeframe = ADVERBS.get(word) or self._han_line(at)
         if timeframe is None:
             return None
-        end = at + (1 if word in _ADVERBS else self._han_length)
+        end = at + (1 if word in ADVERBS else self._han_length)
         before, after = self._word(at - 1), self._word(end)
-        if after in ("line", "price", "candle", "trading") and self._word(end + 1) in _BARS:
+        if after in ("line", "price", "candle", "trading") and self._word(end + 1) in BARS:
             after = self._word(end + 1)
-        if word in _ALWAYS_BARS or word not in _ADVERBS:
+        if word in ALWAYS_BARS or word not in ADVERBS:
             fits = True
-        elif after in _NOT_A_BAR_SIZE or before in _FREQUENCY:
+        elif after in NOT_A_BAR_SIZE or before in FREQUENCY:
             fits = False
-        elif after in _BARS or before in _BARS_BEFORE:
+        elif after in BARS or before in BARS_BEFORE:
             fits = True
         elif self.retrains and not self._model_follows(end):
             fits = False
@@ -658,122 +528,22 @@ class _Grammar:
                 return timeframe
         return None
 
-    # -- date ranges ---------------------------------------------------------------------------------------------------
+    # -- dates ---------------------------------------------------------------------------------------------------------
 
     def _date_range(self, at: int) -> int | None:
-        if self.tokens[at].kind == "mark":
+        found = self.dates.range_at(at)
+        if found is None:
             return None
-        first = self._date(at)
-        if first is None:
-            return None
-        start, middle = first
-        joined = middle < len(self.tokens) and self.tokens[middle].before == "-"
-        connector = middle
-        if not joined:
-            if self._word(middle) not in _RANGE:
-                return None
-            connector = middle + 1
-            if self._word(connector) in ("the", "le", "el", "den", "dem"):
-                connector += 1
-        if connector >= len(self.tokens):
-            return None
-        second = self._date(connector)
-        if second is None:
-            return None
-        stop, end = second
-        if (start[1:] == (1, 1) and len(str(self.words[at])) == 4) != (
-            stop[1:] == (1, 1) and len(str(self.words[connector])) == 4
-        ) and (start[0] is None or stop[0] is None):
-            return None
-        begin, finish = _dated(start, stop)
-        if begin is None or finish is None or finish <= begin:
-            return None
-        self._add_period((finish - begin).days, at, end, future=False)
+        days, end = found
+        self._add_period(days, at, end, future=False)
         self.dated.append((at, end))
         return end
 
     def _year_alone(self, at: int) -> int | None:
-        """`in 2008`, `since 2005`, `during 2010`: dates, and no length that could be counted back from the last bar."""
-        if self._word(at) not in _BEFORE_A_YEAR or self._year(at + 1) is None:
-            return None
-        self.dated.append((at, at + 2))
-        return at + 2
-
-    def _date(self, at: int) -> tuple[tuple[int | None, int, int], int] | None:
-        """(year or None, month, day) and the index behind."""
-        token = self.tokens[at]
-        if token.kind == "number":
-            parts = re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", token.folded)
-            if parts:
-                return _checked(int(parts[3]), int(parts[2]), int(parts[1]), at + 1)
-            number = re.fullmatch(r"(\d+)(?:st|nd|rd|th|er)?", token.folded)
-            if not number or len(number[1]) > 4:
-                return None
-            value = int(number[1])
-            numeric = self._numeric_date(at, value)
-            if numeric is not None:
-                return numeric
-            han = self._han_date(at)
-            if han is not None:
-                return han
-            month_at = at + 1
-            while self._word(month_at) in ("of", "de", "."):
-                month_at += 1
-            if 1 <= value <= 31 and self._word(month_at) in _MONTHS:
-                after = month_at + 1
-                if self._word(after) in ("de", ",", "of"):
-                    after += 1
-                year = self._year(after)
-                return _checked(year, _MONTHS[self._word(month_at)], value, after + 1 if year else month_at + 1)
-            if len(number[1]) == 4 and 1950 <= value <= 2100 and number[0] == number[1]:
-                return (value, 1, 1), at + 1
-            return None
-        month = _MONTHS.get(self.words[at])
-        if month is None:
-            return None
-        after = at + 1
-        day_match = re.fullmatch(r"(\d{1,2})(?:st|nd|rd|th)?", self._word(after))
-        day = 1
-        if day_match:
-            day = int(day_match[1])
-            after += 1
-        year_at = after + 1 if self._word(after) in (",", "of", "de") else after
-        year = self._year(year_at)
-        if year:
-            return _checked(year, month, day, year_at + 1)
-        return _checked(None, month, day, after)
-
-    def _numeric_date(self, at: int, value: int) -> tuple[tuple[int | None, int, int], int] | None:
-        """2024-01-31, 2024/01/31, 01/31/2024, 31/01/2024."""
-        if at + 2 < len(self.tokens) and self.tokens[at + 1].before == "-" and self.tokens[at + 2].before == "-":
-            second, third, end = self._word(at + 1), self._word(at + 2), at + 3
-        elif at + 4 < len(self.tokens) and self._word(at + 1) == "/" and self._word(at + 3) == "/":
-            second, third, end = self._word(at + 2), self._word(at + 4), at + 5
-        else:
-            return None
-        if not (second.isdecimal() and third.isdecimal() and len(second) <= 2 and len(third) in (1, 2, 4)):
-            return None
-        if 1950 <= value <= 2100:
-            return _checked(value, int(second), int(third), end)
-        if len(third) != 4:
-            return None
-        day_first = int(second) <= 12 < value
-        month, day = (int(second), value) if day_first else (value, int(second))
-        return _checked(int(third), month, day, end)
-
-    def _han_date(self, at: int) -> tuple[tuple[int | None, int, int], int] | None:
-        text = "".join(self.words[at : at + 6])
-        match = re.match(r"(\d{4})年(?:(\d{1,2})月)?(?:(\d{1,2})日)?", text)
-        if not match:
-            return None
-        count = 2 + 2 * (match[2] is not None) + 2 * (match[3] is not None)
-        return _checked(int(match[1]), int(match[2] or 1), int(match[3] or 1), at + count)
-
-    def _year(self, at: int) -> int | None:
-        word = self._word(at)
-        if len(word) == 4 and word.isdecimal() and 1950 <= int(word) <= 2100:
-            return int(word)
-        return None
+        end = self.dates.year_at(at)
+        if end is not None:
+            self.dated.append((at, end))
+        return end
 
 
 def _number(text: str) -> float:
@@ -791,28 +561,5 @@ def _han_number(text: str) -> int:
         elif character == "十":
             total, digit = total + (digit or 1) * 10, 0
         else:
-            digit = _HAN_DIGITS[character]
+            digit = HAN_DIGITS[character]
     return total + digit
-
-
-def _checked(year: int | None, month: int, day: int, end: int) -> tuple[tuple[int | None, int, int], int] | None:
-    try:
-        date(year or 2024, month, day)
-    except ValueError:
-        return None
-    return (year, month, day), end
-
-
-def _dated(start: tuple[int | None, int, int], stop: tuple[int | None, int, int]) -> tuple[date | None, date | None]:
-    """Both dates, a missing year taken from the other one; without any year, a common (not a leap) year."""
-    year = start[0] or stop[0] or 2023
-    try:
-        begin = date(start[0] or year, start[1], start[2])
-        finish = date(stop[0] or year, stop[1], stop[2])
-        if finish < begin and stop[0] is None:
-            finish = date(finish.year + 1, finish.month, finish.day)
-        if finish < begin and start[0] is None:
-            begin = date(begin.year - 1, begin.month, begin.day)
-    except ValueError:
-        return None, None
-    return begin, finish

@@ -16,8 +16,9 @@ from evolve.language.intents import SUGGESTIONS, Decision, decide, side_of, with
 from evolve.language.lexicon import rule_in
 from evolve.language.numbers import LONGEST_PERIOD_DAYS
 from evolve.language.reading import Reading, read
+from evolve.language.topics import topic_of, universe_of
 
-__all__ = ["INTENTS", "Frame", "Intent", "Origin", "Side", "Slot", "SlotName", "parse"]
+__all__ = ["INTENTS", "Frame", "Intent", "Origin", "Side", "Slot", "SlotName", "parse", "parse_as"]
 
 TURNS_READ = 3  # earlier turns that a follow-up may lean on; more only cost time
 TURN_CHARACTERS = 200
@@ -48,6 +49,22 @@ def _with_previous(query: str, previous: Frame | None, own: frozenset[str]) -> F
     return frame
 
 
+def parse_as(query: str, intent: Intent, context: Sequence[str] = (), *, own: Iterable[str] = ()) -> Frame:
+    """The frame of a query whose intent somebody else has found; its slots are the grammar's."""
+    frame = parse(query, context, own=own)
+    reading, _ = without_injection(read(query, frozenset(symbol.upper() for symbol in own)))
+    filled = _fill(Frame(intent=intent, confidence=frame.confidence), reading, with_side=intent == "trading_signal")
+    if filled.symbols or not frame.symbols:
+        return filled
+    # The grammar took them from the turn before, which stands whatever is asked about them.
+    return replace(
+        filled,
+        symbols=frame.symbols,
+        symbol_slots=frame.symbol_slots,
+        slots={**filled.slots, "symbols": frame.slots["symbols"]},
+    )
+
+
 def _slotted(frame: Frame, reading: Reading, previous: Frame) -> Frame:
     """The frame with its slots filled though its own words gave no intent ("on the 4h?") or no action ("the other side?")."""
     if frame.intent == "unsupported" or (previous.intent == "trading_signal" and frame.intent != "trading_signal"):
@@ -60,7 +77,12 @@ def _frame(reading: Reading, decision: Decision) -> Frame:
     if decision.intent == "unsupported":
         return replace(frame, suggestions=SUGGESTIONS)
     filled = _fill(frame, reading, with_side=decision.intent == "trading_signal")
-    return replace(filled, question=_question(filled, reading, decision))
+    return replace(
+        filled,
+        question=_question(filled, reading, decision),
+        topic=topic_of(reading, decision),
+        universe=universe_of(reading),
+    )
 
 
 def _fill(frame: Frame, reading: Reading, *, with_side: bool) -> Frame:

@@ -18,7 +18,7 @@ _MODEL_ID = re.compile(r"model_\w+")
 MOST_MENDED = 12  # words: a text with more unknown ones is not a query with typos
 
 # Words that carry no topic of their own, so that what remains unknown is the topic.
-_FUNCTION_WORDS = frozenset(
+FUNCTION_WORDS = frozenset(
     """a an the and or but if of to in on at by for with from into over under about as than then there here so too very just only
     i me my mine we us our you your he she it its they them their this that these those one ones some any all each every both
     is are was were be been being am do does did done have has had having can could will would should may might must shall let
@@ -99,7 +99,7 @@ class Reading:
             token.kind in ("word", "ideograph")
             and at not in covered
             and not token.is_clitic
-            and self.words[at] not in _FUNCTION_WORDS
+            and self.words[at] not in FUNCTION_WORDS
             for at, token in enumerate(self.tokens)
         )
 
@@ -154,7 +154,7 @@ def _mend(tokens: Sequence[Token], own: frozenset[str]) -> tuple[tuple[str, ...]
         word = token.folded
         if token.kind != "word" or len(word) < SHORTEST_FUZZY or token.is_clitic or not word.isalpha():
             continue
-        if word in _FUNCTION_WORDS or word in correct_words() or word in known.tickers or known.pair(word) is not None:
+        if word in FUNCTION_WORDS or word in correct_words() or word in known.tickers or known.pair(word) is not None:
             continue
         if lexicon().knows(word) or token.text.upper() in own:
             continue

@@ -26,6 +26,7 @@ FIRST_YEAR = 1990  # before it, the rules of half days and of days of mourning d
 
 MONDAY, THURSDAY, FRIDAY, SATURDAY, SUNDAY = 0, 3, 4, 5, 6
 HALF_DAY_MINUTES = 210  # 09:30 to 13:00 New York
+FX_STOPS_MINUTE = 21 * 60  # of Friday, in summer; an hour later in winter
 US_OPEN_MINUTE_WINTER = 14 * 60 + 30  # 09:30 New York in UTC; an hour earlier in summer time
 
 # Days on which New York stayed shut, and half days, that no rule gives. Source: NYSE, "Holidays & Trading Hours" and its
@@ -89,6 +90,9 @@ def expected_starts(venue: Venue, timeframe: Timeframe, start: int, end: int) ->
     counts = (closes - opens) // step
     offsets = np.arange(int(counts.sum()), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
     moments = np.repeat(opens, counts) + offsets * step
+    if venue == "fx":
+        late = ((moments // DAY_MS + 3) % 7 == FRIDAY) & (moments % DAY_MS >= FX_STOPS_MINUTE * MINUTE_MS)
+        moments = moments[~late]
     anchor = 1000 * INTRADAY_ANCHOR_S[venue]
     starts = np.unique((moments - anchor) // length * length + anchor)
     return starts[(starts >= start) & (starts < end)]
@@ -99,14 +103,10 @@ def in_session(venue: Venue, moments: Stamps, *, length_ms: int = 0) -> NDArray[
     if venue == "crypto" or not len(moments):
         return np.ones(len(moments), dtype=bool)
     if venue == "fx":
+        # Sunday evening to Friday evening: 17:00 New York, which is 21:00 UTC in summer and 22:00 in winter. Friday's last
+        # hours are left open here and expected of nobody.
         weekday, minute = (moments // DAY_MS + 3) % 7, moments % DAY_MS // MINUTE_MS
-        # Sunday evening to Friday evening: 17:00 New York, which is 21:00 UTC in summer and 22:00 in winter.
-        shut = (
-            (weekday == SATURDAY)
-            | ((weekday == SUNDAY) & (minute < 21 * 60))
-            | ((weekday == FRIDAY) & (minute >= 22 * 60))
-        )
-        trading: NDArray[np.bool_] = ~shut
+        trading: NDArray[np.bool_] = ~((weekday == SATURDAY) | ((weekday == SUNDAY) & (minute < FX_STOPS_MINUTE)))
         return trading
     opens, closes = session_hours(venue, session_days(venue, int(moments[0]) - DAY_MS, int(moments[-1]) + 2 * DAY_MS))
     if not len(opens):

@@ -98,9 +98,10 @@ class DecisionLog:
         since: float | None = None,
         request_type: str | None = None,
         asked_by_users: bool = False,
+        session: str | None = None,
     ) -> tuple[Decision, ...]:
         """The latest decisions, newest first; since: finished at or after, Unix seconds; asked_by_users: none of those that one
-        service asked of another."""
+        service asked of another; session: of one conversation, whose name is in the inputs."""
         query = select(decisions).order_by(decisions.c.id.desc()).limit(limit)
         if service is not None:
             query = query.where(decisions.c.service == service)
@@ -108,6 +109,11 @@ class DecisionLog:
             query = query.where(decisions.c.request_type == request_type)
         if asked_by_users:
             query = query.where(decisions.c.parent.is_(None))
+        if session is not None:
+            # As it stands in the canonical text of the inputs, so that no other database's JSON functions are needed.
+            query = query.where(
+                decisions.c.inputs.contains(canonical_json({"session": session})[1:-1], autoescape=True)
+            )
         if since is not None:
             query = query.where(decisions.c.finished_at >= since)
         if symbol is not None:

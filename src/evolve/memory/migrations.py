@@ -61,6 +61,19 @@ def fences(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE TABLE fences (request TEXT NOT NULL PRIMARY KEY, token TEXT NOT NULL)")
 
 
+def aliases(connection: Connection) -> None:
+    """Champions and challengers, and every move of them."""
+    for statement in (
+        """CREATE TABLE aliases (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            symbol TEXT NOT NULL, timeframe TEXT NOT NULL, alias TEXT NOT NULL, model_id TEXT, previous TEXT,
+            reason TEXT NOT NULL, request_id TEXT NOT NULL UNIQUE, moved_at DOUBLE PRECISION NOT NULL)""",
+        "CREATE INDEX aliases_by_symbol ON aliases (symbol, timeframe, alias, id)",
+        "CREATE INDEX aliases_by_model ON aliases (model_id)",
+    ):
+        connection.exec_driver_sql(statement)
+
+
 def research(connection: Connection) -> None:
     """The library of what was found, with an index of its words, and the research log."""
     for statement in (
@@ -88,4 +101,4 @@ def research(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (first_schema, fences, research)
+MIGRATIONS: tuple[Migration, ...] = (first_schema, fences, aliases, research)

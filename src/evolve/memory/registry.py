@@ -15,8 +15,10 @@ from sqlalchemy import Connection, RowMapping, or_, select, update
 
 from evolve.cards import ModelCard, Recipe
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
-from evolve.errors import Internal, UnknownModel, nearest
+from evolve.errors import Forbidden, Internal, InvalidRequest, UnknownModel, nearest
+from evolve.memory.aliases import held_by, release_all
 from evolve.memory.artifacts import ArtifactStore
+from evolve.memory.bundle import Bundle, read_bundle
 from evolve.memory.canonical import canonical_json, from_json, recipe_hash, sha256_of
 from evolve.memory.database import Database, insert_new
 from evolve.memory.tables import models
@@ -132,16 +134,52 @@ class Registry:
         return from_json(ModelCard, row["card"]) if row is not None and self._is_intact(row) else None
 
     def delete(self, model_id: str, *, request_id: str) -> None:
-        """Hide a model; its history stays. The same request may delete it twice. Raises UnknownModel as `get` does."""
+        """Hide a model; its history stays. The same request may delete it twice.
+
+        Raises UnknownModel as `get` does, Forbidden while it is a champion. A challenger may go, and its alias is free.
+        """
         with self._database.write() as connection:
             row = connection.execute(select(models).where(models.c.model_id == model_id)).mappings().first()
             if row is not None and row["deleted_by"] == request_id:
                 return
             if row is not None and row["deleted_at"] is None:
+                for held in held_by(connection, model_id):
+                    if held.alias == "champion":
+                        raise Forbidden(
+                            f"{model_id} is the champion of {held.symbol} {held.timeframe}; make another model champion first (`evolve models promote`), or set it free (`evolve models release`)",
+                            model_id=model_id,
+                        )
                 values = {"deleted_at": self._clock.now(), "deleted_by": request_id}
+                release_all(
+                    connection,
+                    model_id,
+                    reason="the model was deleted",
+                    request_id=request_id,
+                    moved_at=self._clock.now(),
+                )
                 connection.execute(update(models).where(models.c.id == row["id"]).values(values))
                 return
         raise self._unknown(model_id, row)
+
+    def export(self, model_id: str) -> bytes:
+        """The whole model as one file, for `import_bundle`. Raises UnknownModel, and Unavailable when its files are damaged."""
+        row = self._row(model_id)
+        card = from_json(ModelCard, row["card"])
+        return Bundle(
+            card,
+            self._artifacts.get_bytes(row["weights_sha256"]),
+            self._artifacts.get_bytes(row["out_of_sample_sha256"]),
+        ).to_bytes()
+
+    def import_bundle(self, bundle: bytes, *, request_id: str) -> ModelCard:
+        """Register a model that another home exported. Raises InvalidRequest for a file that was changed or is none."""
+        read = read_bundle(bundle)
+        card = read.card
+        named = model_id_of(card.recipe, data_fingerprint=card.data.fingerprint, code_version=card.code_version)
+        if card.model_id != named:
+            raise InvalidRequest(f"this file calls itself {card.model_id}, but its recipe, data and code make {named}")
+        forecasts = self._artifacts.get_arrays(self._artifacts.put_bytes(read.out_of_sample))
+        return self.save(card, weights=read.weights, out_of_sample=forecasts, request_id=request_id)
 
     def _row(self, model_id: str) -> RowMapping:
         with self._database.read() as connection:

@@ -101,6 +101,21 @@ answers = Table(
     UniqueConstraint("answer_id"),
 )
 
+aliases = Table(
+    "aliases",
+    metadata,
+    _id(),
+    _text("symbol"),
+    _text("timeframe"),
+    _text("alias"),
+    _text("model_id", nullable=True),
+    _text("previous", nullable=True),
+    _text("reason"),
+    _text("request_id"),
+    Column("moved_at", Float, nullable=False),
+    UniqueConstraint("request_id"),
+)
+
 trials = Table(
     "trials",
     metadata,

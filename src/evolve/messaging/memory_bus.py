@@ -196,7 +196,11 @@ class MemoryBus:
         if state.content_hash is not None and state.content_hash != content_hash:
             return "reused"
         if state.state == "done":
-            await self.report(service, reply_to, state.reply or b"")
+            # To who asks again, alone: who listens to the output has seen it.
+            if reply_to:
+                await self._reply(service, reply_to, state.reply or b"")
+            else:
+                await self.announce(service, state.reply or b"")
             self._queues[service, delivery.lane].pop(delivery.entry, None)
             return "answered"
         queue = self._queues[service, delivery.lane]
@@ -312,8 +316,11 @@ class MemoryBus:
     async def report(self, service: str, reply_to: str | None, event: bytes) -> None:
         await self.publish(output_channel(service), event)
         if reply_to:
-            self._replies[service, reply_to].append((f"{next(self._numbers)}-0", event))
-            await self._wake()
+            await self._reply(service, reply_to, event)
+
+    async def _reply(self, service: str, reader: str, event: bytes) -> None:
+        self._replies[service, reader].append((f"{next(self._numbers)}-0", event))
+        await self._wake()
 
     async def announce(self, service: str, event: bytes) -> None:
         await self.publish(output_channel(service), event)

@@ -76,6 +76,8 @@ end
 return out
 """
 
+# What was done before goes to who asks again, alone: a client whose sending seemed to fail asks twice, and who listens to the
+# output must not see it answered twice. Who has no reader asked by hand, and listens there.
 # KEYS: stream, delayed, state of each. ARGV: group, replica, lane, stream of the other lanes without the lane, replies
 # prefix, output, unfinished ttl, replies ttl, max replies, large, then entry, id, hash, reader of each.
 BEGIN_MANY = (
@@ -97,8 +99,11 @@ for i = 3, #KEYS do
     answer = 'reused'
   elseif known[3] == 'done' then
     local reply = redis.call('HGET', key, 'reply')
-    if reader ~= '' then redis.call('EXPIRE', deliver(ARGV[5], reader, id, reply, limits), ARGV[8]) end
-    redis.call('PUBLISH', ARGV[6], reply)
+    if reader ~= '' then
+      redis.call('EXPIRE', deliver(ARGV[5], reader, id, reply, limits), ARGV[8])
+    else
+      redis.call('PUBLISH', ARGV[6], reply)
+    end
     answer, gone[#gone + 1] = 'answered', entry
   else
     if known[2] and known[2] ~= here then

@@ -33,16 +33,18 @@ class PromptRouterService(BaseService):
             history=_texts(request, "history"),
             available=request.available_agents or (),
             symbols=_texts(request, "symbols"),
+            replay=bool((request.context or {}).get("replay")),
         )
         return PromptRouted(result=routing)
 
     @handles
     def detect_intent(self, request: DetectIntent, job: Job) -> IntentDetected:
-        return IntentDetected(result=self.agent.detect(request.user_prompt))
+        return IntentDetected(result=self.agent.detect(request.user_prompt, permitted=request.use_openai))
 
     @handles
     def parse_arguments(self, request: ParseArguments, job: Job) -> ArgumentsParsed:
-        return ArgumentsParsed(result=self.agent.arguments(request.user_prompt, request.intent))
+        found = self.agent.arguments(request.user_prompt, request.intent, permitted=request.use_openai)
+        return ArgumentsParsed(result=found)
 
     @handles
     def get_routing_history(self, request: GetRoutingHistory, job: Job) -> RoutingHistory:

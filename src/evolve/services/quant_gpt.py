@@ -56,7 +56,7 @@ class QuantGPTService(BaseService):
     def process_query(self, request: ProcessQuery, job: Job) -> QueryProcessed:
         result = self.agent.process(
             request.query, BusDesk(job), request_id=job.request_id, session=request.session,
-            simulate=request.simulate, reproduce=request.reproduce, document=request.document,
+            simulate=request.simulate, reproduce=request.reproduce, document=request.document, replay=request.replay,
         )  # fmt: skip
         return QueryProcessed(result=result)
 
@@ -104,8 +104,10 @@ class BusDesk:
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    def understand(self, query: str, history: Sequence[str], symbols: Sequence[str] = ()) -> Routing:
-        context = {"history": list(history), "symbols": list(symbols)}
+    def understand(
+        self, query: str, history: Sequence[str], symbols: Sequence[str] = (), *, replay: bool = False
+    ) -> Routing:
+        context = {"history": list(history), "symbols": list(symbols), "replay": replay}
         return self._job.ask(RoutePrompt(user_prompt=query, context=context)).result
 
     def build_all(self, orders: Sequence[BuildOrder]) -> list[ModelCard | EvolveError]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,13 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 from evolve.errors import InvalidRequest
 
 Floats = NDArray[np.float64]
+# Below this share of the mean size, the spread of a series is rounding: dividing by it gives 10¹⁵, not a ratio. A spread computed from
+# the deviations of n values near 1 errs by about √n × 10⁻¹⁶.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One figure. value: None means undefined for these data, and `note` then says why.
 
-    n: observations that went in. low, high: interval at confidence `level`; all three None where there is none.
+    n: observations that went in. low, high: interval at confidence `level`; all three None where there is none. ddof: degrees of
+    freedom taken off where a spread was estimated; bars_per_year: what an annual figure was scaled by; None where there is none.
     """
 
     value: float | None
@@ -26,6 +30,8 @@ class Metric:
     low: float | None = None
     high: float | None = None
     level: float | None = None
+    ddof: int | None = None
+    bars_per_year: float | None = None
 
     @classmethod
     def of(cls, value: float, n: int, note: str = "") -> Metric:
@@ -43,6 +49,10 @@ class Metric:
     @classmethod
     def undefined(cls, n: int, why: str) -> Metric:
         return cls(None, n, why)
+
+    def made_with(self, *, ddof: int | None = None, bars_per_year: float | None = None) -> Metric:
+        """The same figure, saying by which conventions it was made."""
+        return replace(self, ddof=ddof, bars_per_year=bars_per_year)
 
 
 def series(values: ArrayLike, name: str) -> Floats:
@@ -78,3 +88,8 @@ def _require_finite(array: Floats, name: str) -> None:
         where = tuple(int(index) for index in wrong[0])
         shown = where[0] if len(where) == 1 else where
         raise InvalidRequest(f"{name} holds {array[where]} at {shown}; leave out or repair what is not a number")
+
+
+def is_still(sample: Floats) -> bool:
+    """Whether what varies in `sample` is rounding, so that no ratio to its spread means anything."""
+    return bool(sample.std() <= ROUNDING * np.abs(sample).max())

@@ -79,6 +79,11 @@ def combinatorial_counts(groups: int, test_groups: int) -> tuple[int, int]:
     return splits, splits * test_groups // groups
 
 
+def group_edges(bars: int, groups: int) -> tuple[int, ...]:
+    """Where each of the groups of `combinatorial_purged` begins, and after the last one where it ends."""
+    return tuple(int(edge) for edge in np.linspace(0, bars, groups + 1).round())
+
+
 def combinatorial_purged(
     bars: int, *, groups: int, test_groups: int, horizon_bars: int, embargo_bars: int
 ) -> tuple[CombinatorialSplit, ...]:
@@ -92,14 +97,14 @@ def combinatorial_purged(
         raise InvalidRequest("horizon_bars and embargo_bars must not be negative")
     if bars < groups:
         raise DataUnavailable(f"{bars} bars are too few for {groups} groups; take a longer history")
-    edges = np.linspace(0, bars, groups + 1).round().astype(np.int64)
+    edges = group_edges(bars, groups)
     every_bar = np.arange(bars, dtype=np.int64)
     made = []
     for chosen in combinations(range(groups), test_groups):
         tested = np.zeros(bars, dtype=np.bool_)
         barred = np.zeros(bars, dtype=np.bool_)
         for group in chosen:
-            start, stop = int(edges[group]), int(edges[group + 1])
+            start, stop = edges[group], edges[group + 1]
             tested[start:stop] = True
             barred[max(0, start - horizon_bars) : stop + embargo_bars] = True
         if barred.all():

@@ -15,7 +15,7 @@ from evolve.settings import Settings
 def _few_draws() -> Iterator[None]:
     """No test here is about how wide an interval is, and its thousand draws are most of what a comparison costs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("evolve.agents.track_record.INTERVAL_DRAWS", 100)
+        patch.setattr("evolve.agents.figures.INTERVAL_DRAWS", 100)
         yield
 
 

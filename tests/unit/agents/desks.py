@@ -14,6 +14,7 @@ from evolve.clock import FrozenClock
 from evolve.market.bars import Bars
 from evolve.market.catalog import Catalog
 from evolve.market.store import BarStore
+from evolve.memory.aliases import Aliases
 from evolve.memory.answers import Answers
 from evolve.memory.artifacts import ArtifactStore
 from evolve.memory.database import Database
@@ -114,6 +115,6 @@ def open_desk(settings: Settings) -> Iterator[Desk]:
         ledger, evaluations = TrialLedger(database), Evaluations(database)
         yield Desk(
             settings, store, catalog, registry, ledger, evaluations, Answers(database), DecisionLog(database), clock,
-            ModelBuilderAgent(catalog, registry, ledger, clock=clock),
+            ModelBuilderAgent(catalog, registry, ledger, Aliases(database), clock=clock),
             PerformanceCriticAgent(catalog, registry, evaluations, ledger, clock=clock),
         )  # fmt: skip

@@ -91,6 +91,17 @@ def test_every_number_in_the_words_on_a_signal_is_a_fact_of_its_data(
     assert ungrounded(said, comparison.trust.evidence, *facts_of(data)) == []
 
 
+def test_every_number_in_the_words_on_an_outlook_is_a_figure_of_it(comparison: ComparisonCard) -> None:
+    said = commentary.on_outlook(comparison)
+    sized = [
+        f"{abs(float(item.value or 0)) * 100:.1f} %" for item in comparison.trust.evidence if item.name == "decision"
+    ]
+
+    assert [sentence.split(":")[0].split(" ")[0] for sentence in said[1:]] == ["For", "Against", "What"]
+    names = [row.name for row in comparison.rows]
+    assert ungrounded(said, comparison.trust.evidence, *sized, *names) == []
+
+
 def evaluation(shared: Desk, family: str, symbol: str) -> EvaluationCard:
     return shared.evaluate(shared.build(family, symbol).card.model_id)
 

@@ -34,6 +34,9 @@ def test_our_families_pass(family: str) -> None:
 
     assert audit.passed, audit.reason
     assert audit.cuts >= 32
+    figures = {item.name: item.value for item in audit.figures}
+    assert figures["warm_up_bars"] == fitted.first_bar
+    assert {"settled_bars", "sharpe", "sharpe_one_bar_later"} < set(figures)
 
 
 def test_a_network_passes_though_it_sums_in_another_order_for_fewer_bars() -> None:

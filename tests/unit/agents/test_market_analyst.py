@@ -10,7 +10,7 @@ from desks import daily_bars, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evolve.agents.market_analyst import describe, rank_symbols, regime
+from evolve.agents.market_analyst import correlations, describe, rank_symbols, regime
 from evolve.evidence import Evidence, EvidenceBook
 from evolve.market.bars import Bars
 
@@ -190,3 +190,38 @@ def test_symbols_are_ranked_by_their_return_best_first_and_the_unknown_last() ->
     ranked = rank_symbols(named, 90, EvidenceBook())
 
     assert [found["period_return"].of for found in ranked] == ["UP", "DOWN", "NEW"]
+
+
+def test_symbols_that_move_together_and_apart_are_ordered_by_their_correlation() -> None:
+    rng = np.random.default_rng(5)
+    steps = rng.normal(0, 0.01, 400)
+    mine = replace(daily_bars(steps), symbol="MINE")
+    alike = replace(daily_bars(steps + rng.normal(0, 0.001, 400)), symbol="ALIKE")
+    mirrored = replace(daily_bars(-steps), symbol="MIRRORED")
+    apart = replace(daily_bars(rng.normal(0, 0.01, 400)), symbol="APART")
+
+    found = correlations(mine, [mirrored, apart, alike], EvidenceBook())
+
+    assert [item.of for item in found] == ["ALIKE", "APART", "MIRRORED"]
+    assert found[0].value == pytest.approx(
+        np.corrcoef(np.diff(np.log(mine.close[-253:])), np.diff(np.log(alike.close[-253:])))[0, 1]
+    )
+    assert found[-1].value == pytest.approx(-1.0)
+
+
+def test_symbols_with_too_few_common_bars_have_no_correlation() -> None:
+    assert correlations(noise(400), [noise(30)], EvidenceBook()) == []
+
+
+def test_the_band_of_the_next_close_holds_as_many_of_them_as_it_says() -> None:
+    """On bars whose returns are normal with one volatility, which is what the band assumes."""
+    bars = daily_bars(np.random.default_rng(3).normal(0, 0.02, 700))
+    held = tried = 0
+    for stop in range(100, 699, 3):
+        band = described(bars.slice(0, stop))["next_close"]
+        assert band.low is not None
+        assert band.high is not None
+        tried += 1
+        held += band.low <= bars.close[stop] <= band.high
+
+    assert 0.83 < held / tried < 0.95

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from desks import Desk, autoregressive, noise
 
-from evolve.agents.performance_critic import SCORE_WEIGHTS
+from evolve.agents.evaluation import SCORE_WEIGHTS
 from evolve.agents.track_record import forecasts_from
 from evolve.cards import AuditCard, ComparisonCard, EvaluationCard, RankedRow
 from evolve.errors import InvalidRequest, UnknownModel
@@ -91,7 +91,7 @@ def test_every_comparison_holds_the_four_baselines(shared: Desk, on_noise: Compa
 
     assert {each.name for each in on_noise.rows if each.kind == "baseline"} == BASELINES
     assert models == set(built(shared, "ridge", "drift"))
-    assert set(on_noise.trust.baselines) == BASELINES
+    assert set(on_noise.trust.baselines) == BASELINES | {"random_entry"}
 
 
 def test_buy_and_hold_is_bought_at_the_open_after_the_first_decision_and_pays_its_costs(
@@ -141,6 +141,74 @@ def test_a_figure_stands_in_the_evidence_once(shared: Desk, on_noise: Comparison
         named = [(item.name, item.of, item.computed.rpartition("; over")[2]) for item in evidence]
         assert sorted(named) == sorted(set(named))
         assert len({item.id for item in evidence}) == len(evidence)
+
+
+def test_each_model_is_placed_among_random_entries_at_equal_turnover(
+    shared: Desk, on_memory: ComparisonCard, on_noise: ComparisonCard
+) -> None:
+    """Who knows something beats chance at the same trades; who trades once has nothing to place otherwise, and says so."""
+    known = row(on_memory, "ridge").figures
+    idle = next(each for each in on_noise.rows if each.name.startswith("drift-")).figures
+
+    assert known["random_entry_percentile"].value == 1.0
+    assert known["random_entry_sharpe"].value < known["sharpe"].value  # type: ignore[operator]
+    assert known["random_entry_sharpe"].low < known["random_entry_sharpe"].high  # type: ignore[operator]
+    assert idle["random_entry_percentile"].value is None
+    assert "hardly be placed otherwise" in idle["random_entry_percentile"].note  # in the market once, throughout
+    assert "random_entry_percentile" in {item.name for item in on_memory.trust.evidence}
+
+
+def test_the_trust_card_names_who_is_superior_and_who_cannot_be_told_from_the_best(
+    on_memory: ComparisonCard, on_noise: ComparisonCard
+) -> None:
+    known = {item.name: item.value for item in on_memory.trust.evidence}
+    nothing = {item.name: item.value for item in on_noise.trust.evidence}
+
+    assert known["superior_models"] == "ridge"
+    assert known["model_confidence_set"] == "ridge"  # naive's error is told from it
+    assert nothing["superior_models"] in (None, "none")
+    assert "naive" in str(nothing["model_confidence_set"])
+
+
+def test_a_record_of_an_edge_says_how_long_it_had_to_be(on_memory: ComparisonCard) -> None:
+    figures = row(on_memory, "ridge").figures
+
+    assert figures["probabilistic_sharpe"].value >= figures["deflated_sharpe"].value  # type: ignore[operator]
+    assert 0 < figures["min_track_record_years"].value < 4  # type: ignore[operator]
+
+
+def test_figures_say_by_which_conventions_they_were_made(on_memory: ComparisonCard) -> None:
+    found = row(on_memory, "ridge").figures
+
+    assert found["sharpe"].computed.endswith("n = 999, ddof 1, 252 bars a year, risk-free rate 0")
+    assert found["cagr"].computed.endswith("n = 999, 252 bars a year, risk-free rate 0")
+    assert found["alpha"].computed.endswith("n = 999, ddof 3, 252 bars a year, risk-free rate 0")
+
+
+def test_every_forecast_score_can_be_asked_for(shared: Desk) -> None:
+    names = ("mae", "rmse", "mase", "qlike", "pinball_05", "pinball_95", "crps")
+
+    found = shared.evaluate(*built(shared, "ridge", symbol="EDGY"), metrics=names).metrics
+
+    assert all(float(found[name].value or 0) > 0 for name in names)
+    assert float(found["mae"].value or 0) < float(found["rmse"].value or 0)
+    assert 0.9 < float(found["mase"].value or 0) < 1.1  # errors about as large as a day's change
+
+
+def test_an_evaluation_can_be_cross_validated_with_a_refit_for_every_choice_of_the_past(shared: Desk) -> None:
+    (edgy,), (idle,) = built(shared, "ridge", symbol="EDGY"), built(shared, "naive")
+
+    found = shared.evaluate(edgy, cross_validated=True)
+    nothing = shared.evaluate(idle, cross_validated=True)
+
+    sharpe = found.metrics["cpcv_sharpe"]
+    assert sharpe.low <= sharpe.value <= sharpe.high  # type: ignore[operator]
+    assert sharpe.low > 1.0  # type: ignore[operator]
+    assert "15 refits" in sharpe.computed
+    assert found.metrics["cpcv_share_positive"].value == 1.0
+    assert found.trust.reproduce.endswith("--cross-validate")
+    assert (nothing.metrics["cpcv_sharpe"].value, nothing.metrics["cpcv_share_positive"].value) == (0.0, 0.0)
+    assert found.metrics["sharpe"] == shared.evaluate(edgy).metrics["sharpe"]  # the record itself is the same
 
 
 # --- verdict ---

@@ -54,9 +54,11 @@ class Office:
     def called(self, name: str) -> list[dict[str, Any]]:
         return [arguments for called, arguments in self.calls if called == name]
 
-    def understand(self, query: str, history: Sequence[str], symbols: Sequence[str] = ()) -> Routing:
+    def understand(
+        self, query: str, history: Sequence[str], symbols: Sequence[str] = (), *, replay: bool = False
+    ) -> Routing:
         self.note("understand", query=query, history=list(history))
-        return self.router.route(query, history=history, symbols=symbols)
+        return self.router.route(query, history=history, symbols=symbols, replay=replay)
 
     def build_all(self, orders: Sequence[BuildOrder]) -> list[ModelCard | EvolveError]:
         self.note("build_all", orders=list(orders))
@@ -550,7 +552,7 @@ def test_a_named_model_is_evaluated_on_its_own_bars(house: Asked) -> None:
 def test_an_unknown_model_is_an_inner_error_whose_suggestions_are_questions(house: Asked) -> None:
     known = house.desk.build("ridge", "AAPL").card.model_id
 
-    result = house.ask(f"Evaluate {known[:-1]}0")
+    result = house.ask(f"Evaluate {known[:-1]}{'1' if known.endswith('0') else '0'}")
 
     assert (result.status, result.code) == ("error", "unknown_model")
     assert known in str(result.error)
@@ -620,7 +622,9 @@ def test_an_empty_question_asks_nobody(house: Asked, query: str) -> None:
 
 def test_an_unknown_symbol_is_an_inner_error_that_suggests_the_nearest(house: Asked) -> None:
     class Misread(Office):
-        def understand(self, query: str, history: Sequence[str], symbols: Sequence[str] = ()) -> Routing:
+        def understand(
+            self, query: str, history: Sequence[str], symbols: Sequence[str] = (), *, replay: bool = False
+        ) -> Routing:
             routing = super().understand(BEST_AAPL, history, symbols)
             return replace(routing, arguments={**routing.arguments, "symbol": "APPL", "symbols": ["APPL"]})
 
@@ -656,8 +660,42 @@ def test_a_service_that_is_down_is_named_with_the_reason(house: Asked, method: s
 
     result = house.ask(BEST_NOISE, house.office(**{method: down}))
 
+    assert result.status == "success"
+    assert [gap["service"] for gap in result.missing if gap["service"] != "model_builder"] == [service] * (
+        service != "model_builder"
+    )
+    assert any(gap["why"].startswith(down.message) for gap in result.missing)
+
+
+@pytest.mark.parametrize("question", [BEST_NOISE, "Should I buy NOISE?"])
+def test_without_the_critic_the_bars_are_described_and_no_model_is_named(house: Asked, question: str) -> None:
+    down = Unavailable("not running", service="performance_critic")
+
+    answer = house.answer(question, house.office(compare=down))
+
+    assert answer.headline.startswith(
+        "performance_critic does not answer, so no model was tested and no side is taken."
+    )
+    assert answer.verdict is None
+    assert [row.name for row in answer.rows] == ["NOISE"]
+
+
+def test_without_the_router_the_same_grammar_understands_the_question(house: Asked) -> None:
+    down = Unavailable("not running", service="prompt_router")
+
+    answer = house.answer("Analyze AAPL", house.office(understand=down))
+
+    assert answer.slots["symbols"].value == "AAPL"
+    assert answer.missing[0]["service"] == "prompt_router"
+
+
+def test_a_service_that_is_down_and_leaves_nothing_to_say_is_an_error_that_names_it(house: Asked) -> None:
+    down = Unavailable("not running", service="model_builder")
+
+    result = house.ask("list all models", house.office(models=down))
+
     assert (result.status, result.code) == ("error", "unavailable")
-    assert result.missing == ({"service": service, "why": down.message},)
+    assert result.missing == ({"service": "model_builder", "why": "not running"},)
     assert result.suggestions
 
 
@@ -945,3 +983,98 @@ def test_an_interruption_is_passed_on(house: Asked) -> None:
 
     with pytest.raises(Cancelled):
         house.ask(BEST_NOISE, house.office(compare=Cancelled("cancelled")))
+
+
+# --- general questions: quoted, never guessed ---
+
+
+def test_a_concept_is_explained_by_a_quotation_that_names_its_page(house: Asked) -> None:
+    answer = house.answer("what is a Sharpe ratio?")
+
+    assert answer.headline.startswith("Sharpe ratio: “Mean excess return divided by its standard deviation")
+    assert "(docs/glossary.md, “Sharpe ratio”)" in answer.headline
+
+
+def test_what_nothing_of_ours_explains_is_said_to_be_unexplained(house: Asked) -> None:
+    answer = house.answer("what is a butterfly spread?")
+
+    assert answer.headline.startswith("Nothing in the documentation, the registry or the history")
+    assert answer.figures == ()
+
+
+def test_a_question_with_everyday_words_of_trading_is_not_taken_for_a_recommendation(house: Asked) -> None:
+    office = house.office()
+
+    answer = house.answer("explain the performance history of a crypto strategy", office)
+
+    assert office.called("build_all") == []
+    assert answer.intent == "general_query"
+
+
+def test_the_registry_is_listed_and_counted(house: Asked) -> None:
+    house.ask(BEST_AAPL)
+
+    answer = house.answer("How many models do I have?")
+
+    assert answer.figures[0].name == "models"
+    assert str(answer.figures[0]) in answer.headline
+    assert any("(registry: ridge-AAPL-1d-" in sentence for sentence in answer.commentary)
+
+
+def test_what_was_asked_before_is_listed(house: Asked) -> None:
+    house.ask("what is a Sharpe ratio?")
+
+    answer = house.answer("show my query history")
+
+    assert any("what is a Sharpe ratio?" in sentence for sentence in answer.commentary)
+
+
+def test_with_the_registry_down_the_documentation_still_answers_and_the_gap_is_named(house: Asked) -> None:
+    office = house.office(models=Unavailable("model_builder does not answer", service="model_builder"))
+
+    answer = house.answer("what is a Sharpe ratio?", office)
+
+    assert "docs/glossary.md" in answer.headline
+    assert answer.missing == ({"service": "model_builder", "why": "model_builder does not answer"},)
+
+
+def test_only_coins_are_ranked_when_coins_are_asked_about(house: Asked) -> None:
+    result = house.ask("which coins are doing best?")
+
+    assert result.answer is None or all(row.name.endswith("USDT") for row in result.answer.rows)
+    assert result.answer is not None or "no real bars of coins" in str(result.error)
+
+
+def test_a_greeting_is_answered_with_what_can_be_asked(house: Asked) -> None:
+    assert "Ask for example" in " ".join(house.answer("hello").commentary)
+
+
+# --- conversations ---
+
+
+def test_a_conversation_survives_a_restart_and_other_conversations_in_between(house: Asked) -> None:
+    house.ask("Analyze AAPL market conditions", session="monday")
+    for _ in range(12):
+        house.ask("hello", session="another")
+
+    restarted = Asked(house.desk, house.clock)
+
+    assert restarted.answer("and over a year?", session="monday").slots["symbols"].value == "AAPL"
+
+
+def test_after_forget_it_nothing_is_inherited_but_the_log_keeps_what_was_asked(house: Asked) -> None:
+    house.ask("Analyze AAPL market conditions", session="tuesday")
+    told = house.ask("Forget it, please!", session="tuesday")
+
+    assert told.status == "success"
+    assert told.gpt_commentary.startswith("Forgotten")
+    assert house.ask("and over a year?", session="tuesday").status == "error"
+    assert any(past.query == "Analyze AAPL market conditions" for past in house.agent.history(100, None))
+
+
+def test_a_sentence_that_only_holds_the_words_forgets_nothing(house: Asked) -> None:
+    office = house.office()
+
+    house.ask("never mind the drawdown, is AAPL rising?", office, session="wednesday")
+
+    assert office.called("understand")

@@ -78,7 +78,7 @@ class Bench:
 
 @pytest.fixture
 def settings(tmp_path, monkeypatch) -> Settings:
-    monkeypatch.setattr("evolve.agents.track_record.INTERVAL_DRAWS", 200)
+    monkeypatch.setattr("evolve.agents.figures.INTERVAL_DRAWS", 200)
     made = Settings.load(home=tmp_path)
     BarStore(made.home).save(bouncing())
     return made

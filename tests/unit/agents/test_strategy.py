@@ -73,3 +73,29 @@ def test_bars_are_sent_as_one_list_per_column_with_their_dates() -> None:
     assert list(columns) == ["time", "open", "high", "low", "close", "volume"]
     assert columns["close"] == [1.0, 2.0]
     assert columns["time"] == ["2020-09-13", "2020-09-14"]
+
+
+def test_two_runs_that_decide_the_same_do_not_differ_and_others_name_the_bar() -> None:
+    given = bars(4)
+    strategy = Strategy("def main(d): ...", "mine")
+
+    same = strategy.differs(["BUY", None, 0.5, "FLAT"], [1.0, "HOLD", 0.5, 0], given)
+    other = strategy.differs(["BUY", None, 0.5, "FLAT"], ["BUY", None, 0.25, "FLAT"], given)
+    shorter = strategy.differs(["BUY", None], ["BUY"], given)
+
+    assert same == ""
+    assert "mine decided differently, first at bar 2 (2020-09-15)" in other
+    assert "first at bar 1" in shorter
+
+
+def test_positions_are_scaled_to_a_volatility_where_one_is_asked_for_and_that_is_another_trial() -> None:
+    """Closes 1, 2, 3, 4: the first return is ln 2 a day, so 10 % a year are held at 0.1 / (ln 2 × √252)."""
+    given = bars(4)
+    plain, scaled = Strategy("", "mine"), Strategy("", "mine", volatility_target=0.1)
+
+    position = scaled.positions(["BUY", "BUY", "FLAT", "FLAT"], given)
+
+    assert position.tolist() == [0.0, pytest.approx(0.1 / (np.log(2) * np.sqrt(252))), 0.0, 0.0]
+    assert recipe_hash(plain.recipe(given, folds=5, first_bar=1)) != recipe_hash(
+        scaled.recipe(given, folds=5, first_bar=1)
+    )

@@ -291,3 +291,21 @@ def test_without_numba_the_engine_says_so_and_does_not_fall_back(monkeypatch: py
     with pytest.raises(MissingExtra, match="engine='numpy'"):
         run(FLAT_PRICE, FLAT_PRICE, np.ones(6))
     assert run(FLAT_PRICE, FLAT_PRICE, np.ones(6), engine="numpy").equity[-1] == 1
+
+
+def test_an_account_within_the_maintenance_margin_is_closed_and_the_bar_named(engine: Engine) -> None:
+    """Short 1 at 10, worth 10 and 10 of cash from the sale: at a close of 14 the account is worth 6, less than half of 14."""
+    opens, closes = [10.0, 10.0, 12.0, 14.0, 14.0], [10.0, 10.0, 12.0, 14.0, 14.0]
+
+    kept = backtest_positions(opens, closes, [-1.0] * 5, FREE, bars_per_year=252, engine=engine)
+    with pytest.raises(InvalidRequest, match=r"at bar 3: .* left less than a margin of 0\.5") as caught:
+        backtest_positions(opens, closes, [-1.0] * 5, FREE, bars_per_year=252, maintenance_margin=0.5, engine=engine)
+
+    assert kept.equity[-1] == pytest.approx(0.6)
+    assert caught.value.details["bar"] == 3
+
+
+@pytest.mark.parametrize("margin", [-0.1, 1.0, float("nan")])
+def test_a_margin_that_is_no_share_is_refused(margin: float) -> None:
+    with pytest.raises(InvalidRequest, match="maintenance_margin"):
+        backtest_positions([1.0], [1.0], [1.0], FREE, bars_per_year=252, maintenance_margin=margin)

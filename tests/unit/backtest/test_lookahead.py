@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evolve.backtest.lookahead import audit_lookahead
+from evolve.backtest.lookahead import audit_lookahead, settled_after
 from evolve.errors import InvalidRequest
 from evolve.forecasting import features
 from evolve.market.bars import Bars
@@ -61,6 +61,21 @@ CLEAN = {
     "the rank within a window": lambda c: series(c, "volume").rolling(30).rank(pct=True),
     "yesterday's return": lambda c: series(c).pct_change().shift(1),
     "the weekday": lambda c: (c["time"] // 86_400_000 % 7).astype(float),
+    "the position in the range of a window": lambda c: (
+        (series(c) - series(c, "low").rolling(14).min())
+        / (series(c, "high").rolling(14).max() - series(c, "low").rolling(14).min())
+    ),
+    "volatility of a window": lambda c: series(c).pct_change().rolling(21).std(),
+    "a median of a window": lambda c: series(c).rolling(11).median(),
+    "the return over ten bars": lambda c: series(c).pct_change(10),
+    "a z-score of a window": lambda c: (series(c) - series(c).rolling(20).mean()) / series(c).rolling(20).std(),
+    "the share of up bars": lambda c: (series(c).diff() > 0).rolling(14).mean(),
+    "the gap at the open": lambda c: series(c, "open") / series(c).shift(1) - 1,
+    "money flow so far": lambda c: (np.sign(series(c).diff().fillna(0)) * series(c, "volume")).cumsum(),
+    "the fall from the highest close so far": lambda c: series(c) / series(c).cummax() - 1,
+    "the true range": lambda c: (
+        np.maximum(series(c, "high"), series(c).shift(1)) - np.minimum(series(c, "low"), series(c).shift(1))
+    ),
     "a breakout": lambda c: (series(c) > series(c, "high").shift(1).rolling(20).max()).astype(float),
 }
 
@@ -80,6 +95,30 @@ def test_an_honest_signal_is_not_blamed(name):
 
     assert audit.passed, audit.reason
     assert len(audit.cuts) >= 32
+
+
+def test_there_are_ten_leaks_and_twenty_honest_signals_at_least():
+    assert len(LEAKS) >= 10
+    assert len(CLEAN) >= 20
+
+
+def test_a_signal_settles_when_its_window_is_full_and_a_recursive_one_later():
+    columns = market(600)
+    later = {name: values[300:] for name, values in columns.items()}
+
+    def settled(signal):
+        whole, part = (np.asarray(signal(given), dtype=float) for given in (columns, later))
+        return settled_after(whole[300:], part)
+
+    assert settled(CLEAN["a moving average"]) == 19  # its first 19 values need bars that the later history lacks
+    assert settled(CLEAN["the weekday"]) == 0
+    assert 19 < settled(lambda c: series(c).ewm(span=40, adjust=False).mean()) < 200
+    assert settled(CLEAN["money flow so far"]) is None
+
+
+def test_signals_of_two_lengths_cannot_settle():
+    with pytest.raises(InvalidRequest, match="one shape"):
+        settled_after(np.zeros(5), np.zeros(4))
 
 
 def test_every_feature_of_ours_is_honest():

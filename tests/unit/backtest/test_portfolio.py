@@ -157,3 +157,16 @@ def test_a_price_of_nothing_is_named_with_its_symbol_and_bar():
 
     with pytest.raises(InvalidRequest, match="close of symbol 1 at bar 3 is 0"):
         backtest_portfolio(opens, closes, np.zeros((5, 2)), FREE, bars_per_year=DAYS)
+
+
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_holdings_on_margin_are_closed_where_they_fall_to_it(engine):
+    """Twice the equity held, half of it owed: after a fall of a quarter 0.5 of equity stand against 1.5 of holdings."""
+    price = np.array([[10.0], [10.0], [9.0], [7.5], [7.5]])
+    options = {"bars_per_year": DAYS, "max_leverage": 2.0, "engine": engine}
+
+    kept = backtest_portfolio(price, price, np.full((5, 1), 2.0), FREE, **options)
+    with pytest.raises(InvalidRequest, match=r"at bar 3: .* left less than a margin of 0\.4"):
+        backtest_portfolio(price, price, np.full((5, 1), 2.0), FREE, maintenance_margin=0.4, **options)
+
+    assert kept.equity[-1] == pytest.approx(0.5)

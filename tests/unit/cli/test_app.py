@@ -82,6 +82,16 @@ def test_build_passes_on_what_it_is_told(sent: list[Any]) -> None:
     assert (fields["timeframe"], fields["horizon_bars"], fields["seed"], fields["rebuild"]) == ("1w", 5, 3, True)
 
 
+def test_a_model_is_promoted_deleted_and_shown_by_its_id(sent: list[Any]) -> None:
+    for command in (("show", "m-1"), ("delete", "m-1"), ("export", "m-1"), ("promote", "m-1")):
+        assert fields_of(sent, "models", *command) == {"model_id": "m-1"}
+
+
+def test_models_alone_lists_them(sent: list[Any]) -> None:
+    assert fields_of(sent, "models", "--symbol", "AAPL") == {"symbol": "AAPL", "timeframe": None, "limit": 100}
+    assert fields_of(sent, "models", "list") == {"symbol": None, "timeframe": None, "limit": 100}
+
+
 def test_evaluate_and_compare_use_the_models_own_bars_unless_told(sent: list[Any]) -> None:
     evaluated, compared = (
         fields_of(sent, "evaluate", "m-1"),

@@ -95,6 +95,22 @@ def test_what_it_rests_on_is_shown() -> None:
     assert "tested on 2,270 bars out of sample, 5 refits, data ffffffffffff" in text
 
 
+def test_how_luck_would_have_done_is_shown_where_it_is_known() -> None:
+    def found(name: str, of: str, value: float | str | None, unit: Unit) -> Evidence:
+        return Evidence("e1", name, of, value, unit, "2013-03-01", "s", "c")
+
+    known = (
+        found("spa_p_value", "all models", 0.69, "probability"), found("pbo", "all models", None, "probability"),
+        found("random_entry_percentile", "ridge", 0.384, "fraction"), found("superior_models", "all models", "none", "text"),
+    )  # fmt: skip
+
+    text = shown(answer(trust=replace(TRUST, evidence=known)))
+
+    assert "luck: SPA p 0.690 · random entries at equal turnover beaten: ridge 38.4 % · better than luck" in text
+    assert "PBO" not in text
+    assert "luck:" not in shown(answer())
+
+
 def test_every_figure_is_shown_in_full_where_there_is_no_terminal() -> None:
     """What is cut in a file is lost."""
     text = shown(answer())

@@ -145,7 +145,13 @@ def test_positional_arguments_reach_their_fields(make_client: Any) -> None:
 
 @pytest.mark.parametrize("service", all_requests())
 def test_a_method_without_optional_arguments_sends_the_defaults_of_its_message(make_client: Any, service: str) -> None:
-    examples = {"model_ids": ["a", "b"], "intent": "market_analysis", "bars": {"close": [1.0]}}
+    examples = {
+        "model_ids": ["a", "b"],
+        "intent": "market_analysis",
+        "bars": {"close": [1.0]},
+        "alias": "champion",
+        "timeframe": "1d",
+    }
     for request in all_requests()[service].values():
         required = {
             name: examples.get(name, "x") for name, field in request.model_fields.items() if field.is_required()

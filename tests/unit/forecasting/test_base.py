@@ -13,12 +13,12 @@ from evolve.errors import InvalidRequest
 from evolve.forecasting.base import FAMILIES, Hyperparameter, families, forecaster, pack, restore
 from evolve.forecasting.base import Header as ModelHeader
 
-FAST_FAMILIES = ("drift", "naive", "ridge", "xgboost")
+FAST_FAMILIES = ("drift", "ets", "naive", "ridge", "xgboost")
 WORLD = planted("ar1", bars=700, seed=5)
 
 
-def test_the_families_of_the_first_landing_are_there():
-    assert families() == ("drift", "lstm", "naive", "ridge", "xgboost")
+def test_the_families():
+    assert families() == ("drift", "ensemble", "ets", "lstm", "naive", "ridge", "tcn", "transformer", "xgboost")
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evolve.forecasting.learned import Samples
-from evolve.forecasting.training import Training, _purged_tail, forecast, train
+from evolve.forecasting.training import Training, _purged_tail, forecast, train, with_head
 
 PLAN = Training(epochs=50, patience=3, batch_rows=32, learning_rate=0.05, weight_decay=0.0, validation_share=0.2)
 
@@ -25,18 +25,18 @@ def test_rows_whose_target_reaches_into_the_tail_are_left_out():
 
 
 def linear(torch):
-    return lambda: torch.nn.Linear(2, 1), lambda network, table: network(table[:, -1])[:, 0]
+    return lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2, 1), torch.nn.Flatten(0))
 
 
 def test_the_loop_finds_a_line():
     torch = pytest.importorskip("torch")
-    build, forward = linear(torch)
+    build = linear(torch)
     known = samples(lambda x: 0.5 * x[:, 0] - x[:, 1])
 
     patient = replace(PLAN, patience=50)
-    network = train(build, forward, known, training=patient, purge_bars=1, seed=0)
+    network = train(build, known, training=patient, purge_bars=1, seed=0)
 
-    np.testing.assert_allclose(forecast(network, forward, known.table), known.target, atol=0.05)
+    np.testing.assert_allclose(forecast(network, known.table), known.target, atol=0.05)
 
 
 def test_training_stops_when_the_tail_stops_improving_and_keeps_the_best_weights():
@@ -44,18 +44,17 @@ def test_training_stops_when_the_tail_stops_improving_and_keeps_the_best_weights
     torch = pytest.importorskip("torch")
     passes = []
 
-    def build():
-        network = torch.nn.Linear(2, 1)
-        torch.nn.init.zeros_(network.weight)
-        torch.nn.init.zeros_(network.bias)
-        return network
+    class Zero(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(2))
 
-    def forward(network, table):
-        passes.append(len(table))
-        return network(table[:, -1])[:, 0]
+        def forward(self, table):
+            passes.append(len(table))
+            return table[:, -1] @ self.weight
 
     contrary = samples(lambda x: x[:, 0] * np.where(np.arange(len(x)) < 160, 1, -1))
-    network = train(build, forward, contrary, training=PLAN, purge_bars=1, seed=0)
+    network = train(Zero, contrary, training=PLAN, purge_bars=1, seed=0)
 
     assert not network.weight.any()
     assert passes.count(40) == 1 + PLAN.patience  # the tail is looked at once before training and once after each pass
@@ -63,9 +62,33 @@ def test_training_stops_when_the_tail_stops_improving_and_keeps_the_best_weights
 
 def test_one_wild_row_does_not_throw_the_network():
     torch = pytest.importorskip("torch")
-    build, forward = linear(torch)
+    build = linear(torch)
     wild = samples(lambda x: np.where(np.arange(len(x)) == 7, 1e12, x[:, 0]))
 
-    network = train(build, forward, wild, training=PLAN, purge_bars=1, seed=0)
+    network = train(build, wild, training=PLAN, purge_bars=1, seed=0)
 
-    assert float(network.weight.detach().abs().max()) < 5
+    assert float(network[1].weight.detach().abs().max()) < 5
+
+
+def test_each_epoch_is_told_of():
+    torch = pytest.importorskip("torch")
+    heard = []
+
+    train(
+        linear(torch),
+        samples(lambda x: x[:, 0]),
+        training=replace(PLAN, epochs=3),
+        purge_bars=1,
+        seed=0,
+        progress=lambda done, total, message: heard.append((done, total, message)),
+    )
+
+    assert heard == [(0, 3, "epoch 1 of 3"), (1, 3, "epoch 2 of 3"), (2, 3, "epoch 3 of 3")]
+
+
+def test_the_head_starts_at_no_change():
+    torch = pytest.importorskip("torch")
+
+    network = with_head(torch.nn.Linear(2, 5), lambda body, table: body(table[:, -1]), inputs=2, window_bars=4)
+
+    assert not forecast(network, np.ones((3, 4, 2))).any()

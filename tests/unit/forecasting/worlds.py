@@ -9,7 +9,8 @@ import numpy as np
 
 from evolve.market.bars import Bars, Floats
 
-Signal = Literal["noise", "ar1", "momentum", "threshold", "volume"]
+Signal = Literal["noise", "ar1", "momentum", "threshold", "volume", "sign_of_volatility", "latent_drift"]
+KNOWABLE: tuple[Signal, ...] = ("ar1", "momentum", "volume", "threshold")
 DAY_MS = 86_400_000
 DAILY_VOLATILITY = 0.015
 MOMENTUM_SHARE = 0.8  # the 10-bar return feeds on itself, so its variance is above that of ten independent returns
@@ -40,18 +41,25 @@ class World:
 def planted(signal: Signal, *, bars: int, seed: int, r2: float = 0.02) -> World:
     """Daily bars of constant volatility with r[t+1] = √r2 · s[t] + √(1 − r2) · e; s, of about unit variance, is known at close t.
 
-    volume: s is log volume; ar1: the return; momentum: the 10-bar return; threshold: its sign.
+    volume: s is log volume; ar1: the return; momentum: the 10-bar return; threshold: its sign. Two that nobody finds:
+    sign_of_volatility: the return if the last 5 bars were wilder than the 21 before, else its opposite; latent_drift: a level
+    that no bar shows, forgotten by 2 % a bar.
     """
     rng = np.random.default_rng(seed)
     shocks = rng.standard_normal(bars)
     volume = rng.standard_normal(bars)
     returns, knowable = np.zeros(bars), np.zeros(bars)
+    latent = 0.0
     for t in range(bars):
         if t:
             returns[t] = knowable[t - 1] + np.sqrt(1 - r2) * shocks[t]
         momentum = returns[max(0, t - 9) : t + 1].sum() / np.sqrt(10)
+        latent = 0.98 * latent + np.sqrt(1 - 0.98**2) * rng.standard_normal() if signal == "latent_drift" else 0.0
+        wild = (returns[max(0, t - 4) : t + 1] ** 2).mean() > (returns[max(0, t - 25) : t + 1] ** 2).mean()
         state = {
             "noise": 0.0,
+            "sign_of_volatility": returns[t] if wild else -returns[t],
+            "latent_drift": latent,
             "ar1": returns[t],
             "volume": volume[t],
             "momentum": MOMENTUM_SHARE * momentum,

@@ -11,9 +11,21 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from evolve.contracts.model_builder import BuildModel, DeleteModel, GetModelInfo, ListModels, ModelBuilt
+from evolve.contracts.model_builder import (
+    BuildModel,
+    DeleteModel,
+    ExportModel,
+    GetModelInfo,
+    ImportModel,
+    ListAliases,
+    ListModels,
+    ModelBuilt,
+    ModelExported,
+    MoveAlias,
+)
 from evolve.contracts.performance_critic import (
     AuditModel,
+    AuditStrategy,
     BacktestStrategy,
     CompareModels,
     EvaluateModel,
@@ -180,10 +192,16 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxe
     answer = building.handle(ProcessQuery(query="Analyze TINY over 30 days"), "q1")
     assert isinstance(answer, QueryProcessed)
     assert answer.result.answer is not None, answer.result.error
-    paper: Any = building.handle(SummarizePaper(paper_abstract="We test momentum over the past week on daily data."), "p1")
+    paper: Any = building.handle(
+        SummarizePaper(paper_abstract="We test momentum over the past week on daily data."), "p1"
+    )
+    exported = building.handle(ExportModel(model_id=naive), "x1")
+    assert isinstance(exported, ModelExported)
     requests: list[Request[Any]] = [
         SearchGithub(query="bots"), SearchArxiv(query="momentum"), SummarizePaper(paper_abstract="We test momentum on daily data."),
         GenerateCode(description="momentum over the past week", symbol="TINY"), GetResearchLog(), AddResearchNote(entry_id=paper.entry_id, note="read"),
+        ExportModel(model_id=naive), ImportModel(bundle=exported.bundle), ListAliases(),
+        MoveAlias(alias="champion", model_id=naive, symbol="TINY", timeframe="1d"),
         BuildModel(model_type="naive", symbol="TINY", timeframe=None), ListModels(), GetModelInfo(model_id=naive),
         EvaluateModel(model_id=naive, symbol=None, timeframe=None), CompareModels(model_ids=(naive, drift), symbol=None, timeframe=None),
         AuditModel(model_id=naive), GetEvaluationHistory(model_id=naive), GetBestModels(symbol="TINY", timeframe="1d"),
@@ -195,6 +213,7 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxe
         ExecuteIndicator(indicator_code=HOLD, indicator_name="i"), GetStatistics(), Cleanup(),
         ExecuteBars(strategy_code=HOLD, strategy_name="s", bars={"close": [1.0]}),
         BacktestStrategy(strategy_code=HOLD, strategy_name="s", symbol="TINY", timeframe=None),
+        AuditStrategy(strategy_code=HOLD, strategy_name="s", symbol="TINY", timeframe=None),
     ]  # fmt: skip
 
     answers = [building.handle(request, f"each-{number}") for number, request in enumerate(requests)]
@@ -241,7 +260,7 @@ def test_a_question_travels_over_the_other_services(building: Building) -> None:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evolve.agents.recommendation.CANDIDATES", ("ridge", "drift"))
-    monkeypatch.setattr("evolve.agents.track_record.INTERVAL_DRAWS", 100)
+    monkeypatch.setattr("evolve.agents.figures.INTERVAL_DRAWS", 100)
     # Nobody listens there: what research looks for outside, it does not find.
     monkeypatch.setenv("EVOLVE_GITHUB_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("EVOLVE_ARXIV_URL", "http://127.0.0.1:9")
@@ -249,13 +268,16 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("down", ["prompt_router", "model_builder", "performance_critic"])
-def test_a_service_that_is_down_is_an_inner_error_that_names_it(building: Building, down: str) -> None:
+def test_a_service_that_is_down_is_named_beside_what_could_be_answered(building: Building, down: str) -> None:
     building.down.add(down)
 
     reply: Any = building.handle(ProcessQuery(query="Give me the best model for TINY over 30 days"))
 
-    assert (reply.result.status, reply.result.code) == ("error", "unavailable")
-    assert reply.result.missing == ({"service": down, "why": f"{down} is not running"},)
+    assert reply.result.status == "success"
+    # The list may also name candidates that cannot be built on this machine.
+    named = [gap for gap in reply.result.missing if "model_type" not in gap]
+    assert [gap["service"] for gap in named] == [down]
+    assert named[0]["why"].startswith(f"{down} is not running")
 
 
 @pytest.mark.parametrize("context", [{"history": "Analyze AAPL"}, {"history": 5}, {"history": {"a": 1}}])

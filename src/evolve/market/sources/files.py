@@ -30,6 +30,7 @@ from evolve.market.calendar import bars_per_year
 from evolve.market.resample import Columns
 from evolve.market.sessions import DAY_MS
 from evolve.market.sources import adjust
+from evolve.market.sources.base import BarSpec, Progress, Span, unheard, within
 from evolve.market.store import BarStore
 from evolve.market.types import TIMEFRAME_SECONDS, TIMEFRAMES, Timeframe, parse_symbol
 
@@ -66,6 +67,22 @@ def import_file(
     return with_fields(
         bars, notes=(*bars.notes, f"replaces the {bars.timeframe} bars of {bars.symbol} imported before ({before})")
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """The bars in one CSV or Parquet file, whatever symbol they are asked for by."""
+
+    path: Path
+    currency: str = "USD"
+
+    @property
+    def name(self) -> str:
+        return f"file {self.path.name}"
+
+    def load(self, spec: BarSpec, span: Span | None = None, progress: Progress = unheard) -> Bars:
+        """See `read_file` for what it raises."""
+        return within(read_file(self.path, spec.symbol, spec.timeframe, currency=self.currency), span)
 
 
 def read_file(

@@ -195,7 +195,7 @@ def _session(url: str | None) -> Any:
         return requests.Session(impersonate="chrome")
     there = urlsplit(url)
 
-    class Elsewhere(requests.Session):  # type: ignore[type-arg,unused-ignore]
+    class Elsewhere(requests.Session):  # type: ignore[misc,type-arg,unused-ignore]
         def request(self, method: Any, url: Any, *arguments: Any, **more: Any) -> Any:  # type: ignore[override,unused-ignore]
             here = urlsplit(str(url))
             moved = urlunsplit((there.scheme, there.netloc, here.path or "/", here.query, ""))

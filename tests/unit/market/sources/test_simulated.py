@@ -36,7 +36,7 @@ def test_simulated_bars_are_marked_everywhere():
 
 def test_the_same_symbol_gives_the_same_bars_after_the_cache_is_gone():
     before = load("NVDA").fingerprint
-    simulated._columns.cache_clear()
+    simulated._kept.cache_clear()
     assert load("NVDA").fingerprint == before
 
 
