@@ -69,7 +69,14 @@ class Bench:
             code, name, {c: getattr(bars, c).tolist() for c in ("open", "high", "low", "close", "volume")}, {}
         )
         return self.critic.backtest(
-            Strategy(code, name), run.decisions, bars, period="1y", notes=notes, request_id="b", progress=self.progress
+            Strategy(code, name),
+            run.decisions,
+            bars,
+            period="1y",
+            notes=notes,
+            again=run.decisions,
+            request_id="b",
+            progress=self.progress,
         )
 
     def progress(self, *_: object) -> None:
@@ -161,7 +168,7 @@ def test_papers_are_ranked_merged_and_filtered_by_category_offline_too(settings,
     ]
     with serving(arxiv(entries)) as service:
         online = agent(settings, database, arxiv_url=service.url).search_arxiv("momentum", 10, "", request_id="1")
-    assert [each.arxiv_id for each in online.items][0] == "2101.00003"
+    assert next(each.arxiv_id for each in online.items) == "2101.00003"
     assert "1 duplicates merged" in online.note
     offline = agent(settings, database).search_arxiv("momentum", 10, "cs.LG", request_id="2")
     assert [each.arxiv_id for each in offline.items] == ["2101.00004"]

@@ -109,9 +109,9 @@ def test_arxivs_own_error_entry_is_a_refusal_of_the_query(tmp_path):
 
 
 def test_a_connection_cut_in_the_middle_is_no_answer(tmp_path):
-    with serving(lambda asked: Reply(feed([entry(1)]).body, content_type=ATOM, cut=True)) as service:
-        with pytest.raises(Unavailable, match="hung up"):
-            search(service, tmp_path)
+    cut = Reply(feed([entry(1)]).body, content_type=ATOM, cut=True)
+    with serving(lambda asked: cut) as service, pytest.raises(Unavailable, match="hung up"):
+        search(service, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def test_words_of_all_languages_and_half_a_surrogate_pair_are_kept_as_text(tmp_p
 def test_a_readme_is_text_and_its_absence_is_told(tmp_path):
     def answer(asked):
         if asked.path == "/repos/a/b/readme":
-            return Reply("# Bot\n\nBuys.".encode(), content_type="application/vnd.github.raw+json; charset=utf-8")
+            return Reply(b"# Bot\n\nBuys.", content_type="application/vnd.github.raw+json; charset=utf-8")
         return reply({"message": "Not Found"}, 404)
 
     with serving(answer) as service:

@@ -53,9 +53,9 @@ def test_no_way_of_writing_this_machine_reaches_it(host):
 def test_a_redirect_to_this_machine_is_refused_at_the_connection(monkeypatch):
     """A public page that sends the reader inside: the first address passes, the second is checked as the first was."""
     monkeypatch.setattr(fetching, "is_public", lambda number: number == "127.0.0.1")  # stands for the public server
-    with serving(lambda asked: Reply(b"", 302, headers={"Location": "http://[::1]:80/admin"})) as service:
-        with pytest.raises(Forbidden, match="::1"):
-            fetch(f"{service.url}/paper", limit_s=5)
+    inside = Reply(b"", 302, headers={"Location": "http://[::1]:80/admin"})
+    with serving(lambda asked: inside) as service, pytest.raises(Forbidden, match="::1"):
+        fetch(f"{service.url}/paper", limit_s=5)
 
 
 def test_a_name_is_connected_to_by_the_number_that_was_checked(monkeypatch):
