@@ -24,10 +24,17 @@ EXAMPLES = (
 )
 
 
+KEY_NOT_HANDED_OVER = (
+    "the services run already, with the OPENAI_API_KEY they were started with (or none): a key given here does not reach them; "
+    "`evolve down`, and the next question starts them with it"
+)
+
+
 class QuantGPT:
     """Asks the QuantGPT service; starts the services that are missing, says so on stderr, and leaves them running.
 
-    openai_api_key: permits a language model to be asked where one helps; nothing needs it.
+    openai_api_key: permits a language model to be asked where one helps; nothing needs it. Services get it when they start, by
+    their environment: no message may carry a key. Those that run already go on with the one they have, and stderr says so.
     """
 
     def __init__(
@@ -43,6 +50,7 @@ class QuantGPT:
         self.settings = self._client.settings
         if openai_api_key is not None:
             self.settings = self.settings.model_copy(update={"openai_api_key": openai_api_key})
+        self._given_key = openai_api_key is not None
         self._checked = False
 
     def process_query(
@@ -59,7 +67,10 @@ class QuantGPT:
         """
         try:
             if not self._checked:
-                for line in start_missing(self.settings):
+                started = start_missing(self.settings)
+                if self._given_key and not started:
+                    started = [KEY_NOT_HANDED_OVER]
+                for line in started:
                     print(line, file=sys.stderr)
                 self._checked = True
             request = validated(ProcessQuery, {"query": query, "session": session})

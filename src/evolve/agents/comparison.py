@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from evolve.agents.bench import Bench, Progress
 from evolve.agents.figures import figures
-from evolve.agents.track_record import RESAMPLING_SEED, TrackRecord, curve
+from evolve.agents.track_record import RESAMPLING_SEED, TrackRecord, curve, decided_alike
 from evolve.agents.trust import judged_figures, trust_card
 from evolve.cards import ComparisonCard, RankedRow, Winner
 from evolve.evidence import Evidence, EvidenceBook
@@ -17,6 +21,7 @@ ROW_METRICS = (
 )  # fmt: skip
 PERIOD_METRICS = ("total_return", "sharpe", "drawdown")
 UNDRAWN = ("flat", "naive")  # straight lines
+MODELS_DRAWN = 4  # with the baselines as many curves as an eye can follow, and a terminal has marks for
 
 
 def comparison_of(bench: Bench, period: str, *, reproduce: str, now: float, progress: Progress) -> ComparisonCard:
@@ -48,13 +53,17 @@ def comparison_of(bench: Bench, period: str, *, reproduce: str, now: float, prog
             for rank, (record, found) in enumerate(rows, start=1)
         ),
         trust=trust_card(bench, book, reproduce, now=now),
-        # Models first, the best first of all: a picture puts what comes first on top.
-        curves=tuple(
-            curve(record, bench.bars)
-            for record, _ in sorted(rows, key=lambda row: row[0].kind != "model")
-            if record.name not in UNDRAWN
-        ),
+        curves=tuple(curve(record, bench.bars) for record in _drawn([record for record, _ in rows])),
     )
+
+
+def _drawn(ranked: Sequence[TrackRecord]) -> list[TrackRecord]:
+    """Models first, the best first of all: a picture puts what comes first on top. What says nothing of its own is left out."""
+    models = [record for record in ranked if record.kind == "model"]
+    moved = [record for record in models if np.ptp(record.returns) > 0]
+    repeated = [record for group in decided_alike(moved) for record in group[1:]]
+    drawn = [record for record in moved if record not in repeated][:MODELS_DRAWN] or models[:1]
+    return [*drawn, *(record for record in ranked if record.kind == "baseline" and record.name not in UNDRAWN)]
 
 
 def in_period(record: TrackRecord, bench: Bench, period: str, book: EvidenceBook) -> dict[str, Evidence]:

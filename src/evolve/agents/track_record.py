@@ -175,6 +175,14 @@ def _record(
     return TrackRecord(name, kind, model_id, backtest, backtest.returns[start + 1 :], start, target, forecasts)
 
 
+def decided_alike(records: Sequence[TrackRecord]) -> list[list[TrackRecord]]:
+    """Groups of two or more that held the same positions at every bar, as families do of which only a shared part was believed."""
+    groups: dict[bytes, list[TrackRecord]] = {}
+    for record in records:
+        groups.setdefault(record.backtest.position.tobytes(), []).append(record)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def curve(record: TrackRecord, bars: Bars) -> Curve:
     """Growth of 1 over the tested stretch, thinned to a few hundred points; the last one is kept."""
     equity = record.backtest.equity[record.start :] / record.backtest.equity[record.start]

@@ -6,7 +6,7 @@ import numpy as np
 
 from evolve.agents.bench import Bench
 from evolve.agents.figures import conventions
-from evolve.agents.track_record import RESAMPLING_SEED
+from evolve.agents.track_record import RESAMPLING_SEED, decided_alike
 from evolve.backtest.gate import MIN_BARS, alphas, why_barred
 from evolve.backtest.significance import backtest_overfitting, circular_shift_test
 from evolve.cards import TrustCard
@@ -27,6 +27,12 @@ def trust_card(bench: Bench, book: EvidenceBook, reproduce: str, *, now: float) 
     caveats = [*bench.notes, *data.notes]
     if data.status == "stale":
         caveats.append(f"the bars end on {data.last}: nothing here speaks of today")
+    moved = [record for record in bench.models if np.ptp(record.returns) > 0]
+    for group in decided_alike(moved):
+        names = ", ".join(record.name for record in group)
+        caveats.append(
+            f"{names} held the same positions at every bar: what sets them apart was not believed on these bars"
+        )
     if data.simulated:
         caveats.append(f"SIMULATED bars: no result on them is a view on the real {data.symbol}")
 

@@ -226,6 +226,9 @@ class ServiceManager:
             ("REDIS_PORT", self.settings.redis_port),
             ("REDIS_DB", self.settings.redis_db),
             ("REDIS_URL", self.settings.redis_url),
+            # By the environment alone: neither the bus nor a command line may hold a key.
+            ("OPENAI_API_KEY", self.settings.openai_api_key),
+            ("OPENAI_BASE_URL", self.settings.openai_base_url),
         ):
             if value is not None:
                 environment[variable] = str(value)

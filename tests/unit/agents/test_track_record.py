@@ -12,6 +12,7 @@ from evolve.agents.figures import COMPUTED, JUDGED_METRICS, OUTLOOK_UNITS, check
 from evolve.agents.track_record import (
     arrays_of,
     curve,
+    decided_alike,
     first_train_bars,
     forecasts_from,
     record_of_constant,
@@ -148,6 +149,15 @@ def test_a_curve_begins_at_one_keeps_its_end_and_is_thinned() -> None:
     assert drawn.equity[0] == 1.0
     assert drawn.equity[-1] == pytest.approx(bars.close[-1] / bars.close[500])
     assert (drawn.dates[0], drawn.dates[-1], len(drawn.dates)) == (bars.date(500), bars.date(-1), 400)
+
+
+def test_those_who_held_the_same_positions_throughout_are_found() -> None:
+    bars = noise(600)
+    first, second, other = (
+        record_of_constant(name, size, 500, bars, FREE) for name, size in (("a", 1.0), ("b", 1.0), ("c", 0.5))
+    )
+
+    assert decided_alike([first, other, second]) == [[first, second]]
 
 
 def test_metrics_are_known_by_their_usual_other_names() -> None:
