@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     polygon_api_key: str | None = Field(None, repr=False, validation_alias="POLYGON_API_KEY")
     tiingo_api_key: str | None = Field(None, repr=False, validation_alias="TIINGO_API_KEY")
     stooq_api_key: str | None = Field(None, repr=False, validation_alias="STOOQ_API_KEY")
+    github_token: str | None = Field(None, repr=False, validation_alias="GITHUB_TOKEN")
 
     safe_executor_timeout_s: float = Field(300.0, gt=0, lt=86_400, validation_alias="SAFE_EXECUTOR_TIMEOUT")
     safe_executor_memory_mb: int = Field(1024, ge=1, validation_alias="SAFE_EXECUTOR_MEMORY_LIMIT")
@@ -93,6 +94,12 @@ class Settings(BaseSettings):
     ccxt_url: str | None = Field(None)
     data_limit_s: float = Field(300.0, gt=0)
     data_fresh_s: float = Field(3600.0, ge=0)
+    github_url: str = Field("https://api.github.com")
+    arxiv_url: str = Field("https://export.arxiv.org")
+    # For one search, or for one paper to be fetched; a client waits 30 s unless told otherwise.
+    research_limit_s: float = Field(20.0, gt=0)
+    # Papers on this machine or its own network: for tests only, since whoever asks could then read what only this machine may.
+    research_private_addresses: bool = Field(False)
     # Set by the front of the safe executor for its jobs: where its sandbox answers.
     sandbox_socket: Path | None = Field(None)
 

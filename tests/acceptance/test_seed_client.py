@@ -43,6 +43,7 @@ def test_the_block_runs_from_top_to_bottom_with_an_answer_for_every_call(printed
     assert [reply["type"] for reply in printed] == [
         "model_built",
         "error",  # model_123 is nobody's model
+        "github_search_results",
         "plot_generated",
         "prompt_routed",
         "query_processed",
@@ -75,8 +76,16 @@ def test_evaluating_model_123_names_the_nearest_ids_and_the_command_that_builds_
     assert shlex.split(reply["command"])[:2] == ["evolve", "build"]
 
 
+def test_searching_without_a_network_succeeds_and_says_where_the_answer_comes_from(printed):
+    reply = printed[2]
+    assert (reply["status"], reply["query"], reply["count"]) == ("success", "trading bot machine learning", 0)
+    assert (reply["results"], reply["source"]) == ([], "library")
+    assert reply["as_of"]
+    assert "GitHub could not be asked" in reply["note"]
+
+
 def test_route_prompt_names_the_service_and_the_request_to_send_and_runs_nothing(printed):
-    result = printed[3]["result"]
+    result = printed[4]["result"]
     assert (result["target_agent"], result["intent"]) == ("model_builder", "model_build")
     request = result["request"]
     assert (request["service"], request["type"]) == ("model_builder", "build_model")
@@ -85,7 +94,7 @@ def test_route_prompt_names_the_service_and_the_request_to_send_and_runs_nothing
 
 def test_generate_plot_draws_the_latest_backtest_into_the_plots_directory(printed, running):
     """`backtest_results` is the walk-forward test of the model that the block built just before."""
-    result = printed[2]["result"]
+    result = printed[3]["result"]
     assert (result["success"], result["plot_type"]) == (True, "equity_curve")
     assert result["data_source"] == printed[0]["model_info"]["model_id"]
     assert result["simulated"]  # there are no real bars of BTCUSDT here
@@ -115,7 +124,7 @@ def test_charts_insights_and_pictures_are_asked_for_by_methods_of_their_own(clie
 
 
 def test_a_question_in_plain_english_is_answered_with_its_parse_and_a_commentary(printed):
-    result = printed[4]["result"]
+    result = printed[5]["result"]
     assert result["query"] == "Give me the best model for NVDA over 90 days"
     assert result["status"] == "success"
     parsed = result["parsed_intent"]
@@ -124,13 +133,13 @@ def test_a_question_in_plain_english_is_answered_with_its_parse_and_a_commentary
 
 
 def test_the_query_history_of_a_symbol_holds_the_question(printed):
-    assert (printed[5]["symbol"], printed[5]["count"]) == ("NVDA", len(printed[5]["history"]))
-    assert printed[5]["history"][0]["query"] == "Give me the best model for NVDA over 90 days"
+    assert (printed[6]["symbol"], printed[6]["count"]) == ("NVDA", len(printed[6]["history"]))
+    assert printed[6]["history"][0]["query"] == "Give me the best model for NVDA over 90 days"
 
 
 def test_the_available_symbols_hold_those_of_the_specification(printed):
     """Section "Supported Parameters"."""
-    reply = printed[6]
+    reply = printed[7]
     assert set(reply["symbols"]) >= {"BTCUSDT", "ETHUSDT", "NVDA", "TSLA", "AAPL", "GOOGL", "MSFT", "AMZN"}
     assert set(reply["timeframes"]) >= {"1m", "5m", "15m", "1h", "4h", "1d"}
     assert reply["periods"] == ["7d", "14d", "30d", "90d", "180d", "1y"]
@@ -138,8 +147,8 @@ def test_the_available_symbols_hold_those_of_the_specification(printed):
 
 
 def test_the_programs_of_the_block_run_and_return_what_they_say(printed):
-    values = [reply["result"]["return_value"] for reply in printed[7:10]]
-    assert [reply["result"]["status"] for reply in printed[7:10]] == ["success"] * 3
+    values = [reply["result"]["return_value"] for reply in printed[8:11]]
+    assert [reply["result"]["status"] for reply in printed[8:11]] == ["success"] * 3
     assert values == [
         {"prediction": 100.5},
         {"signal": "BUY", "confidence": 0.8},
@@ -203,6 +212,10 @@ def test_evaluate_of_a_built_model_exits_with_0(running, client):
 
 def test_route_exits_with_0(running):
     assert running.json(f"{CLIENT} route")["type"] == "prompt_routed"
+
+
+def test_search_exits_with_0(running):
+    assert running.json(f"{CLIENT} search")["type"] == "github_search_results"
 
 
 @pytest.mark.parametrize("action", ACTIONS_NOT_YET)

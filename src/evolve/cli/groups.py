@@ -1,4 +1,4 @@
-"""The commands of two words: `evolve data …`, `bus …`, `sandbox …`, `config …`, `setup …`, `schema …`."""
+"""The commands of two words: `evolve data …`, `bus …`, `sandbox …`, `config …`, `setup …`, `schema …`, `research …`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evolve.cli.options import AsJson, Simulate, TimeframeOption
+from evolve.cli.options import AsJson, Simulate, SymbolOption, TimeframeOption, Timeout
 
 data_app = typer.Typer(help="Bars: what there is, and your own.", no_args_is_help=True, rich_markup_mode=None)
 bus_app = typer.Typer(
@@ -18,6 +18,7 @@ config_app = typer.Typer(help="Settings kept in this home.", no_args_is_help=Tru
 sandbox_app = typer.Typer(
     help="Programs of your own, behind a wall made by the kernel.", no_args_is_help=True, rich_markup_mode=None
 )
+research_app = typer.Typer(help="Papers and code: find, read, try.", no_args_is_help=True, rich_markup_mode=None)
 schema_app = typer.Typer(help="Machine-readable descriptions.", no_args_is_help=True, rich_markup_mode=None)
 setup_app = typer.Typer(help="Optional parts.", no_args_is_help=True, rich_markup_mode=None)
 models_app = typer.Typer(help="The registered models.", rich_markup_mode=None)
@@ -30,6 +31,7 @@ GROUPS = {
     "config": config_app,
     "setup": setup_app,
     "sandbox": sandbox_app,
+    "research": research_app,
     "schema": schema_app,
 }
 
@@ -356,3 +358,65 @@ def schema_asyncapi() -> None:
 
     services = {name: list(requests.values()) for name, requests in all_requests().items()}
     typer.echo(json.dumps(document(services, version=VERSION), indent=2))
+
+
+# --- research ---
+
+
+@research_app.command("search")
+def research_search(
+    query: str,
+    where: Annotated[str, typer.Option("--in", help="github or arxiv.")] = "arxiv",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 10,
+    language: Annotated[str, typer.Option("--language", help="Of repositories; empty for any.")] = "python",
+    category: Annotated[str, typer.Option("--category", help="Of papers; empty for any.")] = "q-fin.TR",
+    as_json: AsJson = False,
+    timeout: Timeout = None,
+) -> None:
+    """Find papers or repositories; without a network, from the local library."""
+    from evolve.cli.research import search
+
+    search(query, where, limit, language=language, category=category, as_json=as_json, timeout=timeout)
+
+
+@research_app.command("paper")
+def research_paper(
+    reference: Annotated[str, typer.Argument(help="An address, an arXiv id, owner/repository, a title or a file.")],
+    as_json: AsJson = False,
+    timeout: Timeout = None,
+) -> None:
+    """What a paper or repository claims, in its own sentences."""
+    from evolve.cli.research import paper
+
+    paper(reference, as_json=as_json, timeout=timeout)
+
+
+@research_app.command("replicate")
+def research_replicate(
+    reference: Annotated[str, typer.Argument(help="An address, an arXiv id, owner/repository, a title or a file.")],
+    describe: Annotated[str, typer.Option("--describe", help="The strategy in words, where the text is vague.")] = "",
+    symbol: SymbolOption = None,
+    timeframe: Annotated[str, typer.Option("--timeframe", help="1m 5m 15m 30m 1h 4h 1d 1w.")] = "1d",
+    simulate: Simulate = False,
+    as_json: AsJson = False,
+    timeout: Timeout = None,
+) -> None:
+    """Write its strategy as code, test that with costs, and compare with what is claimed."""
+    from evolve.cli.research import replicate
+
+    replicate(reference, describe, symbol, timeframe, simulate=simulate, as_json=as_json, timeout=timeout)
+
+
+@research_app.command("log")
+def research_log(
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="May be repeated: entries carry all of them.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 20,
+    note: Annotated[
+        tuple[str, str] | None, typer.Option("--note", metavar="ENTRY TEXT", help="Add a note to an entry first.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What was searched, read and tried, with tags, notes and links."""
+    from evolve.cli.research import log
+
+    log(tag or [], limit, note, as_json=as_json)

@@ -28,6 +28,14 @@ from evolve.contracts.performance_critic import (
 )
 from evolve.contracts.prompt_router import DetectIntent, GetRoutingHistory, ParseArguments, RoutePrompt
 from evolve.contracts.quant_gpt import GetAnswer, GetAvailableSymbols, GetQueryHistory, ProcessQuery
+from evolve.contracts.research import (
+    AddResearchNote,
+    GenerateCode,
+    GetResearchLog,
+    SearchArxiv,
+    SearchGithub,
+    SummarizePaper,
+)
 from evolve.contracts.safe_executor import (
     Cleanup,
     ExecuteBars,
@@ -688,6 +696,142 @@ class GeneratedMethods:
         """
         return self._call(
             GetAnswer, _given(GetAnswer, {"answer_id": answer_id}), timeout=timeout, on_progress=on_progress
+        )
+
+    def search_github(
+        self,
+        query: str,
+        max_results: int = 10,
+        language: Any = "python",
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Repositories for some words, best first. language: empty or null for any. Without a network the local library answers.
+
+        Sends `search_github` to research; answers `github_search_results`.
+        """
+        return self._call(
+            SearchGithub,
+            _given(SearchGithub, {"query": query, "max_results": max_results, "language": language}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def search_arxiv(
+        self,
+        query: str,
+        max_results: int = 10,
+        category: Any = "q-fin.TR",
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Papers for some words, best first. category: empty or null for any. Without a network the local library answers.
+
+        Sends `search_arxiv` to research; answers `arxiv_search_results`.
+        """
+        return self._call(
+            SearchArxiv,
+            _given(SearchArxiv, {"query": query, "max_results": max_results, "category": category}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def summarize_paper(
+        self,
+        paper_url: Any = None,
+        paper_title: Any = None,
+        paper_abstract: Any = None,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """What a paper claims, in its own sentences. One of the three is needed; a text given is read before an address is.
+
+        Sends `summarize_paper` to research; answers `paper_summarized`.
+        """
+        return self._call(
+            SummarizePaper,
+            _given(
+                SummarizePaper, {"paper_url": paper_url, "paper_title": paper_title, "paper_abstract": paper_abstract}
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def generate_code(
+        self,
+        description: str,
+        paper_reference: Any = None,
+        implementation_type: Any = "model",
+        *,
+        symbol: Any = None,
+        timeframe: Any = "1d",
+        period: str = "1y",
+        simulate: bool = False,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """A program for the strategy described, tried in the sandbox and backtested with costs beside baselines.
+
+        Sends `generate_code` to research; answers `code_generated`.
+        """
+        return self._call(
+            GenerateCode,
+            _given(
+                GenerateCode,
+                {
+                    "description": description,
+                    "paper_reference": paper_reference,
+                    "implementation_type": implementation_type,
+                    "symbol": symbol,
+                    "timeframe": timeframe,
+                    "period": period,
+                    "simulate": simulate,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def get_research_log(
+        self,
+        tags: Any = None,
+        limit: int = 50,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """What was searched, read and tried, newest first; only what carries all of `tags`.
+
+        Sends `get_research_log` to research; answers `research_log`.
+        """
+        return self._call(
+            GetResearchLog,
+            _given(GetResearchLog, {"tags": tags, "limit": limit}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def add_research_note(
+        self,
+        entry_id: str,
+        note: str,
+        *,
+        tags: Any = None,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Keep a note and tags with an entry of the research log.
+
+        Sends `add_research_note` to research; answers `research_noted`.
+        """
+        return self._call(
+            AddResearchNote,
+            _given(AddResearchNote, {"entry_id": entry_id, "note": note, "tags": tags}),
+            timeout=timeout,
+            on_progress=on_progress,
         )
 
     def execute_model_safely(

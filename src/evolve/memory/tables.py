@@ -129,3 +129,43 @@ trials = Table(
 )
 
 fences = Table("fences", metadata, _text("request", primary_key=True), _text("token"))
+
+library = Table(
+    "library",
+    metadata,
+    _id(),
+    _text("item"),
+    _text("kind"),
+    _text("document"),
+    Column("first_seen", Float, nullable=False),
+    Column("fetched_at", Float, nullable=False),
+    UniqueConstraint("item"),
+)
+
+research_log = Table(
+    "research_log",
+    metadata,
+    _id(),
+    _text("entry_id"),
+    _text("request_id"),
+    Column("at", Float, nullable=False),
+    _text("kind"),
+    _text("title"),
+    _text("document"),
+    UniqueConstraint("entry_id"),
+    UniqueConstraint("request_id"),
+)
+
+research_tags = Table("research_tags", metadata, _text("entry_id", primary_key=True), _text("tag", primary_key=True))
+research_links = Table(
+    "research_links", metadata, _text("entry_id", primary_key=True), _text("target", primary_key=True)
+)
+research_notes = Table(
+    "research_notes",
+    metadata,
+    _id(),
+    _text("entry_id"),
+    _text("request_id"),
+    _text("note"),
+    UniqueConstraint("request_id"),
+)

@@ -10,11 +10,12 @@ SERVICES: dict[str, str] = {
     "performance_critic": "evolve.services.performance_critic:PerformanceCriticService",
     "prompt_router": "evolve.services.prompt_router:PromptRouterService",
     "quant_gpt": "evolve.services.quant_gpt:QuantGPTService",
+    "research": "evolve.services.research:ResearchService",
     "safe_executor": "evolve.services.safe_executor:SafeExecutorService",
 }
 
 # Named by the specification: who asks for one before it is there made no slip of the pen.
-PLANNED = ("updater", "research", "meta_tuner")
+PLANNED = ("updater", "meta_tuner")
 
 
 def service_path(name: str) -> str:

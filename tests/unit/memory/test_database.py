@@ -66,7 +66,9 @@ def is_sound(database: Database) -> bool:
 def test_a_new_database_has_exactly_the_tables_that_queries_expect(database):
     with database.read() as connection:
         found = inspect(connection)
-        assert set(found.get_table_names()) - {"sqlite_sequence"} == set(metadata.tables)
+        # The full-text index is a virtual table, and SQLite keeps its parts in tables of their own.
+        made = {name for name in found.get_table_names() if not name.startswith("library_words")}
+        assert made - {"sqlite_sequence"} == set(metadata.tables)
         for name, table in metadata.tables.items():
             # SQLite reports DOUBLE PRECISION by its affinity, REAL, and calls an integer primary key nullable though it never is.
             columns = {

@@ -44,6 +44,14 @@ from evolve.contracts.quant_gpt import (
     QueryHistory,
     QueryProcessed,
 )
+from evolve.contracts.research import (
+    AddResearchNote,
+    GenerateCode,
+    GetResearchLog,
+    SearchArxiv,
+    SearchGithub,
+    SummarizePaper,
+)
 from evolve.contracts.safe_executor import (
     Cleanup,
     ExecuteBars,
@@ -83,6 +91,10 @@ CONTRACT = {
         "get_routing_history": "routing_history",
     },
     "quant_gpt": {"process_query": "query_processed", "get_query_history": "query_history", "get_available_symbols": "available_symbols"},
+    "research": {
+        "search_github": "github_search_results", "search_arxiv": "arxiv_search_results", "summarize_paper": "paper_summarized",
+        "generate_code": "code_generated", "get_research_log": "research_log",
+    },
     "safe_executor": {
         "execute_model": "model_executed", "execute_strategy": "strategy_executed", "execute_indicator": "indicator_executed",
         "get_statistics": "statistics", "cleanup": "cleanup_completed",
@@ -196,9 +208,14 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxe
     answer = building.handle(ProcessQuery(query="Analyze TINY over 30 days"), "q1")
     assert isinstance(answer, QueryProcessed)
     assert answer.result.answer is not None, answer.result.error
+    paper: Any = building.handle(
+        SummarizePaper(paper_abstract="We test momentum over the past week on daily data."), "p1"
+    )
     exported = building.handle(ExportModel(model_id=naive), "x1")
     assert isinstance(exported, ModelExported)
     requests: list[Request[Any]] = [
+        SearchGithub(query="bots"), SearchArxiv(query="momentum"), SummarizePaper(paper_abstract="We test momentum on daily data."),
+        GenerateCode(description="momentum over the past week", symbol="TINY"), GetResearchLog(), AddResearchNote(entry_id=paper.entry_id, note="read"),
         ExportModel(model_id=naive), ImportModel(bundle=exported.bundle), ListAliases(),
         MoveAlias(alias="champion", model_id=naive, symbol="TINY", timeframe="1d"),
         BuildModel(model_type="naive", symbol="TINY", timeframe=None), ListModels(), GetModelInfo(model_id=naive),
@@ -224,6 +241,11 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxe
     assert tested == {name for service in CONTRACT for name in load_service(service_path(service)).handlers}, (
         "a request without a test"
     )
+
+
+def test_one_of_a_papers_address_title_and_text_is_needed(building: Building) -> None:
+    with pytest.raises(InvalidRequest, match="one of paper_url, paper_title and paper_abstract"):
+        building.handle(SummarizePaper(paper_url=None, paper_title=" "))
 
 
 def test_a_reply_survives_the_wire(building: Building) -> None:
@@ -257,6 +279,9 @@ def test_a_question_travels_over_the_other_services(building: Building) -> None:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evolve.agents.recommendation.CANDIDATES", ("ridge", "drift"))
     monkeypatch.setattr("evolve.agents.figures.INTERVAL_DRAWS", 100)
+    # Nobody listens there: what research looks for outside, it does not find.
+    monkeypatch.setenv("EVOLVE_GITHUB_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("EVOLVE_ARXIV_URL", "http://127.0.0.1:9")
     monkeypatch.setattr("evolve.charts.equity.equity_png", lambda *_, **__: None)
 
 

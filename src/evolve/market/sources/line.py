@@ -75,7 +75,7 @@ class Line:
 
     base: scheme, host and port. directory: where answers and the pace are kept. fresh_s: an answer younger than this is not
     asked for again; an older one is confirmed by its ETag where it has one. limit_s: for everything asked over this line, from
-    its making on. tell: hears why we wait. sleep, jitter (returns 0 … 1): replaced in tests.
+    its making on. attempts: at one question. tell: hears why we wait. sleep, jitter (returns 0 … 1): replaced in tests.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class Line:
         fresh_s: float = 3600.0,
         limit_s: float = 300.0,
         silence_s: float = SILENCE_S,
+        attempts: int = MAX_ATTEMPTS,
         clock: Clock = SYSTEM_CLOCK,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
@@ -98,6 +99,7 @@ class Line:
         self.fresh_s = fresh_s
         self.limit_s = limit_s
         self.silence_s = silence_s
+        self.attempts = attempts
         self.clock = clock
         self._sleep = sleep
         self._jitter = jitter
@@ -162,7 +164,7 @@ class Line:
     # ── One question, several attempts ───────────────────────────────────────────────────────────────────────────────
 
     def _asked(self, question: Question, shown: str, kept: Answer | None) -> Answer:
-        for attempt in range(1, MAX_ATTEMPTS + 1):
+        for attempt in range(1, self.attempts + 1):
             self._wait(self._pace.book(self.clock.now(), self._left()), f"{self.name} allows no faster requests")
             try:
                 answer, headers = self._sent(question, shown, kept)
@@ -172,10 +174,10 @@ class Line:
             else:
                 if answer.status == 304 and kept is not None:
                     return replace(kept, fetched_at=answer.fetched_at)
-                if answer.status != 429 and answer.status not in PASSING:
+                if not too_many(answer.status, headers) and answer.status not in PASSING:
                     return answer
                 pause, trouble = self._told_to_wait(question, answer, headers, attempt)
-            if attempt == MAX_ATTEMPTS:
+            if attempt == self.attempts:
                 raise trouble
             if self.clock.monotonic() + pause >= self._ends:
                 raise trouble  # the pause it asks for is longer than we may wait: its reason, not "too slow", is the news
@@ -189,7 +191,7 @@ class Line:
         # What it asks for is a minimum; a little more keeps those who were refused together from returning together.
         pause = self._pause(attempt) if asked is None else asked + self._jitter() * FIRST_PAUSE_S
         said = self.said(answer, question)
-        if answer.status == 429:
+        if too_many(answer.status, headers):
             when = "later" if asked is None else f"in {asked:.0f} s"
             return pause, RateLimited(
                 f"{self.name} refuses more requests for now ({said}); try again {when}, or ask for less at a time",
@@ -263,6 +265,13 @@ class Line:
         )
 
 
+def too_many(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether a refusal is about pace: 429, or a 403 that says until when, as some services mean by it."""
+    return status == 429 or (
+        status == 403 and ("retry-after" in headers or headers.get("x-ratelimit-remaining", "").strip() == "0")
+    )
+
+
 def wait_asked(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that a service asks us to wait: Retry-After (seconds or a date), else X-RateLimit-Reset (Unix seconds); or None."""
     retry = headers.get("retry-after", "").strip()
@@ -275,6 +284,8 @@ def wait_asked(headers: Mapping[str, str], now: float) -> float | None:
             return None
         return max(0.0, when.replace(tzinfo=when.tzinfo or UTC).timestamp() - now)
     reset = headers.get("x-ratelimit-reset", "").strip()
+    if headers.get("x-ratelimit-remaining", "0").strip() != "0":
+        return None  # some tell the end of the window with every answer; it matters once the allowance is used up
     return max(0.0, float(reset) - now) if reset.isdecimal() else None
 
 

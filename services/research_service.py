@@ -1,0 +1,3 @@
+"""The research service's class."""
+
+from evolve.services.research import ResearchService as ResearchService
