@@ -172,17 +172,45 @@ def ready_request(frame: Frame, prompt: str) -> ReadyRequest | None:
         return ReadyRequest("meta_tuner", "tune_hyperparameters", {"model_type": model, **symbol, **at})
     if frame.intent == "research_search":
         wire = "search_github" if _about_code(prompt) else "search_arxiv"
-        return ReadyRequest("research", wire, {"query": prompt})
+        return ReadyRequest("research", wire, {"query": search_terms(prompt)})
     if frame.intent == "plot_request":
-        return ReadyRequest(
-            "multimodal", "generate_plot", {"plot_type": "equity_curve", "data_source": model or frame_source(frame)}
-        )
+        source = model if is_id else ",".join(frame.symbols)
+        wanted = {"plot_type": _plot_type(prompt, of_symbol=bool(frame.symbols) and not is_id)}
+        return ReadyRequest("multimodal", "generate_plot", {**wanted, "data_source": source or "backtest_results"})
     # Everything else needs more than one service, or a model that only QuantGPT can find: it coordinates.
     return ReadyRequest("quant_gpt", "process_query", {"query": prompt})
 
 
-def frame_source(frame: Frame) -> str:
-    return frame.symbols[0] if frame.symbols else "backtest_results"
+# The first of these that the sentence holds says which chart is meant.
+_PLOTS = (
+    ("correlation", "correlation_heatmap"), ("heat map", "correlation_heatmap"), ("heatmap", "correlation_heatmap"),
+    ("monthly", "monthly_returns"), ("distribution", "return_distribution"), ("histogram", "return_distribution"),
+    ("rolling", "rolling_metrics"), ("importance", "feature_importance"), ("walk", "walk_forward"), ("fan", "forecast_fan"),
+    ("forecast", "forecast_fan"), ("equity", "equity_curve"), ("drawdown", "equity_curve"), ("compar", "model_comparison"),
+)  # fmt: skip
+
+
+def _plot_type(prompt: str, *, of_symbol: bool) -> str:
+    """The chart a sentence names; unnamed, a symbol's bars, or how a model's account grew."""
+    text = prompt.lower()
+    return next((kind for word, kind in _PLOTS if word in text), "candlestick" if of_symbol else "equity_curve")
+
+
+_ASKING = frozenset(
+    """a about an and any are arxiv articles can code could do find for from get git github give have i implementation
+    implementations in is latest library list look looking me new newest of on package paper papers please preprints publications recent repo
+    repos repositories repository research scientific search show some studies study tell that the there to up us want what which with work you""".split()
+)
+
+
+def search_terms(prompt: str) -> str:
+    """What a search engine should be asked: the sentence without the words that only ask for a search; all of it when none is left."""
+    words = prompt.strip().rstrip("?.!").split()
+    while words and words[0].lower().strip(",:;'\"") in _ASKING:
+        words.pop(0)
+    while words and words[-1].lower().strip(",:;'\"") in _ASKING:
+        words.pop()
+    return " ".join(words) or prompt.strip()
 
 
 def _about_code(prompt: str) -> bool:

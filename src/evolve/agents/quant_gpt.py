@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from evolve.agents.answer import plain, with_picture, worst_status, write_answer
+from evolve.agents.carried_out import told
 from evolve.agents.desk import Desk
 from evolve.agents.interpreter import Interpreter
 from evolve.agents.market_report import MarketReport
@@ -34,7 +35,7 @@ from evolve.cards import (
 )
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.errors import BadRequest, EvolveError, InvalidRequest, MissingExtra, Unavailable, UnknownSymbol
-from evolve.evidence import Evidence, EvidenceBook
+from evolve.evidence import EvidenceBook
 from evolve.language import commentary
 from evolve.language.dialogue import forgets
 from evolve.language.gazetteer import gazetteer
@@ -282,29 +283,19 @@ class QuantGptAgent:
                 routing.question or "say which model or symbol this is about; `evolve models` lists the models"
             )
         reply = desk.forward(routing)
-        head = f"Done by {routing.request.service}: {reply.get('type', routing.request.type)}."
-        said = []
-        figures: tuple[Evidence, ...] = ()
+        done = told(routing.request.service, reply)
         model = reply.get("model_info")
-        if isinstance(model, ModelCard):
-            head = f"Built {model.model_id}."
-            figures = model.metrics
-            found = {item.name: item for item in figures}
-            said = [
-                f"Out of sample, net of costs: Sharpe ratio {found['sharpe']}, return {found['total_return']}, maximum drawdown {found['drawdown']}; R² {found['skill_r2']} against no change.",
-                *commentary.on_data(model.data),
-                f"`evolve evaluate {model.model_id}` tests it against luck.",
-            ]
-            data: tuple[DataCard, ...] = (model.data,)
-            used = {
-                "model": model.recipe.model_type,
-                "symbols": model.recipe.symbol,
-                "timeframe": model.recipe.timeframe,
-            }
-            defaults = {name: SlotCard(value, "default") for name, value in used.items()}
-            question = replace(question, shown={**defaults, **question.shown})
-            return self._answer_with(question, head, said, figures=figures, data=data, rows=(RankedRow(1, model.recipe.model_type, "model", model.model_id, found),), extra={"model_id": model.model_id})  # fmt: skip
-        return self._answer_with(question, head, said, figures=figures)
+        if not isinstance(model, ModelCard):
+            return self._answer_with(question, done.headline, done.sentences)
+        data: tuple[DataCard, ...] = (model.data,)
+        used = {"model": model.recipe.model_type, "symbols": model.recipe.symbol, "timeframe": model.recipe.timeframe}
+        defaults = {name: SlotCard(value, "default") for name, value in used.items()}
+        question = replace(question, shown={**defaults, **question.shown})
+        found = {item.name: item for item in model.metrics}
+        row = RankedRow(1, model.recipe.model_type, "model", model.model_id, found)
+        return self._answer_with(
+            question, done.headline, done.sentences, figures=model.metrics, data=data, rows=(row,), extra={"model_id": model.model_id}
+        )  # fmt: skip
 
     def _answer_with(self, question: Question, head: str, said: Sequence[str], **parts: Any) -> AnswerCard:
         return write_answer(question, head, said, clock=self._clock, **parts)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from evolve.agents.prompt_router import PromptRouterAgent
+from evolve.agents.prompt_router import PromptRouterAgent, search_terms
 from evolve.cards import ReadyRequest, Routing
 from evolve.contracts import request_class
 from evolve.errors import InvalidRequest
@@ -59,6 +59,35 @@ def test_a_sentence_is_sent_to_the_service_that_carries_it_out(
     routing = router.route(prompt)
 
     assert (routing.target_agent, sent(routing).service, sent(routing).type) == (service, service, wire_type)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "terms"),
+    [
+        ("Find papers on momentum trading", "momentum trading"),
+        ("Search GitHub for trading bots", "trading bots"),
+        ("are there any repos about pairs trading on github?", "pairs trading"),
+        ("show me recent research", "show me recent research"),
+    ],
+)
+def test_a_search_is_asked_for_its_subject_alone(prompt: str, terms: str) -> None:
+    assert search_terms(prompt) == terms
+
+
+@pytest.mark.parametrize(
+    ("prompt", "wanted"),
+    [
+        ("Plot the equity curve of AAPL", {"plot_type": "equity_curve", "data_source": "AAPL"}),
+        ("Plot AAPL", {"plot_type": "candlestick", "data_source": "AAPL"}),
+        ("Plot the correlation of AAPL and MSFT", {"plot_type": "correlation_heatmap", "data_source": "AAPL,MSFT"}),
+        (f"Plot the monthly returns of {ID}", {"plot_type": "monthly_returns", "data_source": ID}),
+        ("Plot the equity curve", {"plot_type": "equity_curve", "data_source": "backtest_results"}),
+    ],
+)
+def test_the_chart_that_a_sentence_names_is_asked_for(
+    router: PromptRouterAgent, prompt: str, wanted: dict[str, str]
+) -> None:
+    assert sent(router.route(prompt)).data == wanted
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from evolve.cards import AnswerCard, ComparisonCard, EvaluationCard, ModelCard, 
 from evolve.clock import FrozenClock
 from evolve.errors import EvolveError, InvalidRequest, MissingExtra, Unavailable
 from evolve.evidence import Evidence
+from evolve.findings import Paper
 from evolve.memory.canonical import canonical_json
 from evolve.memory.decisions import Decision
 from evolve.services import SERVICES
@@ -101,6 +102,11 @@ class Office:
         self.note("forward", service=request.service, type=request.type, data=request.data)
         if request.service not in SERVICES:
             raise Unavailable(f"{request.service} is not part of this version of Evolve", service=request.service)
+        if request.service == "research":
+            paper = Paper(
+                "2101.00001", 1, "Momentum and its crashes", "…", "https://arxiv.org/abs/2101.00001", "q-fin.TR"
+            )
+            return {"type": "arxiv_search_results", "results": (paper,), "query": request.data["query"], "count": 1, "source": "arxiv", "as_of": "2026-11-22", "note": ""}  # fmt: skip
         order = BuildOrder(request.data["model_type"], request.data.get("symbol", "NOISE"), request.data["timeframe"])
         return {"type": "model_built", "model_info": self._built(order)}
 
@@ -571,10 +577,17 @@ def test_a_question_that_lacks_its_model_is_asked_back_and_never_sent_to_ourselv
 
 
 def test_what_no_service_of_this_version_does_is_said_with_its_name(house: Asked) -> None:
-    result = house.ask("Find papers on momentum trading")
+    result = house.ask("Tune the hyperparameters of an lstm for AAPL")
 
     assert (result.status, result.code) == ("error", "unavailable")
-    assert result.missing[0]["service"] == "research"
+    assert result.missing[0]["service"] == "meta_tuner"
+
+
+def test_papers_that_the_research_service_found_are_listed_in_the_answer(house: Asked) -> None:
+    answer = house.answer("Find papers on momentum trading")
+
+    assert answer.headline == "Found 1 result for 'momentum trading' at arxiv, as of 2026-11-22."
+    assert answer.commentary[0] == "Momentum and its crashes (no date): https://arxiv.org/abs/2101.00001"
 
 
 # --- what is refused ---

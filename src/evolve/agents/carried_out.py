@@ -1,0 +1,64 @@
+"""What did another service do for the question? Its reply in a headline and a few sentences: what was found, drawn or built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evolve.cards import ModelCard, PlotCard
+from evolve.findings import Paper, Repository
+from evolve.language import commentary
+
+LISTED = 5  # what a person reads before asking again; `evolve research search` lists all
+MAX_CHARACTERS = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    headline: str
+    sentences: tuple[str, ...] = ()
+
+
+def told(service: str, reply: Mapping[str, object]) -> Told:
+    """reply: `type` and the fields of the service's reply."""
+    model, drawn, found = reply.get("model_info"), reply.get("result"), reply.get("results")
+    if isinstance(model, ModelCard):
+        return _built(model)
+    if isinstance(drawn, PlotCard):
+        return Told(f"Drew {drawn.title}: {drawn.save_path}.", (f"Data: {drawn.source}.", *drawn.notes))
+    if isinstance(found, Sequence) and "source" in reply and "as_of" in reply:
+        return _found(reply, found)
+    return Told(f"Done by {service}: {reply.get('type', 'no reply')}.")
+
+
+def _built(model: ModelCard) -> Told:
+    figures = {item.name: item for item in model.metrics}
+    return Told(
+        f"Built {model.model_id}.",
+        (
+            f"Out of sample, net of costs: Sharpe ratio {figures['sharpe']}, return {figures['total_return']}, "
+            f"maximum drawdown {figures['drawdown']}; R² {figures['skill_r2']} against no change.",
+            *commentary.on_data(model.data),
+            f"`evolve evaluate {model.model_id}` tests it against luck.",
+        ),
+    )
+
+
+def _found(reply: Mapping[str, object], found: Sequence[object]) -> Told:
+    """Titles and addresses as they stand there: a stranger's text is data, cut to a line, and never a claim of ours."""
+    where = "in the local library" if reply["source"] == "library" else f"at {reply['source']}"
+    many = f"{len(found)} result{'' if len(found) == 1 else 's'}"
+    lines = []
+    for item in found[:LISTED]:
+        if isinstance(item, Paper):
+            lines.append(f"{_cut(item.title)} ({item.published[:10] or 'no date'}): {item.url}")
+        elif isinstance(item, Repository):
+            lines.append(f"{item.full_name}, {item.stars:,} stars, licence {item.licence}: {item.url}")
+    note = str(reply.get("note") or "")
+    said = (*lines, *((note,) if note else ()), "Nothing of this was tested; `evolve research replicate` does that.")
+    return Told(f"Found {many} for {_cut(str(reply.get('query', '')))!r} {where}, as of {reply['as_of']}.", said)
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_CHARACTERS else line[: MAX_CHARACTERS - 1] + "…"
