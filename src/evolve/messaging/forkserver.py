@@ -219,7 +219,8 @@ def launch(
     where: list[str], preload: tuple[str, ...], *, pass_fds: tuple[int, ...] = (), stderr: Any = None
 ) -> subprocess.Popen[bytes]:
     """Start a fork server process; `where` is `--connection FD` or `--listen PATH`."""
-    command = [sys.executable, "-m", "evolve.messaging.forkserver", *where, "--preload", ",".join(preload)]
+    owner = ["--owner", str(os.getpid())]
+    command = [sys.executable, "-m", "evolve.messaging.forkserver", *where, *owner, "--preload", ",".join(preload)]
     return subprocess.Popen(
         command,
         env={**os.environ, **SINGLE_THREADED},
@@ -270,13 +271,12 @@ class _Server:
         self.peers[connection.fileno()] = _Peer(connection)
         self.selector.register(connection, selectors.EVENT_READ, "peer")
 
-    def serve(self, preload: list[str]) -> int:
+    def serve(self, preload: list[str], owner: int) -> int:
         # All imports before the first child: forked earlier, each would repeat them and share none of their memory.
         for module in preload:
             self.load(module)
         gc.collect()
         gc.freeze()  # else the first collection in a child copies every page it looks at
-        parent = os.getppid()
         while True:
             events = self.selector.select(5.0)
             for key, _ in events:
@@ -290,7 +290,7 @@ class _Server:
                     self.read(self.peers[key.fd])
             if self.private and not self.peers:
                 return 0
-            if os.getppid() != parent:
+            if os.getppid() != owner:
                 return 0  # our owner died; a shared server has no other sign of that
 
     def load(self, module: str) -> None:
@@ -417,8 +417,11 @@ def main(arguments: list[str]) -> int:
     connection = options.get("--connection")
     # Freed by the child's own exec-less start: PDEATHSIG of this process itself, should its owner be killed outright.
     _die_with_parent(signal.SIGKILL)
+    owner = int(options["--owner"])
+    if os.getppid() != owner:
+        return 0  # it died before the kernel knew of our wish
     server = _Server(listen=Path(listen) if listen else None, connection=int(connection) if connection else None)
-    return server.serve([name for name in options.get("--preload", "").split(",") if name])
+    return server.serve([name for name in options.get("--preload", "").split(",") if name], owner)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -199,3 +201,17 @@ async def test_a_preload_that_cannot_be_imported_only_costs_time() -> None:
         child = await server.spawn(f"{CHILDREN}:exit_with", {"status": 0})
         with child.connection:
             assert await asyncio.wait_for(child.exited, DEADLINE_S) == 0
+
+
+def test_a_server_whose_owner_ended_before_it_had_begun_ends_too(tmp_path: Path) -> None:
+    """The kernel ends it with its owner only once it has asked for that; until then it has to look."""
+    program = (
+        "import os, sys; from evolve.messaging.forkserver import launch\n"
+        "print(launch(['--listen', sys.argv[1]], ()).pid, flush=True); os._exit(0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "s")], capture_output=True, text=True, check=True
+    )
+    pid = int(done.stdout)
+
+    until(lambda: is_gone(pid), what="its end")
