@@ -52,11 +52,11 @@ class Delivery:
     fresh: bool = False
     before: int = 0
 
-    @property
-    def fence(self) -> str:
-        """Grows, compared as text, with every run of a request: a message put off or sent again comes later in the stream."""
-        first, _, second = self.entry.partition("-")
-        return f"{int(first):016d}-{int(second or 0):08d}.{self.attempt:06d}"
+
+def fence_of(entry: str, attempt: int) -> str:
+    """Grows, compared as text, with every run of a request: a message put off or sent again comes later in the stream."""
+    first, _, second = entry.partition("-")
+    return f"{int(first):016d}-{int(second or 0):08d}.{attempt:06d}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,7 @@ class JobPool:
         process = self._warm() or await self._spawn()
         finished = False
         try:
-            await process.send({"run": asdict(envelope), "attempt": delivery.attempt, "fence": delivery.fence})
+            await process.send({"run": asdict(envelope), "attempt": delivery.attempt, "entry": delivery.entry})
             while True:
                 frame = await process.receive()
                 if "progress" in frame:
@@ -335,7 +335,7 @@ def main(connection: socket.socket, *, service_path: str, settings: dict[str, An
     wire = _ProcessWire(frames)
     while (frame := frames.receive()) is not None:
         envelope = RequestEnvelope(**frame["run"])
-        answer = run_request(service, envelope, Job(envelope, wire, int(frame["attempt"]), frame["fence"]))
+        answer = run_request(service, envelope, Job(envelope, wire, int(frame["attempt"]), frame["entry"]))
         try:
             try:
                 frames.send(answer)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
 
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import EvolveError, Internal, InvalidRequest
+from evolve.messaging.bus import fence_of
 from evolve.messaging.envelope import RequestEnvelope
 from evolve.messaging.messages import Reply, Request, parse_request
 from evolve.settings import Settings
@@ -32,13 +33,18 @@ class Wire(Protocol):
 class Job:
     """One request at work: who asked, under which id, and how to report and to ask others.
 
-    attempt: 1 at its first run. fence: the token of this run, higher than that of every run before (`Delivery.fence`).
+    attempt: 1 at its first run. entry: where it stands in the stream.
     """
 
     envelope: RequestEnvelope
     wire: Wire
     attempt: int = 1
-    fence: str = ""
+    entry: str = "0-0"
+
+    @property
+    def fence(self) -> str:
+        """The token of this run, higher than that of every run of the request before. Computed when asked for: most never are."""
+        return fence_of(self.entry, self.attempt)
 
     @property
     def request_id(self) -> str:

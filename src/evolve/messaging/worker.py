@@ -305,7 +305,7 @@ class Worker:
     def _inline_reply(self, running: Running) -> bytes:
         delivery, envelope = running.delivery, running.envelope
         try:
-            frame = run_request(self._service, envelope, Job(envelope, NoWire(), delivery.attempt, delivery.fence))
+            frame = run_request(self._service, envelope, Job(envelope, NoWire(), delivery.attempt, delivery.entry))
             reply = _reply_in(frame)
             return self._answers.reply(reply["type"], reply["data"], running.request_id)
         except EvolveError as error:
@@ -501,10 +501,10 @@ class Worker:
             )
         if handler.request.slot == "inline":
             return _reply_in(
-                run_request(self._service, envelope, Job(envelope, NoWire(), delivery.attempt, delivery.fence))
+                run_request(self._service, envelope, Job(envelope, NoWire(), delivery.attempt, delivery.entry))
             )
         wire = ThreadWire(asyncio.get_running_loop(), link)
-        job = Job(envelope, wire, delivery.attempt, delivery.fence)
+        job = Job(envelope, wire, delivery.attempt, delivery.entry)
         return _reply_in(await self._threads.run(run_request, self._service, envelope, job))
 
     # --- answering ---

@@ -33,7 +33,7 @@ class NotingService(BaseService):
 
 
 def job(attempt: int) -> Job:
-    return Job(RequestEnvelope("note", {}, request_id="r1"), wire=None, attempt=attempt, fence=f"1.{attempt}")  # type: ignore[arg-type]
+    return Job(RequestEnvelope("note", {}, request_id="r1"), wire=None, attempt=attempt, entry="1-0")  # type: ignore[arg-type]
 
 
 def test_a_run_that_was_overtaken_records_nothing_and_the_later_one_does(tmp_path):
