@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import textwrap
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evolve.charts.theme import THEMES, Theme, ThemeName
 from evolve.errors import InvalidRequest, Unavailable
+from evolve.files import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -172,18 +170,10 @@ def drawn(figure: Figure, format: Literal["png", "svg"]) -> bytes:
 
 def write_atomically(path: Path, content: bytes) -> Path:
     """Write a file whole or not at all. Raises Unavailable when it cannot be written."""
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
-            temporary = file.name
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        write_whole(path, content, mode=0o644)
     except OSError as error:
-        if temporary is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
         raise Unavailable(
             f"cannot write {path}: {error.strerror}; give a path in a directory that you can write"
         ) from None

@@ -15,7 +15,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from evolve.errors import DataUnavailable, Unavailable
+from evolve.files import write_whole
 from evolve.market import arrow
 from evolve.market.bars import FIELDS, Bars
 from evolve.market.calendar import bars_per_year
@@ -128,7 +128,7 @@ class BarStore:
             place.mkdir(parents=True, exist_ok=True)
             with _locked(place):
                 partitions = [_write_partition(place, year, part) for year, part in _years(bars)]
-                _write_atomically(place / MANIFEST, _manifest_of(bars, partitions))
+                write_whole(place / MANIFEST, _manifest_of(bars, partitions), durable=True)
                 named = {partition["file"] for partition in partitions}
                 for path in place.glob("*.parquet"):
                     if path.name not in named:
@@ -262,7 +262,7 @@ def _write_partition(place: Path, year: int, bars: Bars) -> dict[str, Any]:
     path = place / name
     # An untouched year stays as it is; one whose content no longer fits its name was damaged, and is mended.
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-        _write_atomically(path, content)
+        write_whole(path, content, durable=True)
     return {
         "year": year,
         "file": name,
@@ -311,20 +311,6 @@ def _locked(place: Path) -> Iterator[None]:
     with (place / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".importing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 def _timeframe(text: str) -> Timeframe:

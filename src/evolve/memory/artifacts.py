@@ -8,17 +8,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evolve.errors import InvalidRequest, Unavailable
+from evolve.files import write_whole
 from evolve.memory.canonical import canonical_json
 from evolve.settings import Settings
 
@@ -101,25 +99,10 @@ class ArtifactStore:
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = None
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
-            temporary = file.name
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        # The name is on disk only once its directory is.
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        write_whole(path, content, durable=True)
     except OSError as error:
-        if temporary is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
         raise Unavailable(
             f"cannot write {path.parent}: {error.strerror}; free space or set EVOLVE_HOME to a directory that you can write"
         ) from None

@@ -146,7 +146,7 @@ def test_a_failed_write_keeps_the_old_picture_and_leaves_no_part(tmp_path, monke
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("evolve.charts.picture.os.replace", full)
+    monkeypatch.setattr("evolve.files.os.replace", full)
 
     with pytest.raises(Unavailable, match="No space left on device"):
         equity_png([RIDGE], title="t", source="s", path=path)

@@ -102,7 +102,7 @@ def test_a_failed_write_leaves_no_part_behind(artifacts, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("evolve.memory.artifacts.os.replace", full)
+    monkeypatch.setattr("evolve.files.os.replace", full)
 
     with pytest.raises(Unavailable, match="No space left on device; free space"):
         artifacts.put_bytes(b"weights")

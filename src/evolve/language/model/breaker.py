@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from pathlib import Path
 
 from evolve.clock import Clock
 from evolve.errors import EvolveError, Forbidden, Unavailable
+from evolve.files import write_whole
 
 FAILURES = 3  # in a row; one may be chance
 REST_S = 60.0  # long enough to spare a question the wait, short enough that a person who mends it does not wonder
@@ -45,8 +45,6 @@ class Breaker:
             return 0, 0.0, ""
 
     def _write(self, failures: int, until: float, why: str) -> None:
-        new = self._path.with_suffix(f".{os.getpid()}")
         with contextlib.suppress(OSError):  # without a place to note it, every question finds out anew
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new.write_text(json.dumps({"failures": failures, "until": until, "why": why}), encoding="utf-8")
-            os.replace(new, self._path)
+            write_whole(self._path, json.dumps({"failures": failures, "until": until, "why": why}).encode())

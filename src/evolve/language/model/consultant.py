@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evolve.clock import Clock
 from evolve.errors import EvolveError, Forbidden, InvalidRequest, Malformed, RateLimited, TimedOut, Unavailable
+from evolve.files import write_whole
 from evolve.language.model.allowance import Allowance, Limits
 from evolve.language.model.breaker import Breaker
 from evolve.language.model.endpoint import LADDER, Completion, Endpoint, Message, Rung, Schema
@@ -198,9 +198,7 @@ class Consultant:
     def _remember(self, rung: Rung) -> None:
         with contextlib.suppress(OSError):  # then the next question probes again
             self._probed.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new = self._probed.with_suffix(f".{os.getpid()}")
-            new.write_text(json.dumps({"rung": rung, "at": self._clock.now()}), encoding="utf-8")
-            os.replace(new, self._probed)
+            write_whole(self._probed, json.dumps({"rung": rung, "at": self._clock.now()}).encode())
 
     @property
     def _probed(self) -> Path:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from evolve.clock import Clock, iso
 from evolve.errors import Unavailable
+from evolve.files import write_whole
 from evolve.language.model.endpoint import Completion, Message, Schema
 
 
@@ -47,10 +47,7 @@ class Exchanges:
         path = self._path(key)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            new = path.with_suffix(f".{os.getpid()}")
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-                json.dump(row, file, ensure_ascii=True, indent=1)
-            os.replace(new, path)
+            write_whole(path, json.dumps(row, ensure_ascii=True, indent=1).encode())
         except OSError as error:
             raise Unavailable(f"cannot write {path}: {error.strerror}") from None
 

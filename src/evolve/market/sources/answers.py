@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from evolve.errors import Unavailable
+from evolve.files import write_whole
 
 MAX_BYTES = 1 << 30  # of all answers together; the oldest go first
 
@@ -64,15 +63,7 @@ class Answers:
         content = json.dumps(about).encode() + b"\n" + answer.body
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.directory, prefix=".answer-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                os.replace(name, self._path(answer.url))
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(name)
-                raise
+            write_whole(self._path(answer.url), content)
             self._forget_oldest()
         except OSError as error:
             raise Unavailable(
