@@ -69,6 +69,8 @@ class Settings(BaseSettings):
     home: Annotated[Path, AfterValidator(Path.expanduser)] = Field(default_factory=lambda: user_data_path("evolve"))
     log_dir: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(None)
     database_url: str | None = Field(None)
+    # Where weights and stored forecasts lie, an address of fsspec's; without one the home's directory `artifacts`.
+    artifacts_url: str | None = Field(None)
     response_timeout_s: float = Field(30.0, gt=0, validation_alias="EVOLVE_RESPONSE_TIMEOUT")
     lease_s: float = Field(10.0, gt=0.2)
     heartbeat_s: float = Field(1.0, gt=0.05)

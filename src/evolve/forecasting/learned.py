@@ -13,7 +13,7 @@ All learning families share this path; a family adds only how one member is fitt
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,7 @@ from evolve.forecasting.base import (
     HyperValue,
     Progress,
     check_horizon,
+    forecaster,
     pack,
     unheard,
 )
@@ -59,6 +60,10 @@ class Member(Protocol):
         ...
 
     def arrays(self) -> Arrays: ...
+
+
+Vote = Callable[[Floats], Floats]
+"""A table as a member's `parts` takes it → (parts, rows): the mean of all members."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,15 @@ class Learned(FittedForecaster):
     """A committee of members with everything that turns bars into their table."""
 
     def __init__(
-        self, header: Header, *, window_bars: int, standardisation: Standardisation, members: Sequence[Member]
+        self,
+        header: Header,
+        *,
+        window_bars: int,
+        standardisation: Standardisation,
+        members: Sequence[Member],
+        vote: Vote | None = None,
     ) -> None:
+        """vote: how all members are asked in one call, once that is prepared (`compiled`); without it one by one."""
         self.header = header
         self.family = header.family
         self.horizon_bars = header.horizon_bars
@@ -106,6 +118,7 @@ class Learned(FittedForecaster):
         self.window_bars = window_bars
         self.standardisation = standardisation
         self.members = tuple(members)
+        self._vote = vote or self._one_by_one
 
     @property
     def first_bar(self) -> int:
@@ -126,9 +139,30 @@ class Learned(FittedForecaster):
         if self.has_skill:
             matrix = self.standardisation.apply(feature_set.feature_matrix(bars, self.features))
             table = windows(matrix, np.arange(start, len(bars)), self.window_bars)
-            votes = np.stack([member.parts(table) for member in self.members]).mean(axis=0)
-            mean = believed(votes, self.shrinkage) * scale
+            mean = self.scaled_forecast(table) * scale
         return mean, self.shrinkage[-1].residual * scale
+
+    def scaled_forecast(self, table: Floats) -> Floats:
+        """The believed forecast in units of volatility, shape (rows,), of standardised features: (rows, features) or (rows, window, features)."""
+        return believed(self._vote(table), self.shrinkage)
+
+    def _one_by_one(self, table: Floats) -> Floats:
+        votes: Floats = np.stack([member.parts(table) for member in self.members]).mean(axis=0)
+        return votes
+
+    def compiled(self) -> Learned:
+        family = forecaster(self.family)
+        assert isinstance(family, LearnedForecaster)
+        vote = family.compiled_vote(self.members, inputs=len(self.features), window_bars=self.window_bars)
+        if vote is None:
+            return self
+        return Learned(
+            self.header,
+            window_bars=self.window_bars,
+            standardisation=self.standardisation,
+            members=self.members,
+            vote=vote,
+        )
 
     def to_bytes(self) -> bytes:
         arrays: Arrays = {"feature_mean": self.standardisation.mean, "feature_std": self.standardisation.std}
@@ -171,6 +205,10 @@ class LearnedForecaster(Forecaster):
     @abstractmethod
     def restore_member(self, arrays: Arrays, *, inputs: int, settings: Mapping[str, HyperValue]) -> Member:
         """The member whose `arrays()` these are; KeyError for a missing one."""
+
+    def compiled_vote(self, members: Sequence[Member], *, inputs: int, window_bars: int) -> Vote | None:
+        """How to ask all members in one call; None where that gains nothing. Raises MissingExtra for a missing package."""
+        return None
 
     def fit(
         self,
