@@ -25,6 +25,7 @@ from evolve.errors import InvalidRequest
 from evolve.evidence import EvidenceBook
 from evolve.forecasting.base import HyperValue, check_horizon, forecaster, unpack
 from evolve.forecasting.features import resolve, usable
+from evolve.forecasting.training import Hardware, trained_on
 from evolve.market.bars import Bars
 from evolve.market.calendar import default_costs
 from evolve.market.catalog import Catalog, data_card
@@ -75,6 +76,7 @@ class ModelBuilderAgent:
         clock: Clock = SYSTEM_CLOCK,
         workers: int = 1,
         default_simulate: bool = False,
+        hardware: Hardware | None = None,
     ) -> None:
         self._catalog = catalog
         self._registry = registry
@@ -83,6 +85,7 @@ class ModelBuilderAgent:
         self._clock = clock
         self._workers = workers
         self._simulate = default_simulate
+        self._hardware = hardware or Hardware()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ModelBuilderAgent:
@@ -94,6 +97,7 @@ class ModelBuilderAgent:
             Aliases(database),
             workers=settings.service("model_builder", "workers", 1),
             default_simulate=settings.simulate,
+            hardware=Hardware(settings.training_device, settings.training_precision, settings.training_threads),
         )
 
     def build(self, order: BuildOrder, *, request_id: str, progress: Progress) -> Built:
@@ -129,7 +133,8 @@ class ModelBuilderAgent:
             if found is not None:
                 progress(f"train {recipe.model_type}", 1, 1, f"found {found.model_id}: same recipe, same bars")
                 return Built(found, found=True)
-        return Built(self._train(recipe, bars, data, (*shortened, *without), request_id, progress), found=False)
+        with trained_on(self._hardware):
+            return Built(self._train(recipe, bars, data, (*shortened, *without), request_id, progress), found=False)
 
     def _train(
         self, recipe: Recipe, bars: Bars, data: DataCard, notes: Sequence[str], request_id: str, progress: Progress

@@ -28,8 +28,9 @@ from evolve.forecasting.base import (
     unheard,
 )
 from evolve.forecasting.features import causal_volatility
-from evolve.forecasting.learned import HELD, LearnedForecaster, Lesson, shrinkage
+from evolve.forecasting.learned import LearnedForecaster, Lesson
 from evolve.forecasting.neural import NeuralForecaster
+from evolve.forecasting.shrinkage import HELD, shrinkage
 from evolve.market.bars import Bars, Floats
 
 # One of each kind by default: line, trees, network. The networks' forecasts are nearly one, and each costs a training.

@@ -70,6 +70,10 @@ class NeuralForecaster(LearnedForecaster):
     def require(self) -> None:
         training.require_torch(self.family)
 
+    def remarks(self) -> tuple[str, ...]:
+        note = training.hardware().note
+        return (note,) if note else ()
+
     def window_bars(self, settings: Mapping[str, HyperValue]) -> int:
         return int(settings["window_bars"])
 

@@ -13,11 +13,8 @@ from evolve.forecasting.base import forecaster
 from evolve.forecasting.features import CLIP
 from evolve.forecasting.learned import (
     Learned,
-    believed,
     member_seed,
     purged_blocks,
-    shrinkage,
-    shrinkages,
     training_samples,
     windows,
 )
@@ -170,59 +167,6 @@ def test_each_row_is_held_out_once_and_training_rows_keep_the_horizon_away():
     train, held = pairs[1]
     assert (bar[held][0], bar[held][-1]) == (125, 149)
     assert sorted(set(bar) - set(bar[train]) - set(bar[held])) == [122, 123, 124, 150, 151, 152]
-
-
-def test_a_forecast_without_skill_is_shrunk_to_nothing():
-    rng = np.random.default_rng(0)
-    forecast, target = rng.normal(0, 0.1, 2000), rng.normal(0, 1, 2000)
-
-    skilled, unskilled = (shrinkage(forecast, target + k * forecast, horizon_bars=1) for k in (1.0, 0.0))
-
-    assert skilled.factor > 0.55
-    assert unskilled.factor < 0.15
-    assert shrinkage(-forecast, target + forecast, horizon_bars=1).factor == 0.0
-
-
-def test_shrinkage_worked_by_hand():
-    """f = ±1, y = 2f + noise orthogonal to f: slope 2; residual variance 3; t² = 4 · 3/3; 0.85 · 2 · (1 − 2/4)."""
-    forecast = np.array([1.0, -1.0, 1.0, -1.0])
-    noise = np.sqrt(3) * np.array([1.0, 1.0, -1.0, -1.0])
-
-    shrunk = shrinkage(forecast, 2 * forecast + noise, horizon_bars=1)
-
-    assert shrunk.t == pytest.approx(2.0)
-    assert shrunk.factor == pytest.approx(0.85)
-    assert shrinkage(4 * forecast, 2 * forecast + noise, horizon_bars=1).factor == pytest.approx(0.85 / 4)
-    assert shrinkage(forecast / 4, 2 * forecast + noise, horizon_bars=1).factor == 1.0
-    assert shrinkage(forecast / 4, 2 * forecast + noise, horizon_bars=1, most=3.0).factor == 3.0
-
-
-def test_a_second_part_is_believed_for_what_the_first_left():
-    rng = np.random.default_rng(0)
-    first, second, noise = rng.normal(0, 0.1, 2000), rng.normal(0, 0.1, 2000), rng.normal(0, 1, 2000)
-
-    told, repeated = (
-        shrinkages(np.stack([first, part]), first + second + noise, horizon_bars=1) for part in (second, first)
-    )
-
-    assert told[0].factor > 0.5
-    assert told[1].factor > 0.5
-    assert repeated[1].factor < 0.2
-    np.testing.assert_allclose(
-        believed(np.stack([first, second]), told), told[0].factor * first + told[1].factor * second
-    )
-
-
-def test_overlapping_targets_count_as_fewer_observations():
-    rng = np.random.default_rng(0)
-    forecast = rng.normal(0, 0.1, 1000)
-    target = forecast + rng.normal(0, 1, 1000)
-
-    assert shrinkage(forecast, target, horizon_bars=10).t < 0.4 * shrinkage(forecast, target, horizon_bars=1).t
-
-
-def test_a_forecast_that_is_zero_everywhere_is_worth_nothing():
-    assert shrinkage(np.zeros(10), np.ones(10), horizon_bars=1).factor == 0.0
 
 
 def test_neighbouring_seeds_share_no_member_seed():

@@ -7,8 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from evolve.errors import Unavailable
 from evolve.forecasting.learned import Samples
-from evolve.forecasting.training import Training, _purged_tail, forecast, train, with_head
+from evolve.forecasting.training import (
+    Hardware,
+    Training,
+    _purged_tail,
+    forecast,
+    hardware,
+    train,
+    trained_on,
+    with_head,
+)
 
 PLAN = Training(epochs=50, patience=3, batch_rows=32, learning_rate=0.05, weight_decay=0.0, validation_share=0.2)
 
@@ -92,3 +102,40 @@ def test_the_head_starts_at_no_change():
     network = with_head(torch.nn.Linear(2, 5), lambda body, table: body(table[:, -1]), inputs=2, window_bars=4)
 
     assert not forecast(network, np.ones((3, 4, 2))).any()
+
+
+def test_bfloat16_is_used_when_it_is_chosen_and_the_card_says_so():
+    torch = pytest.importorskip("torch")
+    seen = []
+
+    class Line(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.line = torch.nn.Linear(2, 1)
+
+        def forward(self, table):
+            forecasts = self.line(table[:, -1])[:, 0]
+            seen.append(forecasts.dtype)
+            return forecasts
+
+    chosen = Hardware(precision="bfloat16", threads=2)
+    with trained_on(chosen):
+        network = train(Line, samples(lambda x: x[:, 0]), training=PLAN, purge_bars=1, seed=0)
+
+    assert {torch.bfloat16, torch.float32} == set(seen)  # trained in the one, judged in the other
+    assert network.line.weight.dtype == torch.float32
+    assert chosen.note == "trained on cpu in bfloat16 with 2 threads: other hardware may give other weights"
+    assert (hardware(), hardware().note) == (Hardware(), "")
+
+
+def test_a_gpu_that_is_not_there_is_a_sentence_and_auto_takes_the_cpu():
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+
+    with (
+        trained_on(Hardware(device="cuda")),
+        pytest.raises(Unavailable, match="torch sees no GPU: set it to cpu or auto"),
+    ):
+        train(linear(torch), samples(lambda x: x[:, 0]), training=PLAN, purge_bars=1, seed=0)
+    assert Hardware(device="auto").torch_device().type == "cpu"
