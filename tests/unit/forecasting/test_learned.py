@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from worlds import World, bars_of, planted
+from worlds import World, planted
 
 from evolve.errors import DataUnavailable, InvalidRequest
 from evolve.forecasting.base import forecaster
@@ -75,45 +75,6 @@ def test_as_many_bars_as_the_error_names_are_enough():
     forecaster("ridge").fit(bars.slice(0, needed))
     with pytest.raises(DataUnavailable):
         forecaster("ridge").fit(bars.slice(0, needed - 1))
-
-
-@pytest.mark.parametrize("family", [*LEARNING, "ensemble", "ets", "naive", "drift"])
-def test_closes_that_never_change_are_refused(family):
-    with pytest.raises(DataUnavailable, match="never change"):
-        forecaster(family).fit(bars_of(np.zeros(500)))
-
-
-@pytest.mark.parametrize("family", [*LEARNING, "ensemble", "ets", "naive", "drift"])
-def test_prices_that_explode_still_give_finite_forecasts(family):
-    """A factor of e each bar for the last 300 of 800: 130 orders of magnitude."""
-    quiet = np.random.default_rng(0).normal(0, 0.01, 800)
-    bars = bars_of(np.where(np.arange(800) < 500, quiet, 1.0))
-
-    forecasts = forecaster(family).fit(bars.slice(0, 600)).predict(bars, 600, 800)
-
-    assert np.isfinite(forecasts.mean).all()
-    assert np.isfinite(forecasts.std).all()
-    assert (forecasts.std > 0).all()
-
-
-@pytest.mark.parametrize("family", LEARNING)
-def test_without_volume_a_model_is_built_on_the_other_features_and_says_so(family):
-    bars = planted("ar1", bars=500, seed=0).bars
-    fitted = forecaster(family).fit(replace(bars, volume=np.full(500, np.nan)))
-
-    assert "volume_z" not in fitted.features
-    assert "no volume" in fitted.notes[0]
-
-
-@pytest.mark.parametrize("family", LEARNING)
-def test_single_missing_volumes_give_finite_forecasts(family):
-    bars = planted("volume", bars=600, seed=0).bars
-    volume = np.where(np.arange(600) % 7 == 0, np.nan, bars.volume)
-    gappy = replace(bars, volume=volume)
-
-    forecasts = forecaster(family).fit(gappy.slice(0, 500)).predict(gappy, 500, 600)
-
-    assert np.isfinite(forecasts.mean).all()
 
 
 def test_a_model_refuses_bars_of_another_timeframe():
