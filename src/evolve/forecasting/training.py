@@ -153,7 +153,6 @@ def train(
     fit_rows, tail_rows = _purged_tail(samples, share=training.validation_share, purge_bars=purge_bars)
     chosen = hardware()
     device = chosen.torch_device()
-    half = torch.autocast(device.type, torch.bfloat16, enabled=chosen.precision == "bfloat16")
     with _Deterministic(seed, threads=chosen.threads):
         network = build().to(device)
         table, target = _tensors(samples[fit_rows], device)
@@ -173,9 +172,7 @@ def train(
             progress(epoch, training.epochs, f"epoch {epoch + 1} of {training.epochs}")
             network.train()
             for rows in torch.split(torch.randperm(len(target), generator=order), batch_rows):
-                with half:
-                    forecasts = network(table[rows])
-                loss = ((forecasts.float() - target[rows]) ** 2).mean()
+                loss = ((_forward(network, table[rows], chosen) - target[rows]) ** 2).mean()
                 optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
                 torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
@@ -227,6 +224,23 @@ def _tensors(samples: Samples, device: torch.device) -> tuple[Tensor, Tensor]:
 
     table, target = (torch.from_numpy(each.astype(np.float32)) for each in (samples.table, samples.target))
     return table.to(device), target.to(device)
+
+
+def _forward(network: nn.Module, table: Tensor, chosen: Hardware) -> Tensor:
+    """The forecasts of a batch in single precision, however they were computed. Raises Unavailable where the processor cannot."""
+    import torch
+
+    if chosen.precision == "float32":
+        found: Tensor = network(table)
+        return found
+    try:
+        with torch.autocast(table.device.type, torch.bfloat16):
+            return network(table).float()
+    except RuntimeError as error:
+        # torch knows only when it tries: an LSTM, say, asks for instructions that convolutions do without.
+        raise Unavailable(
+            f"torch cannot train this network in bfloat16 on this {table.device.type} ({str(error).partition('.')[0]}); set EVOLVE_TRAINING_PRECISION to float32"
+        ) from error
 
 
 def _evaluate(network: nn.Module, table: Tensor) -> Tensor:

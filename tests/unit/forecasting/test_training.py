@@ -139,3 +139,25 @@ def test_a_gpu_that_is_not_there_is_a_sentence_and_auto_takes_the_cpu():
     ):
         train(linear(torch), samples(lambda x: x[:, 0]), training=PLAN, purge_bars=1, seed=0)
     assert Hardware(device="auto").torch_device().type == "cpu"
+
+
+def test_what_the_processor_cannot_compute_in_bfloat16_is_a_sentence():
+    torch = pytest.importorskip("torch")
+
+    class Refusing(torch.nn.Module):
+        """As oneDNN's LSTM does on processors without the instructions."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(2))
+
+        def forward(self, table):
+            if torch.is_autocast_enabled("cpu"):
+                raise RuntimeError("could not create a primitive. Run with ONEDNN_VERBOSE")
+            return table[:, -1] @ self.weight
+
+    with (
+        trained_on(Hardware(precision="bfloat16")),
+        pytest.raises(Unavailable, match=r"could not create a primitive\); set EVOLVE_TRAINING_PRECISION to float32"),
+    ):
+        train(Refusing, samples(lambda x: x[:, 0]), training=PLAN, purge_bars=1, seed=0)
