@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ import pytest
 from evolve.errors import Unavailable
 from evolve.forecasting.learned import Samples
 from evolve.forecasting.training import (
+    AdamW,
     Hardware,
     Training,
     _purged_tail,
@@ -161,3 +166,39 @@ def test_what_the_processor_cannot_compute_in_bfloat16_is_a_sentence():
         pytest.raises(Unavailable, match=r"could not create a primitive\); set EVOLVE_TRAINING_PRECISION to float32"),
     ):
         train(Refusing, samples(lambda x: x[:, 0]), training=PLAN, purge_bars=1, seed=0)
+
+
+def test_our_adamw_makes_the_steps_of_torchs():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    start, gradients = torch.randn(5, 3), torch.randn(40, 5, 3)
+    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    steps = (
+        (ours, AdamW([ours], learning_rate=0.02, weight_decay=0.1)),
+        (theirs, torch.optim.AdamW([theirs], lr=0.02, weight_decay=0.1)),
+    )
+
+    for gradient in gradients:
+        for weight, optimiser in steps:
+            weight.grad = gradient.clone()
+            optimiser.step()
+
+    assert torch.equal(ours, theirs)
+    assert not torch.equal(ours, start)
+
+
+def test_training_does_not_load_torchs_compiler():
+    pytest.importorskip("torch")
+    code = (
+        "import sys; from unit.forecasting.worlds import planted; from evolve.forecasting.base import forecaster\n"
+        "forecaster('lstm').fit(planted('ar1', bars=400, seed=0).bars, hyperparameters={'epochs': 1})\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    tests = str(Path(__file__).resolve().parents[2])
+
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": tests},
+    )  # fmt: skip
+
+    assert shown.stdout.strip() == "False"
