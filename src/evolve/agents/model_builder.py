@@ -38,7 +38,7 @@ from evolve.memory.database import Database
 from evolve.memory.registry import Registry, model_id_of
 from evolve.memory.trials import TrialLedger
 from evolve.settings import Settings
-from evolve.version import code_version
+from evolve.version import code_version, library_versions
 
 Progress = Callable[[str, int, int, str], None]
 CARD_METRICS = ("skill_r2", "relative_mae", "dm_p_value", "direction", "band_coverage", "sharpe", "total_return", "drawdown", "exposure")  # fmt: skip
@@ -166,6 +166,7 @@ class ModelBuilderAgent:
             metrics=tuple(figures(record, bars, EvidenceBook(), names=CARD_METRICS, seed=RESAMPLING_SEED).values()),
             notes=tuple(dict.fromkeys((*notes, *forecasts.notes, *fitted.notes))),
             outlook=outlook(recipe.model_type, fitted, forecasts, bars),
+            libraries=library_versions(),
         )
         self._ledger.record(trials_of([record], [recipe], bars), request_id=request_id)
         return self._registry.save(
