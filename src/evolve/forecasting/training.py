@@ -268,7 +268,8 @@ def _forward(network: nn.Module, table: Tensor, chosen: Hardware) -> Tensor:
         return found
     try:
         with torch.autocast(table.device.type, torch.bfloat16):
-            return network(table).float()
+            half: Tensor = network(table)
+        return half.float()
     except RuntimeError as error:
         # torch knows only when it tries: an LSTM, say, asks for instructions that convolutions do without.
         raise Unavailable(
