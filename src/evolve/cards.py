@@ -58,7 +58,10 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A trained model: what it is, on which data, how it did out of sample, and what it expects after the last bar (`outlook`)."""
+    """A trained model: what it is, on which data, how it did out of sample, and what it expects after the last bar (`outlook`).
+
+    hyperparameters_from: `caller`, `defaults` or `study ID`; empty on cards of versions that did not say.
+    """
 
     model_id: str
     recipe: Recipe
@@ -70,6 +73,7 @@ class ModelCard:
     parent: str | None = None
     notes: tuple[str, ...] = ()
     outlook: tuple[Evidence, ...] = ()
+    hyperparameters_from: str = ""
 
 
 AliasName = Literal["champion", "challenger"]

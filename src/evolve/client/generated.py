@@ -235,6 +235,7 @@ class GeneratedMethods:
         seed: int = 0,
         rebuild: bool = False,
         simulate: bool = False,
+        tuned: bool = True,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> dict[str, Any]:
@@ -257,6 +258,7 @@ class GeneratedMethods:
                     "seed": seed,
                     "rebuild": rebuild,
                     "simulate": simulate,
+                    "tuned": tuned,
                 },
             ),
             timeout=timeout,

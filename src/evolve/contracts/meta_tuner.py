@@ -13,6 +13,8 @@ from evolve.tunings import AutoTuning, TrialCard, TuningCard
 ModelType = Annotated[str, Field(min_length=1, max_length=64)]
 MAX_TRIALS = 10_000
 MAX_VALUES = 1_000
+# Searches last for hours, and what is tried is kept: they outlive more replicas than a request of seconds need.
+DEATHS = 5
 
 
 class ParamRange(BaseModel):
@@ -45,6 +47,7 @@ class TuneHyperparameters(
     slot="heavy",
     records=True,
     waits=3600.0,
+    retries=DEATHS,
     positional=("model_type", "param_space", "optimization_method", "n_trials"),
 ):
     """Search a family's hyperparameters by purged walk-forward inside the training part, never on the bars a model is tested on.
@@ -78,7 +81,9 @@ class StudyWorkedOn(Reply):
     finished: int
 
 
-class WorkOnStudy(Request[StudyWorkedOn], slot="heavy", waits=3600.0, positional=("study_id", "worker")):
+class WorkOnStudy(
+    Request[StudyWorkedOn], slot="heavy", waits=3600.0, retries=DEATHS, positional=("study_id", "worker")
+):
     """Try trials of a study until none is left. Asked by the replica that tunes, of all of them; by hand it helps a running study."""
 
     study_id: str = Field(min_length=1, max_length=64)
@@ -127,6 +132,7 @@ class AutoTune(
     slot="heavy",
     records=True,
     waits=7200.0,
+    retries=DEATHS,
     positional=("model_types", "optimization_methods", "max_trials_per_model"),
 ):
     """Tune several families one after the other, as `tune_hyperparameters` does each."""

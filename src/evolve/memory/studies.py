@@ -26,6 +26,8 @@ from evolve.memory.trials import Trial
 from evolve.tunings import FINISHED, DatasetSize, StudyPlan, TrialCard, TrialState, TuningCard
 
 ID_DIGITS = 10
+# A trial that ended so many workers is what ended them: machines do not fail so often in a row.
+MOST_RUNS = 6
 Losses = NDArray[np.float64]
 NO_LOSSES: Losses = np.zeros(0)
 
@@ -230,6 +232,11 @@ class Studies:
             .first()
         )
         now = self._clock.now()
+        if left is not None and left["runs"] >= MOST_RUNS:
+            error = f"given up: {left['runs']} workers died of it; less memory may be needed (a smaller space)"
+            deadly = of_study & (study_trials.c.number == left["number"])
+            connection.execute(update(study_trials).where(deadly).values(state="failed", error=error, finished_at=now))
+            return self._take(connection, study, worker)
         if left is not None:
             again = Drawn(left["number"], left["runs"] + 1)
             taken = {"state": "running", "worker": worker, "runs": again.runs, "started_at": now}

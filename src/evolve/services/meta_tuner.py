@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # Without a word from the operator: more at once learn less from each other, and a study of fifty trials gains little from more.
 MOST_WORKERS = 4
+FRUITLESS_ROUNDS = 3
 
 
 class MetaTunerService(BaseService):
@@ -117,8 +118,8 @@ class BusCrew:
         self._job, self._agent, self._name, self.workers = job, agent, name, workers
 
     def work(self, study_id: str, progress: Progress) -> None:
-        """Raises JobDied when workers die without a trial finished between, else what a worker raised."""
-        finished, round_ = self._agent.release_all(study_id, but=f"{self._name}/"), 0
+        """Raises JobDied when workers die again and again without a trial finished between, else what a worker raised."""
+        finished, round_, fruitless = self._agent.release_all(study_id, but=f"{self._name}/"), 0, 0
         while True:
             # The same names when this runs again after a crash: the workers' requests are then found, not sent twice.
             asked = [
@@ -133,7 +134,8 @@ class BusCrew:
             before, finished = finished, self._agent.release_all(study_id)
             if self._agent.is_over(study_id):
                 return
-            if problems and finished == before:
+            fruitless = fruitless + 1 if problems and finished == before else 0
+            if fruitless == FRUITLESS_ROUNDS:
                 raise problems[0]
             round_ += 1
 

@@ -481,9 +481,7 @@ def test_a_secret_in_a_question_never_reaches_the_record(building: Building, log
 
 
 def test_a_service_of_the_specification_that_is_not_there_yet_is_no_misspelling() -> None:
-    with pytest.raises(
-        UnknownService, match=r"^updater is not part of this version of Evolve; there are meta_tuner"
-    ):
+    with pytest.raises(UnknownService, match=r"^updater is not part of this version of Evolve; there are meta_tuner"):
         service_path("updater")
 
 
