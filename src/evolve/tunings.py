@@ -134,6 +134,10 @@ class TuningCard:
     seconds: float
     found: bool = False
 
+    def by_importance(self) -> list[tuple[str, float]]:
+        """Hyperparameters and their share of the scores' variance, largest first."""
+        return sorted(self.importance.items(), key=lambda item: (-item[1], item[0]))
+
 
 @dataclass(frozen=True, slots=True)
 class TunedParams:

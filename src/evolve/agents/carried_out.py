@@ -58,7 +58,7 @@ def _tuned(card: TuningCard) -> Told:
         else f"Tuned {where}: the defaults are as good (study {card.study_id})."
     )
     use = ", ".join(f"{name} = {_shown(value)}" for name, value in sorted(card.recommended_params.items()))
-    mattered = list(card.importance)[:2]
+    mattered = [name for name, _ in card.by_importance()[:2]]
     return Told(
         headline,
         (

@@ -101,13 +101,18 @@ def _judged(
     search: Search, defaults: Tried, best: Tried, proven: Tried | None, finding: Finding
 ) -> tuple[TunedVerdict, str]:
     tried = sum(each.state in ("complete", "pruned") for each in search.trials)
-    p = "no trial differs from them" if finding.p is None else f"p = {finding.p:.2f} for having tried {tried}"
+    p = "" if finding.p is None else f"p = {finding.p:.2f} for having tried {tried}"
     if proven is not None:
         return (
             "better",
             f"trial {proven.number} forecasts better than the defaults: R² {100 * proven.score:+.2f} % against {100 * defaults.score:+.2f} % inside the training part ({p})",
         )
-    if best.number == 0:
+    if finding.p is None:
+        return (
+            "defaults_as_good",
+            f"none of {tried} trials forecasts differently from the defaults: R² {100 * defaults.score:+.2f} %",
+        )
+    if best.score <= defaults.score:
         return (
             "defaults_as_good",
             f"none of {tried} trials scored above the defaults: R² {100 * defaults.score:+.2f} % ({p})",

@@ -23,6 +23,7 @@ from evolve.statistics.splits import Fold, walk_forward
 # Of a fold: the mean of so many squared errors has a standard error of a fifth of itself, and below it folds only add noise.
 MIN_FOLD_BARS = 40
 FIRST_SHARE = 0.4  # of the training part, before the first fold; the least when a fit needs more
+CLOSES_WARM_UP_BARS = 21  # of families that read closes only: as `ets` warms up
 DEFAULT_WINDOW_BARS = 10  # of networks inside a family that does not search theirs
 
 
@@ -115,7 +116,7 @@ def first_fold_bars(
     bars: the training part. Raises DataUnavailable, saying how many bars there must be, when too few remain for the folds.
     """
     names, _ = usable(bars, features)
-    warm_up = max(warm_up_bars(names), 1) if family.reads_features else 1
+    warm_up = max(warm_up_bars(names), 1) if family.reads_features else CLOSES_WARM_UP_BARS
     least = warm_up + longest_window(space) + MIN_SAMPLES + horizon_bars
     first = max(least, round(FIRST_SHARE * len(bars)))
     needed = least + horizon_bars - 1 + folds * MIN_FOLD_BARS
