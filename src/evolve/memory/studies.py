@@ -129,6 +129,12 @@ class Studies:
         with self._database.read() as connection:
             return _study(_row_of(connection, study_id))
 
+    def ids(self, limit: int = 50) -> tuple[str, ...]:
+        """Studies, newest first, also those that are not finished."""
+        query = select(studies.c.study_id).order_by(studies.c.id.desc()).limit(limit)
+        with self._database.read() as connection:
+            return tuple(connection.execute(query).scalars().all())
+
     def release(self, study_id: str, *, but: str = "") -> int:
         """Trials that workers hold whose names do not begin with `but` are free again; returns how many. What such a worker
         tells later is refused."""
