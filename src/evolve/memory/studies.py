@@ -7,6 +7,7 @@ its trial to the others when the study is taken up again (`release`).
 
 from __future__ import annotations
 
+import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,21 +15,50 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, or_, select, text, update
 
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import InvalidRequest, nearest
 from evolve.memory.canonical import canonical_json, from_json, sha256_of
 from evolve.memory.database import Database, insert_new
 from evolve.memory.tables import studies, study_trials, tunings
-from evolve.memory.tables import trials as ledger
-from evolve.memory.trials import Trial
+from evolve.memory.trials import Trial, count_trial
 from evolve.tunings import FINISHED, DatasetSize, StudyPlan, TrialCard, TrialState, TuningCard
 
 ID_DIGITS = 10
 # A trial that ended so many workers is what ended them: machines do not fail so often in a row.
 MOST_RUNS = 6
 Losses = NDArray[np.float64]
+
+# Written out: a worker says them at every trial, and to compose them anew costs more than the database does. Unfinished trials lie within
+# a lag of the newest, since no number is drawn beyond it.
+_STANDING = text(
+    """SELECT wanted, ends_at, newest, (SELECT min(number) FROM study_trials WHERE study_id = :study AND number > newest - :lag
+           AND state IN ('waiting', 'running')) AS unfinished
+       FROM (SELECT wanted, ends_at, (SELECT max(number) FROM study_trials WHERE study_id = :study) AS newest
+             FROM studies WHERE study_id = :study)"""
+)
+_LEFT = text(
+    """SELECT number, runs FROM study_trials WHERE study_id = :study AND number >= :from AND number < :ends
+       AND (state = 'waiting' OR (state = 'running' AND worker = :worker)) ORDER BY state = 'waiting', number LIMIT 1"""
+)
+_TAKE = text(
+    """UPDATE study_trials SET state = 'running', worker = :worker, runs = :runs, started_at = :at
+       WHERE study_id = :study AND number = :number"""
+)
+_GIVE_UP = text(
+    """UPDATE study_trials SET state = 'failed', error = :error, finished_at = :at WHERE study_id = :study AND number = :number"""
+)
+_BEGIN = text(
+    """INSERT INTO study_trials (study_id, number, state, worker, runs, params, folds, losses, started_at)
+       VALUES (:study, :number, 'running', :worker, 1, '{}', '[]', '', :at)"""
+)
+_TELL = text(
+    """UPDATE study_trials SET state = :state, params = :params, score = :score, worth = :worth, folds = :folds, losses = :losses,
+           error = :error, finished_at = :at
+       WHERE study_id = :study AND number = :number AND state = 'running' AND worker = :worker AND runs = :runs"""
+)
+_TRIALS = text("SELECT * FROM study_trials WHERE study_id = :study AND number > :after ORDER BY number")
 NO_LOSSES: Losses = np.zeros(0)
 
 
@@ -100,6 +130,7 @@ class Studies:
     def __init__(self, database: Database, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._database = database
         self._clock = clock
+        self._lags: dict[str, int] = {}
 
     # --- a study ---
 
@@ -167,17 +198,9 @@ class Studies:
         tried: what the ledger counts for the told trial. A trial is refused to who no longer holds it: the other run of it counts.
         """
         with self._database.write() as connection:
-            row = _row_of(connection, study_id)
             if told is not None and self._tell(connection, study_id, worker, *told) and tried is not None:
-                entry = {
-                    "symbol": tried.symbol,
-                    "recipe_hash": tried.recipe_hash,
-                    "data_fingerprint": tried.data_fingerprint,
-                    "request_id": row["request_id"],
-                    "sharpe_per_bar": tried.sharpe_per_bar,
-                }
-                insert_new(connection, ledger, entry)
-            return self._take(connection, row, worker)
+                count_trial(connection, tried, request_id=f"study {study_id}")
+            return self._take(connection, study_id, worker)
 
     def note_params(self, study_id: str, drawn: Drawn, params: Mapping[str, Any]) -> None:
         """What a trial is trying, for who chooses the next ones meanwhile."""
@@ -191,81 +214,61 @@ class Studies:
 
     def trials(self, study_id: str, *, after: int = -1) -> tuple[StudyTrial, ...]:
         """Those with a number above `after`, by number."""
-        query = (
-            select(study_trials)
-            .where(study_trials.c.study_id == study_id, study_trials.c.number > after)
-            .order_by(study_trials.c.number)
-        )
         with self._database.read() as connection:
-            return tuple(_trial(row) for row in connection.execute(query).mappings().all())
+            found = connection.execute(_TRIALS, {"study": study_id, "after": after})
+            return tuple(_trial(row) for row in found.mappings().all())
 
     def _tell(self, connection: Connection, study_id: str, worker: str, drawn: Drawn, outcome: Outcome) -> bool:
-        held = (
-            (study_trials.c.study_id == study_id)
-            & (study_trials.c.number == drawn.number)
-            & (study_trials.c.state == "running")
-            & (study_trials.c.worker == worker)
-            & (study_trials.c.runs == drawn.runs)
-        )
         told = connection.execute(
-            update(study_trials)
-            .where(held)
-            .values(
-                state=outcome.state,
-                params=canonical_json(outcome.params),
-                score=outcome.score,
-                worth=outcome.worth,
-                folds=canonical_json(list(outcome.folds)),
-                losses=b64encode(outcome.losses.astype("<f8").tobytes()).decode(),
-                error=outcome.error,
-                finished_at=self._clock.now(),
-            )
+            _TELL,
+            {
+                "study": study_id,
+                "number": drawn.number,
+                "worker": worker,
+                "runs": drawn.runs,
+                "state": outcome.state,
+                "params": canonical_json(outcome.params),
+                "score": outcome.score,
+                "worth": outcome.worth,
+                "folds": canonical_json(list(outcome.folds)),
+                "losses": b64encode(outcome.losses.astype("<f8").tobytes()).decode(),
+                "error": outcome.error,
+                "at": self._clock.now(),
+            },
         )
         return bool(told.rowcount)
 
-    def _take(self, connection: Connection, study: RowMapping, worker: str) -> Drawn | Nothing:
-        of_study = study_trials.c.study_id == study["study_id"]
-        last = study["wanted"] if study["ends_at"] is None else min(study["wanted"], study["ends_at"])
-        mine = (study_trials.c.state == "running") & (study_trials.c.worker == worker)
-        left = (
-            connection.execute(
-                select(study_trials.c.number, study_trials.c.runs)
-                .where(of_study, study_trials.c.number < last, or_(mine, study_trials.c.state == "waiting"))
-                .order_by((study_trials.c.state == "waiting").asc(), study_trials.c.number)
-                .limit(1)
-            )
-            .mappings()
-            .first()
-        )
+    def _take(self, connection: Connection, study_id: str, worker: str) -> Drawn | Nothing:
+        lag = self._lag(connection, study_id)
+        study = connection.execute(_STANDING, {"study": study_id, "lag": lag}).mappings().one()
+        ends = study["wanted"] if study["ends_at"] is None else min(study["wanted"], study["ends_at"])
+        newest = -1 if study["newest"] is None else study["newest"]
         now = self._clock.now()
-        if left is not None and left["runs"] >= MOST_RUNS:
-            error = f"given up: {left['runs']} workers died of it; less memory may be needed (a smaller space)"
-            deadly = of_study & (study_trials.c.number == left["number"])
-            connection.execute(update(study_trials).where(deadly).values(state="failed", error=error, finished_at=now))
-            return self._take(connection, study, worker)
-        if left is not None:
-            again = Drawn(left["number"], left["runs"] + 1)
-            taken = {"state": "running", "worker": worker, "runs": again.runs, "started_at": now}
-            connection.execute(
-                update(study_trials).where(of_study, study_trials.c.number == again.number).values(taken)
-            )
-            return again
-        number = connection.execute(select(func.max(study_trials.c.number)).where(of_study)).scalar()
-        number = 0 if number is None else number + 1
-        if number >= last:
+        if study["unfinished"] is not None:
+            sought = {"study": study_id, "from": study["unfinished"], "ends": ends, "worker": worker}
+            left = connection.execute(_LEFT, sought).mappings().first()
+            if left is not None and left["runs"] >= MOST_RUNS:
+                error = f"given up: {left['runs']} workers died of it; less memory may be needed (a smaller space)"
+                connection.execute(_GIVE_UP, {"study": study_id, "number": left["number"], "error": error, "at": now})
+                return self._take(connection, study_id, worker)
+            if left is not None:
+                again = Drawn(left["number"], left["runs"] + 1)
+                taken = {"study": study_id, "number": again.number, "runs": again.runs, "worker": worker, "at": now}
+                connection.execute(_TAKE, taken)
+                return again
+        number = newest + 1
+        if number >= ends:
             return Nothing(over=True)
-        lag = from_json(StudyPlan, study["plan"]).lag
-        unfinished = connection.execute(
-            select(func.min(study_trials.c.number)).where(of_study, study_trials.c.state.not_in(FINISHED))
-        ).scalar()
-        if unfinished is not None and unfinished <= number - lag:
+        if study["unfinished"] is not None and study["unfinished"] <= number - lag:
             return Nothing(over=False)
-        row = {
-            "study_id": study["study_id"], "number": number, "state": "running", "worker": worker, "runs": 1, "params": "{}",
-            "folds": "[]", "losses": "", "started_at": now,
-        }  # fmt: skip
-        connection.execute(insert(study_trials).values(row))
+        connection.execute(_BEGIN, {"study": study_id, "number": number, "worker": worker, "at": now})
         return Drawn(number, 1)
+
+    def _lag(self, connection: Connection, study_id: str) -> int:
+        """A plan never changes: it is read once."""
+        if study_id not in self._lags:
+            self._lags[study_id] = _study(_row_of(connection, study_id)).plan.lag
+        return self._lags[study_id]
 
     # --- what studies found ---
 
@@ -344,10 +347,10 @@ def _trial(row: RowMapping) -> StudyTrial:
         state=row["state"],
         worker=row["worker"],
         runs=row["runs"],
-        params=cast("dict[str, Any]", from_json(dict, row["params"])),
+        params=json.loads(row["params"]),
         score=row["score"],
         worth=row["worth"],
-        folds=tuple(cast("list[float]", from_json(list, row["folds"]))),
+        folds=tuple(json.loads(row["folds"])),
         losses=np.frombuffer(b64decode(row["losses"]), dtype="<f8").astype(np.float64),
         error=row["error"],
         seconds=None if finished is None else max(0.0, finished - row["started_at"]),
