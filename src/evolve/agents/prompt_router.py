@@ -200,6 +200,7 @@ def _search_named(prompt: str) -> dict[str, Any]:
 
 # The first of these that the sentence holds says which chart is meant.
 _PLOTS = (
+    ("hyperparameter importance", "tuning_importance"), ("slices", "tuning_slices"), ("tuning", "tuning_history"), ("trials", "tuning_history"),
     ("correlation", "correlation_heatmap"), ("heat map", "correlation_heatmap"), ("heatmap", "correlation_heatmap"),
     ("monthly", "monthly_returns"), ("distribution", "return_distribution"), ("histogram", "return_distribution"),
     ("rolling", "rolling_metrics"), ("importance", "feature_importance"), ("walk", "walk_forward"), ("fan", "forecast_fan"),
