@@ -36,7 +36,6 @@ from surfaces import XGBOOST_BOUNDS, XGBOOST_LOG, Surface, Table, surfaces, unit
 
 from evolve.agents.meta_tuner import MetaTunerAgent, TuneOrder  # noqa: E402
 from evolve.agents.tuning_work import Progress, StudyWorker, Work  # noqa: E402
-from evolve.compute.local import map_work  # noqa: E402
 from evolve.forecasting.tuning.sampler import Observed, sampler  # noqa: E402
 from evolve.forecasting.tuning.space import SearchSpace, at  # noqa: E402
 from evolve.market.bars import Bars  # noqa: E402
@@ -261,13 +260,15 @@ class TwoCores:
 
     workers = 2
 
-    def __init__(self, agent: MetaTunerAgent) -> None:
-        self._agent = agent
+    def __init__(self, home: str) -> None:
+        self._home = home
 
     def work(self, study_id: str, progress: Progress) -> None:
-        map_work(
-            lambda number: self._agent.work(study_id, f"bench/{number}", progress=lambda *_: None), (0, 1), workers=2
-        )
+        command = [sys.executable, __file__, "--work-on", self._home, study_id]
+        workers = [subprocess.Popen([*command, f"bench/{number}"]) for number in range(self.workers)]
+        for worker in workers:
+            if worker.wait():
+                raise SystemExit(f"a worker ended with status {worker.returncode}")
 
 
 def walk(bars: int) -> Bars:
@@ -296,7 +297,7 @@ def searches_table() -> str:
             BarStore(settings.home).save(walk(3_000))
             agent = MetaTunerAgent.from_settings(settings)
             wall, cpu = time.perf_counter(), _cpu()
-            card = agent.tune(order, TwoCores(agent), request_id="bench", progress=lambda *_: None)
+            card = agent.tune(order, TwoCores(home), request_id="bench", progress=lambda *_: None)
             cells = (
                 f"{time.perf_counter() - wall:.0f} | {_cpu() - cpu:.0f} | {card.complete}, {card.pruned}, {card.failed}"
             )
@@ -313,11 +314,15 @@ def _cpu() -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Trials to target, overhead per trial, and whole searches.")
     parser.add_argument("--write", type=Path)
+    parser.add_argument("--work-on", nargs=3, metavar=("HOME", "STUDY", "WORKER"), help=argparse.SUPPRESS)
     parser.add_argument("--only", choices=("trials", "overhead", "searches"))
     parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
+    if given.work_on:
+        home, study_id, worker = given.work_on
+        MetaTunerAgent.from_settings(Settings.load(home=home)).work(study_id, worker, progress=lambda *_: None)
+        return 0
     before = load()
-    # Whole searches first: they fork, which a process with the threads of a numeric library would refuse.
     made = {"searches": searches_table, "overhead": overhead_table, "trials": lambda: trials_table(given.seeds)}
     for name in (given.only,) if given.only else tuple(made):
         text = f"{provenance()}; load {before} before, {load()} after.\n\n{made[name]()}"
