@@ -70,13 +70,13 @@ class Boosting(LearnedForecaster):
     family: ClassVar[str] = "xgboost"
     blocks = 8  # trees vary much from member to member, and a member costs 20 ms
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
-        Hyperparameter("max_depth", "int", 2, "questions asked along one branch of a tree", low=1, high=8),
-        Hyperparameter("n_estimators", "int", 50, "trees per member of the committee", low=10, high=2000, scale="log"),
-        Hyperparameter("learning_rate", "float", 0.03, "share of each tree that is added", low=0.001, high=0.5, scale="log"),
-        Hyperparameter("subsample", "float", 0.5, "share of rows that each tree sees", low=0.1, high=1.0),
-        Hyperparameter("colsample_bytree", "float", 0.7, "share of features that each tree sees", low=0.1, high=1.0),
-        Hyperparameter("min_child_weight", "float", 60.0, "rows that a leaf must hold", low=1.0, high=1000.0, scale="log"),
-        Hyperparameter("reg_lambda", "float", 10.0, "penalty on squared leaf values", low=0.0, high=1e4),
+        Hyperparameter("max_depth", "int", 2, "questions asked along one branch of a tree", low=1, high=8, search=(1, 5)),
+        Hyperparameter("n_estimators", "int", 50, "trees per member of the committee", low=10, high=2000, scale="log", search=(15, 250)),
+        Hyperparameter("learning_rate", "float", 0.03, "share of each tree that is added", low=0.001, high=0.5, scale="log", search=(0.005, 0.2)),
+        Hyperparameter("subsample", "float", 0.5, "share of rows that each tree sees", low=0.1, high=1.0, search=(0.3, 1.0)),
+        Hyperparameter("colsample_bytree", "float", 0.7, "share of features that each tree sees", low=0.1, high=1.0, search=(0.3, 1.0)),
+        Hyperparameter("min_child_weight", "float", 60.0, "rows that a leaf must hold", low=1.0, high=1000.0, scale="log", search=(5.0, 200.0)),
+        Hyperparameter("reg_lambda", "float", 10.0, "penalty on squared leaf values", low=0.0, high=1e4, scale="log", search=(0.1, 300.0)),
     )  # fmt: skip
 
     def fit_member(

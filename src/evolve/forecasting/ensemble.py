@@ -89,6 +89,7 @@ class Stack(FittedForecaster):
 
 class Ensemble(Forecaster):
     family: ClassVar[str] = "ensemble"
+    dear: ClassVar[bool] = True
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
         Hyperparameter(
             "members",

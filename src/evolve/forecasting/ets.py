@@ -76,7 +76,7 @@ class Ets(Forecaster):
     family: ClassVar[str] = "ets"
     reads_features: ClassVar[bool] = False
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
-        Hyperparameter("alpha", "float", 0.0, "share of a surprise that the level keeps; 0: chosen by one-bar errors", low=0.0, high=1.5),
+        Hyperparameter("alpha", "float", 0.0, "share of a surprise that the level keeps; 0: chosen by one-bar errors", low=0.0, high=1.5, search=(0.01, 1.0)),
     )  # fmt: skip
 
     def fit(

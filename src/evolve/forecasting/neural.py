@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 TRAINING = (
-    Hyperparameter("window_bars", "int", 10, "how many bars, the decision bar last, the network reads", low=2, high=252),
-    Hyperparameter("epochs", "int", 8, "passes over the rows, at most", low=1, high=1000, scale="log"),
-    Hyperparameter("patience", "int", 2, "passes without a better tail after which training stops", low=1, high=100),
-    Hyperparameter("batch_rows", "int", 256, "rows per step; an eighth of all rows where that is more", low=8, high=4096, scale="log"),
-    Hyperparameter("learning_rate", "float", 0.005, "step size of AdamW", low=1e-5, high=0.1, scale="log"),
-    Hyperparameter("weight_decay", "float", 0.01, "pull of weights towards 0 (AdamW)", low=0.0, high=10.0),
-    Hyperparameter("validation_share", "float", 0.15, "newest share of the rows, on which training is stopped", low=0.05, high=0.5),
+    Hyperparameter("window_bars", "int", 10, "how many bars, the decision bar last, the network reads", low=2, high=252, search=(4, 40)),
+    Hyperparameter("epochs", "int", 8, "passes over the rows, at most", low=1, high=1000, scale="log", search=(4, 24)),
+    Hyperparameter("patience", "int", 2, "passes without a better tail after which training stops", low=1, high=100, search=(1, 5)),
+    Hyperparameter("batch_rows", "int", 256, "rows per step; an eighth of all rows where that is more", low=8, high=4096, scale="log", search=(32, 512)),
+    Hyperparameter("learning_rate", "float", 0.005, "step size of AdamW", low=1e-5, high=0.1, scale="log", search=(5e-4, 0.05)),
+    Hyperparameter("weight_decay", "float", 0.01, "pull of weights towards 0 (AdamW)", low=0.0, high=10.0, scale="log", search=(1e-4, 1.0)),
+    Hyperparameter("validation_share", "float", 0.15, "newest share of the rows, on which training is stopped", low=0.05, high=0.5, search=(0.1, 0.3)),
 )  # fmt: skip
 _LINE = "line."
 
@@ -56,6 +56,7 @@ class NeuralForecaster(LearnedForecaster):
     """A family whose members hold networks: it says how to build one and how to call it."""
 
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = TRAINING
+    dear: ClassVar[bool] = True
     blocks = 4  # each member costs a training; four, and a fit of ten years stays within a second
 
     @abstractmethod
