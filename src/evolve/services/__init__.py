@@ -12,10 +12,11 @@ SERVICES: dict[str, str] = {
     "quant_gpt": "evolve.services.quant_gpt:QuantGPTService",
     "research": "evolve.services.research:ResearchService",
     "safe_executor": "evolve.services.safe_executor:SafeExecutorService",
+    "updater": "evolve.services.updater:UpdaterService",
 }
 
 # Named by the specification: who asks for one before it is there made no slip of the pen.
-PLANNED = ("updater", "meta_tuner")
+PLANNED = ("meta_tuner",)
 
 
 def service_path(name: str) -> str:
