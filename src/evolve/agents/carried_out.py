@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from evolve.cards import ModelCard, PlotCard
 from evolve.findings import Paper, Repository
 from evolve.language import commentary
+from evolve.updates import Retrained
 
 LISTED = 5  # what a person reads before asking again; `evolve research search` lists all
 MAX_CHARACTERS = 160
@@ -24,6 +25,8 @@ def told(service: str, reply: Mapping[str, object]) -> Told:
     model, drawn, found = reply.get("model_info"), reply.get("result"), reply.get("results")
     if isinstance(model, ModelCard):
         return _built(model)
+    if isinstance(drawn, Retrained):
+        return _retrained(drawn)
     if isinstance(drawn, PlotCard):
         return Told(f"Drew {drawn.title}: {drawn.save_path}.", (f"Data: {drawn.source}.", *drawn.notes))
     if isinstance(found, Sequence) and "source" in reply and "as_of" in reply:
@@ -40,6 +43,27 @@ def _built(model: ModelCard) -> Told:
             f"maximum drawdown {figures['drawdown']}; R² {figures['skill_r2']} against no change.",
             *commentary.on_data(model.data),
             f"`evolve evaluate {model.model_id}` tests it against luck.",
+        ),
+    )
+
+
+def _retrained(done: Retrained) -> Told:
+    if done.model_id == done.old_model_id:
+        return Told(f"{done.model_id} stays as it is.", (f"{done.reason[0].upper()}{done.reason[1:]}.",))
+    shown = done.new_performance
+    charge = (
+        "It runs in the shadow of the champion, and replaces it when its own bars show that it may."
+        if done.challenger
+        else f"Nobody was replaced: `evolve promote {done.model_id}` asks the evidence."
+    )
+    simulated = ("The bars are SIMULATED: no view on the symbol.",) if done.simulated else ()
+    return Told(
+        f"Retrained {done.old_model_id} as {done.model_id}.",
+        (
+            f"{done.reason[0].upper()}{done.reason[1:]}; data to {done.data_to}.",
+            f"Lately, out of sample and net of costs: return {shown['total_return']}, R² {shown['skill_r2']} against no change.",
+            charge,
+            *simulated,
         ),
     )
 
