@@ -76,7 +76,7 @@ def live_record(card: ModelCard, bars: Bars, registry: Registry) -> LiveRecord:
         std.append(live.std)
         folds.append(Fold(trained_to + 1, trained_to + 1, len(bars)))
     forecasts = OutOfSample(first, tested.horizon_bars, np.concatenate(mean), np.concatenate(std), tuple(folds))
-    loss, gain, covered = _scored(forecasts, bars)
+    loss, gain, covered = scored(forecasts, bars)
     return LiveRecord(card, bars, forecasts, trained_to, loss, gain, covered)
 
 
@@ -93,7 +93,8 @@ def _last_trained(card: ModelCard, bars: Bars) -> int:
     return found
 
 
-def _scored(forecasts: OutOfSample, bars: Bars) -> tuple[Floats, Floats, Floats]:
+def scored(forecasts: OutOfSample, bars: Bars) -> tuple[Floats, Floats, Floats]:
+    """Loss, gain over no change, and coverage by bar, shape (bars,); NaN where there is no forecast or no outcome yet."""
     horizon = forecasts.horizon_bars
     loss, gain, covered = (np.full(len(bars), np.nan) for _ in range(3))
     bar = np.arange(forecasts.start, min(forecasts.stop, len(bars) - horizon))

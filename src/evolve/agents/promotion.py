@@ -20,15 +20,16 @@ from evolve.cards import Recipe
 from evolve.evidence import Evidence, EvidenceBook
 from evolve.market.bars import Floats
 from evolve.statistics.comparison import Inference, diebold_mariano
-from evolve.statistics.sequential import ALPHA, Looks, cautious_looks, prompt_looks
+from evolve.statistics.sequential import Looks, cautious_looks, prompt_looks
 from evolve.updates import ModelTest, TestKind, TestStage
 
-# A quarter and half a year of days: 8 symbols together then show a gain of 3 % R² five times in six (docs/updating.md).
-SHADOW = cautious_looks(63, 126)
+# Three and a half and seven months of days: 8 symbols together then show a gain of 3 % R² nearly nine times in ten (docs/updating.md).
+SHADOW = cautious_looks(75, 150)
 # Monthly for half a year; what is worse by more than that shows sooner, what is worse by less costs little.
 AFTER_PROMOTION = prompt_looks(21)
 # Of R². A good signal explains 2 %: a refresh may not cost as much. Half of that could not be told from luck within half a year.
 REFRESH_MARGIN = 0.02
+HISTORY_ALPHA = 0.05
 MIN_HISTORY_BARS = (
     250  # a year of days that both forecast out of sample, before history says anything about two recipes
 )
@@ -88,14 +89,14 @@ def history_test(pair: Pair, *, trials: int) -> ModelTest:
     The recipe was chosen with those bars in view: the limit is divided by the recipes ever tried on the symbol (Bonferroni).
     """
     _, ahead = pair.advantage()
-    limit = ALPHA / max(1, trials)
+    limit = HISTORY_ALPHA / max(1, trials)
     found = _tested(ahead, pair.champion.horizon_bars, 0.0)
     enough = len(ahead) >= MIN_HISTORY_BARS
     passed = enough and found.p is not None and found.p <= limit
     if not enough:
         why = f"untested: both forecast only {len(ahead)} bars out of sample, and {MIN_HISTORY_BARS} are needed"
     else:
-        beside = f", limit {ALPHA:g} over {trials} recipes tried = {limit:.2g}"
+        beside = f", limit {HISTORY_ALPHA:g} over {trials} recipes tried = {limit:.2g}"
         why = _verdict(passed, "new_recipe", ahead, found, beside)
     return _card([pair], "new_recipe", "history", passed, True, why, len(ahead), MIN_HISTORY_BARS, found, limit, ahead)
 

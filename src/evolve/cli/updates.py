@@ -79,6 +79,9 @@ def promote(model_id: str, reason: str, *, force: bool, as_json: bool) -> None:
     if champion is None:
         add(model_id, "30 22 * * 1-5", "UTC", 126, as_json=as_json)
         return
+    if champion == model_id:
+        typer.echo(f"{model_id} is the champion of {recipe.symbol} {recipe.timeframe} already")
+        return
     replace(champion, model_id, reason, force=force, as_json=as_json)
 
 
