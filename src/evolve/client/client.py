@@ -24,7 +24,6 @@ from evolve.settings import Settings
 T = TypeVar("T")
 # Methods of the specification whose service is not part of this version: the service that will answer them.
 NOT_YET = {
-    "retrain_model": "updater", "tune_model": "updater", "replace_model": "updater", "get_update_history": "updater", "auto_update": "updater",
     "tune_hyperparameters": "meta_tuner", "get_tuning_history": "meta_tuner", "get_best_params": "meta_tuner", "auto_tune": "meta_tuner",
 }  # fmt: skip
 ReplyT = TypeVar("ReplyT", bound=Reply)

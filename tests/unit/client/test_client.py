@@ -414,9 +414,9 @@ def test_a_method_whose_service_comes_later_answers_as_for_any_service_that_is_n
     nowhere: ServiceClient,
 ) -> None:
     """So that the specification's example runs from top to bottom."""
-    reply = nowhere.retrain_model("model_123")
+    reply = nowhere.tune_hyperparameters("lstm")
 
     assert (reply["status"], reply["code"]) == ("error", "unknown_service")
-    assert "updater is not part of this version" in reply["error"]
+    assert "meta_tuner is not part of this version" in reply["error"]
     with pytest.raises(AttributeError):
         nowhere.no_such_method()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from evolve.agents.updater_desk import Tuning
 from evolve.contracts.model_builder import (
     BuildModel,
     DeleteModel,
@@ -60,6 +61,18 @@ from evolve.contracts.safe_executor import (
     ExecuteStrategy,
     GetStatistics,
 )
+from evolve.contracts.updater import (
+    AutoUpdate,
+    CheckDrift,
+    GetUpdateHistory,
+    GetWatchBoard,
+    ReplaceModel,
+    RetrainModel,
+    RollBack,
+    StartWatch,
+    StopWatch,
+    TuneModel,
+)
 from evolve.errors import EvolveError, InvalidRequest, Unavailable, UnknownModel, UnknownService
 from evolve.market.bars import Bars
 from evolve.market.store import BarStore
@@ -98,6 +111,10 @@ CONTRACT = {
     "safe_executor": {
         "execute_model": "model_executed", "execute_strategy": "strategy_executed", "execute_indicator": "indicator_executed",
         "get_statistics": "statistics", "cleanup": "cleanup_completed",
+    },
+    "updater": {
+        "retrain_model": "model_retrained", "tune_model": "model_tuned", "replace_model": "model_replaced",
+        "get_update_history": "update_history", "auto_update": "auto_update_completed",
     },
 }  # fmt: skip
 
@@ -202,8 +219,12 @@ def sandboxed(building: Building) -> Iterator[Building]:
         yield building
 
 
-def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxed: Building) -> None:
+def test_every_handler_answers_with_the_reply_that_its_request_declares(
+    sandboxed: Building, monkeypatch: pytest.MonkeyPatch
+) -> None:
     building = sandboxed
+    # What the meta tuner finds is its own tests' business.
+    monkeypatch.setattr("evolve.services.updater._Desk.tune", lambda desk, order: Tuning({}, 0.0, None))
     naive, drift = built(building), built(building, "drift")
     answer = building.handle(ProcessQuery(query="Analyze TINY over 30 days"), "q1")
     assert isinstance(answer, QueryProcessed)
@@ -226,6 +247,9 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxe
         ProcessQuery(query="What can you do?"), GetQueryHistory(), GetAvailableSymbols(), GetAnswer(answer_id=answer.result.answer.answer_id),
         GeneratePlot(plot_type="equity_curve", data_source=naive), GenerateInsights(data_source="TINY", include_plots=False), GetPlotHistory(),
         GenerateReport(data_source="TINY"), AnalyzeImage(image_path=line_picture(building.settings), calibration={"y": ((0, 2), (200, 1))}),
+        RetrainModel(model_id=naive), TuneModel(model_id=naive), CheckDrift(model_id=naive), GetUpdateHistory(model_id=naive),
+        ReplaceModel(old_model_id=naive, new_model_id=drift, force=True), RollBack(symbol="TINY", timeframe="1d"),
+        AutoUpdate(symbol="TINY", timeframe="1d"), StartWatch(model_id=naive), GetWatchBoard(), StopWatch(symbol="TINY", timeframe="1d"),
         DeleteModel(model_id=drift),
         ExecuteModel(model_code=HOLD, model_name="m"), ExecuteStrategy(strategy_code=HOLD, strategy_name="s"),
         ExecuteIndicator(indicator_code=HOLD, indicator_name="i"), GetStatistics(), Cleanup(),
@@ -241,6 +265,18 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxe
     assert tested == {name for service in CONTRACT for name in load_service(service_path(service)).handlers}, (
         "a request without a test"
     )
+
+
+def test_tuning_without_a_meta_tuner_says_which_service_is_missing(
+    building: Building, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naive = built(building)
+    building.down.add("meta_tuner")
+
+    with pytest.raises(Unavailable, match="meta_tuner is not") as missing:
+        building.handle(TuneModel(model_id=naive))
+
+    assert missing.value.details["service"] == "meta_tuner"
 
 
 def test_one_of_a_papers_address_title_and_text_is_needed(building: Building) -> None:
@@ -461,9 +497,9 @@ def test_a_secret_in_a_question_never_reaches_the_record(building: Building, log
 
 def test_a_service_of_the_specification_that_is_not_there_yet_is_no_misspelling() -> None:
     with pytest.raises(
-        UnknownService, match=r"^updater is not part of this version of Evolve; there are model_builder"
+        UnknownService, match=r"^meta_tuner is not part of this version of Evolve; there are model_builder"
     ):
-        service_path("updater")
+        service_path("meta_tuner")
 
 
 def test_the_longest_horizon_of_a_request_is_the_longest_that_is_forecast() -> None:
