@@ -3,7 +3,7 @@
 Everything but the prices is the real thing: registry, decision log, timetable, tests. The prices are invented: yesterday's return
 carries on into today's, until the day it begins to turn around instead.
 
-    python examples/watched_model.py            # about a minute
+    python examples/watched_model.py            # about half a minute
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from evolve.settings import Settings
 SYMBOL, TIMEFRAME = "FEEDUSDT", "1d"  # a crypto pair by its name: it trades every day
 DAY_MS = 86_400_000
 FIRST_DAY_MS = 1_577_836_800_000  # 2020-01-01
-TRAINED, TURNS, DAYS = 700, 800, 1_900
+TRAINED, TURNS, DAYS = 700, 800, 1_500
 CARRIES_ON = 0.45  # of yesterday's return over volatility: a fifth of the variance, far more than any market gives
 
 
@@ -125,7 +125,8 @@ def main(home: Path) -> None:
     say(f"watched     {first}, every Monday at 01:00 UTC")
     live(TURNS - TRAINED)
     say("            — from here on yesterday's return no longer carries on: it turns around —")
-    live(900)
+    live(400, until_champion_is_not=first)
+    live(120)
     champion = aliases.holder("champion", symbol=SYMBOL, timeframe=TIMEFRAME)
     assert champion is not None
     assert champion != first
@@ -133,7 +134,7 @@ def main(home: Path) -> None:
     say(f"replace_model success={refused.success}: {refused.reason}")
     forced = agent.replace(champion, first, reason="I liked the old one", force=True, desk=desk, request_id="by-force")
     say(f"replace_model success={forced.success}, forced={forced.forced}: {forced.reason}")
-    live(140, until_champion_is_not=first)
+    live(180, until_champion_is_not=first)
     now = aliases.holder("champion", symbol=SYMBOL, timeframe=TIMEFRAME)
     say(f"in charge   {now}")
     print(f"\nsteps on record of {first}: " + ", ".join(step.kind for step in reversed(agent.history(first, 100))))
