@@ -43,6 +43,7 @@ def test_the_block_runs_from_top_to_bottom_with_an_answer_for_every_call(printed
     assert [reply["type"] for reply in printed] == [
         "model_built",
         "error",  # model_123 is nobody's model
+        "error",  # so it cannot be trained anew either
         "github_search_results",
         "plot_generated",
         "prompt_routed",
@@ -77,7 +78,7 @@ def test_evaluating_model_123_names_the_nearest_ids_and_the_command_that_builds_
 
 
 def test_searching_without_a_network_succeeds_and_says_where_the_answer_comes_from(printed):
-    reply = printed[2]
+    reply = printed[3]
     assert (reply["status"], reply["query"], reply["count"]) == ("success", "trading bot machine learning", 0)
     assert (reply["results"], reply["source"]) == ([], "library")
     assert reply["as_of"]
@@ -85,7 +86,7 @@ def test_searching_without_a_network_succeeds_and_says_where_the_answer_comes_fr
 
 
 def test_route_prompt_names_the_service_and_the_request_to_send_and_runs_nothing(printed):
-    result = printed[4]["result"]
+    result = printed[5]["result"]
     assert (result["target_agent"], result["intent"]) == ("model_builder", "model_build")
     request = result["request"]
     assert (request["service"], request["type"]) == ("model_builder", "build_model")
@@ -94,7 +95,7 @@ def test_route_prompt_names_the_service_and_the_request_to_send_and_runs_nothing
 
 def test_generate_plot_draws_the_latest_backtest_into_the_plots_directory(printed, running):
     """`backtest_results` is the walk-forward test of the model that the block built just before."""
-    result = printed[3]["result"]
+    result = printed[4]["result"]
     assert (result["success"], result["plot_type"]) == (True, "equity_curve")
     assert result["data_source"] == printed[0]["model_info"]["model_id"]
     assert result["simulated"]  # there are no real bars of BTCUSDT here
@@ -124,7 +125,7 @@ def test_charts_insights_and_pictures_are_asked_for_by_methods_of_their_own(clie
 
 
 def test_a_question_in_plain_english_is_answered_with_its_parse_and_a_commentary(printed):
-    result = printed[5]["result"]
+    result = printed[6]["result"]
     assert result["query"] == "Give me the best model for NVDA over 90 days"
     assert result["status"] == "success"
     parsed = result["parsed_intent"]
@@ -133,13 +134,13 @@ def test_a_question_in_plain_english_is_answered_with_its_parse_and_a_commentary
 
 
 def test_the_query_history_of_a_symbol_holds_the_question(printed):
-    assert (printed[6]["symbol"], printed[6]["count"]) == ("NVDA", len(printed[6]["history"]))
-    assert printed[6]["history"][0]["query"] == "Give me the best model for NVDA over 90 days"
+    assert (printed[7]["symbol"], printed[7]["count"]) == ("NVDA", len(printed[7]["history"]))
+    assert printed[7]["history"][0]["query"] == "Give me the best model for NVDA over 90 days"
 
 
 def test_the_available_symbols_hold_those_of_the_specification(printed):
     """Section "Supported Parameters"."""
-    reply = printed[7]
+    reply = printed[8]
     assert set(reply["symbols"]) >= {"BTCUSDT", "ETHUSDT", "NVDA", "TSLA", "AAPL", "GOOGL", "MSFT", "AMZN"}
     assert set(reply["timeframes"]) >= {"1m", "5m", "15m", "1h", "4h", "1d"}
     assert reply["periods"] == ["7d", "14d", "30d", "90d", "180d", "1y"]
@@ -147,8 +148,8 @@ def test_the_available_symbols_hold_those_of_the_specification(printed):
 
 
 def test_the_programs_of_the_block_run_and_return_what_they_say(printed):
-    values = [reply["result"]["return_value"] for reply in printed[8:11]]
-    assert [reply["result"]["status"] for reply in printed[8:11]] == ["success"] * 3
+    values = [reply["result"]["return_value"] for reply in printed[9:12]]
+    assert [reply["result"]["status"] for reply in printed[9:12]] == ["success"] * 3
     assert values == [
         {"prediction": 100.5},
         {"signal": "BUY", "confidence": 0.8},
@@ -208,6 +209,30 @@ def test_evaluate_of_a_built_model_exits_with_0(running, client):
     model_id = client.build_model("naive", "BTCUSDT", "1h")["model_info"]["model_id"]
     reply = running.json(f"{CLIENT} evaluate --service {model_id}")
     assert (reply["type"], reply["evaluation"]["model_id"]) == ("model_evaluated", model_id)
+
+
+def test_retrain_of_a_built_model_exits_with_0(running, client):
+    model_id = client.build_model("naive", "BTCUSDT", "1h")["model_info"]["model_id"]
+    reply = running.json(f"{CLIENT} retrain --service {model_id}")
+    assert (reply["type"], reply["result"]["success"]) == ("model_retrained", True)
+
+
+def test_retrain_of_an_unknown_model_prints_the_error_reply_and_exits_with_1(running):
+    reply = running.json(f"{CLIENT} retrain --service model_123", code=1)
+    assert (reply["status"], reply["code"]) == ("error", "unknown_model")
+
+
+def test_the_updater_answers_its_messages_over_the_client(client):
+    old, new = (
+        client.build_model(model_type, "ETHUSDT", "1d")["model_info"]["model_id"] for model_type in ("naive", "drift")
+    )
+    assert client.auto_update("ETHUSDT", "1d")["result"]["champion"] == new
+    refused = client.replace_model(new, old)
+    assert (refused["type"], refused["result"]["success"]) == ("model_replaced", False)
+    assert refused["result"]["test"]["figures"]
+    assert client.tune_model("model_123")["code"] == "unknown_model"
+    history = client.get_update_history(new)["history"]
+    assert [step["kind"] for step in history][:1] == ["refused"]
 
 
 def test_route_exits_with_0(running):

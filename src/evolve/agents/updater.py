@@ -86,14 +86,12 @@ class UpdaterAgent:
         card = self._roster.registry.get(model_id)
         charge, log = self._roster.charge_of(card), self._steps(card, request_id)
         found = desk.tune(tuning_order(card, params, method))
-        made = desk.build(build_order(card, dict(found.best_params)))
+        made = desk.build(build_order(card, dict(found.recommended_params)))
         if made.model_id == card.model_id or same_recipe(made.recipe, card.recipe):
-            reason = f"the best parameters found are those of {model_id}: nothing is gained by another model"
+            reason = f"what the search recommends are the parameters of {model_id}: nothing is gained by another model"
             log.add("tuned", model_id, reason)
             return Tuned(True, model_id, model_id, method, dict(found.best_params), found.improvement, found.best_score, reason)  # fmt: skip
-        log.add(
-            "tuned", made.model_id, f"built with the best of the parameters that {method} search tried", other=model_id
-        )
+        log.add("tuned", made.model_id, f"built with what a {method} search recommends", other=model_id)
         test = self._test_now(card, made, charge, desk)
         reason = test.reason
         if charge.champion == model_id:

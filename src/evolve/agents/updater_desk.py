@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from evolve.agents.model_builder import BuildOrder
-from evolve.cards import ModelCard
+from evolve.cards import ModelCard, Recipe
 from evolve.errors import InvalidRequest
 
 
 @dataclass(frozen=True, slots=True)
 class TuningOrder:
-    """What the meta tuner is asked: see its `tune_hyperparameters`."""
+    """What the meta tuner is asked: see its `tune_hyperparameters`. like: the recipe whose features, horizon and seed it keeps."""
 
-    model_type: str
-    symbol: str
-    timeframe: str
+    like: Recipe
+    simulated: bool
     method: str
     param_space: Mapping[str, Any]
     n_trials: int | None
@@ -26,9 +25,11 @@ class TuningOrder:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What it found. improvement: of the score over the family's defaults, None if it does not say."""
+    """What it found. best_params scored highest; recommended_params are those to build with, the defaults where nothing was shown to be
+    better; improvement: of the score over the defaults, None if it does not say."""
 
     best_params: Mapping[str, Any]
+    recommended_params: Mapping[str, Any]
     best_score: float | None
     improvement: float | None
 
@@ -59,7 +60,6 @@ def tuning_order(card: ModelCard, params: Mapping[str, Any], method: str) -> Tun
     for name, count in counts.items():
         if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
             raise InvalidRequest(f"tuning_params: {name} must be a whole number of at least 1, not {count!r}")
-    recipe = card.recipe
     return TuningOrder(
-        recipe.model_type, recipe.symbol, recipe.timeframe, method, {**space, **given}, counts["n_trials"], counts["cv_folds"]
-    )  # fmt: skip
+        card.recipe, card.data.simulated, method, {**space, **given}, counts["n_trials"], counts["cv_folds"]
+    )

@@ -46,7 +46,7 @@ class TuneModel(
     Request[ModelTuned],
     slot="heavy",
     records=True,
-    waits=1800.0,
+    waits=3600.0,
     positional=("model_id", "tuning_params", "optimization_method"),
 ):
     """Search better hyperparameters for a model's family, build a model with them, and test it against the old one.

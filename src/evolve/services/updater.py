@@ -32,7 +32,7 @@ from evolve.contracts.updater import (
     WatchStopped,
 )
 from evolve.errors import EvolveError, Interrupted, JobDied
-from evolve.messaging.messages import Reply, Request
+from evolve.messaging.messages import Reply, Request, validated
 from evolve.messaging.service import Job, handles
 from evolve.services.base import BaseService, Facts
 from evolve.services.timekeeper import Timekeeper
@@ -156,13 +156,18 @@ class _Desk:
         from evolve.agents.updater_desk import Tuning
 
         cls = request_class("meta_tuner", "tune_hyperparameters")
+        like = order.like
         given = {
-            "model_type": order.model_type, "symbol": order.symbol, "timeframe": order.timeframe, "optimization_method": order.method,
+            "model_type": like.model_type, "symbol": like.symbol, "timeframe": like.timeframe, "features": like.features,
+            "horizon_bars": like.horizon_bars, "seed": like.seed, "simulate": order.simulated, "optimization_method": order.method,
             "param_space": dict(order.param_space), "n_trials": order.n_trials, "cv_folds": order.cv_folds,
         }  # fmt: skip
-        found: Any = self._job.ask(cls(**{name: value for name, value in given.items() if value is not None}))
+        # Beyond the contract's fields a tuner takes what it takes.
+        taken = {name: value for name, value in given.items() if value is not None and name in cls.model_fields}
+        found: Any = self._job.ask(validated(cls, taken))
         result = found.result
-        return Tuning(result.best_params, result.best_score, getattr(result, "improvement", None))
+        recommended = getattr(result, "recommended_params", result.best_params)
+        return Tuning(result.best_params, recommended, result.best_score, getattr(result, "improvement", None))
 
     def progress(self, stage: str, done: int, total: int, message: str) -> None:
         self._job.progress(stage, done, total, message)

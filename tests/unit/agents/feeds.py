@@ -86,7 +86,7 @@ class Builder:
         self.asked.append(order)
         if self.finds is None:
             raise Unavailable("meta_tuner is not running", service="meta_tuner")
-        return Tuning(self.finds, 0.01, 0.002)
+        return Tuning(self.finds, self.finds, 0.01, 0.002)
 
     def progress(self, stage: str, done: int, total: int, message: str) -> None:
         """Nobody watches."""

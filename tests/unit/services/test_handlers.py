@@ -224,7 +224,7 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(
 ) -> None:
     building = sandboxed
     # What the meta tuner finds is its own tests' business.
-    monkeypatch.setattr("evolve.services.updater._Desk.tune", lambda desk, order: Tuning({}, 0.0, None))
+    monkeypatch.setattr("evolve.services.updater._Desk.tune", lambda desk, order: Tuning({}, {}, 0.0, None))
     naive, drift = built(building), built(building, "drift")
     answer = building.handle(ProcessQuery(query="Analyze TINY over 30 days"), "q1")
     assert isinstance(answer, QueryProcessed)
@@ -277,6 +277,78 @@ def test_tuning_without_a_meta_tuner_says_which_service_is_missing(
         building.handle(TuneModel(model_id=naive))
 
     assert missing.value.details["service"] == "meta_tuner"
+
+
+@pytest.mark.parametrize("question", ["retrain my TINY model", "update my TINY model"])
+def test_a_model_that_is_meant_but_not_named_is_trained_anew(building: Building, question: str) -> None:
+    naive = built(building)
+
+    reply: Any = building.handle(ProcessQuery(query=question))
+
+    assert reply.result.status == "success", reply.result.error
+    assert reply.result.answer.headline == f"{naive} stays as it is."
+    assert "nothing to learn" in reply.result.gpt_commentary.lower()
+
+
+def test_a_champion_is_meant_before_a_newer_model(building: Building) -> None:
+    naive = built(building)
+    building.handle(MoveAlias(alias="champion", model_id=naive, symbol="TINY", timeframe="1d"), "move")
+    built(building, "drift")
+
+    reply: Any = building.handle(ProcessQuery(query="retrain my TINY model"))
+
+    assert reply.result.answer.headline.startswith(naive)
+
+
+def test_without_a_model_of_the_symbol_retraining_says_how_to_build_one(building: Building) -> None:
+    reply: Any = building.handle(ProcessQuery(query="retrain my TINY model"))
+
+    assert reply.result.status == "error"
+    assert "`evolve build ridge TINY`" in reply.result.error
+
+
+@pytest.mark.parametrize("question", ["is my TINY model still good today?", "has the model of TINY drifted?"])
+def test_whether_a_model_is_still_good_is_what_its_own_bars_say(building: Building, question: str) -> None:
+    naive = built(building)
+
+    reply: Any = building.handle(ProcessQuery(query=question))
+
+    assert reply.result.status == "success", reply.result.error
+    assert reply.result.answer.headline == f"{naive} cannot be judged yet."
+    assert "it needs 42" in reply.result.gpt_commentary
+
+
+def test_is_it_still_good_asks_about_the_model_before_it(building: Building) -> None:
+    naive = built(building)
+    building.handle(ProcessQuery(query=f"how did {naive} do?", session="s"), "first")
+
+    reply: Any = building.handle(ProcessQuery(query="is it still good today?", session="s"), "second")
+
+    assert reply.result.answer.headline == f"{naive} cannot be judged yet."
+
+
+@pytest.mark.parametrize("question", ["retrain my TINY model", "is my TINY model still good today?"])
+def test_without_the_updater_these_questions_name_it(building: Building, question: str) -> None:
+    built(building)
+    building.down.add("updater")
+
+    reply: Any = building.handle(ProcessQuery(query=question))
+
+    named = reply.result.missing or (reply.result.answer.missing if reply.result.answer else ())
+    assert "updater" in {gap["service"] for gap in named}
+
+
+def test_a_round_that_cannot_be_carried_out_is_done_for_the_timetable(building: Building) -> None:
+    """Else it would be sent again and again."""
+    naive = built(building)
+    building.handle(StartWatch(model_id=naive), "watch")
+    BarStore(building.settings.home).save(flat_noise(100))
+
+    with pytest.raises(EvolveError, match="do not hold"):
+        building.handle(AutoUpdate(symbol="TINY", timeframe="1d", scheduled_for=1e10), "round")
+
+    board: Any = building.handle(GetWatchBoard(), "board")
+    assert "do not hold" in board.rows[0].watch.last_result
 
 
 def test_one_of_a_papers_address_title_and_text_is_needed(building: Building) -> None:
