@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from evolve.backtest.metrics import kurtosis, skewness
+from evolve.backtest.return_sums import return_sums
 from evolve.backtest.significance import (
     deflated_sharpe_ratio,
     expected_max_sharpe,
@@ -251,8 +251,8 @@ def _unjudged(name: str, bars: int, why: str) -> CandidateVerdict:
 def _candidate(name: str, index: int, fit: Alphas, *, bars: int, trials: int, bars_per_year: float) -> CandidateVerdict:
     alpha, error, t = float(fit.alpha[index]), float(fit.standard_error[index]), float(fit.t[index])
     reach = float(ndtri(1 - LEVEL / 2)) * error
-    own = alpha + fit.residual[:, index]
-    sharpe, skew, fourth = float(own.mean() / own.std(ddof=1)), skewness(own), kurtosis(own)
+    own = return_sums(alpha + fit.residual[:, index])
+    sharpe, skew, fourth = own.mean / own.deviation(ddof=1), own.skewness, own.kurtosis
     record = minimum_track_record(sharpe, level=1 - LEVEL, skew=skew, kurtosis=fourth)
     return CandidateVerdict(
         name=name,

@@ -6,6 +6,7 @@ bars_per_year: how many such bars a year of the venue holds (252 daily bars of a
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -13,12 +14,13 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri, stdtrit
 
 from evolve.backtest.engine import Backtest
+from evolve.backtest.return_sums import ReturnSums, return_sums
 from evolve.backtest.significance import sharpe_standard_error
 from evolve.errors import InvalidRequest
 from evolve.evidence import Unit
 from evolve.statistics.bootstrap import optimal_block_bars, percentile_interval, resampling_weights
 from evolve.statistics.comparison import newey_west_lags, regression_alphas
-from evolve.statistics.metric import Floats, Metric, is_still, same_length, series
+from evolve.statistics.metric import Metric, is_still, same_length, series
 
 MetricName = Literal[
     "total_return",
@@ -65,6 +67,7 @@ METRIC_UNITS: dict[MetricName, Unit] = {
     "beta": "ratio",
 }
 
+Returns = ArrayLike | ReturnSums  # figures of one track record share its `return_sums`: one pass, however many they are
 NO_BARS = "there are no bars"
 FEW = "needs at least two bars"
 STILL = "the returns do not vary"
@@ -74,7 +77,7 @@ def performance(
     backtest: Backtest, *, bars_per_year: float, benchmark_returns: ArrayLike | None = None
 ) -> dict[MetricName, Metric]:
     """Every figure of a backtest by name; `METRIC_UNITS` has their units. Without a benchmark: no alpha and beta."""
-    returns = backtest.returns
+    returns = return_sums(backtest.returns)
     figures: dict[MetricName, Metric] = {
         "total_return": total_return(returns),
         "cagr": cagr(returns, bars_per_year=bars_per_year),
@@ -93,66 +96,63 @@ def performance(
         "tail_ratio": tail_ratio(returns),
         "turnover_per_year": turnover_per_year(backtest.turnover, bars_per_year=bars_per_year),
         "exposure": exposure(backtest.quantity),
-        "costs_paid": Metric.of(backtest.costs_paid / backtest.initial_equity, len(returns), "of the initial equity"),
+        "costs_paid": Metric.of(backtest.costs_paid / backtest.initial_equity, returns.n, "of the initial equity"),
     }
     if benchmark_returns is not None:
-        figures["alpha"], figures["beta"] = alpha_beta(returns, benchmark_returns, bars_per_year=bars_per_year)
+        figures["alpha"], figures["beta"] = alpha_beta(returns.sample, benchmark_returns, bars_per_year=bars_per_year)
     return figures
 
 
-def total_return(returns: ArrayLike) -> Metric:
+def total_return(returns: Returns) -> Metric:
     """Growth of the account over all bars, minus one."""
-    sample = series(returns, "returns")
-    if not sample.size:
+    known = return_sums(returns)
+    if not known.n:
         return Metric.undefined(0, NO_BARS)
-    return Metric.of(float(np.prod(1 + sample)) - 1, sample.size)
+    return Metric.of(known.growth - 1, known.n)
 
 
-def cagr(returns: ArrayLike, *, bars_per_year: float) -> Metric:
+def cagr(returns: Returns, *, bars_per_year: float) -> Metric:
     """Growth per year, compounded; for less than a year it is an extrapolation, and the note says so."""
-    sample, per_year = _sample(returns, bars_per_year)
-    if not sample.size:
+    known, per_year = return_sums(returns), _yearly(bars_per_year)
+    if not known.n:
         return Metric.undefined(0, NO_BARS)
-    growth = float(np.prod(1 + sample))
-    if growth <= 0 or (sample <= -1).any():
-        return Metric.undefined(sample.size, "the account was wiped out")
-    years = sample.size / per_year
+    if known.growth <= 0 or known.ruined:
+        return Metric.undefined(known.n, "the account was wiped out")
+    years = known.n / per_year
     note = f"extrapolated from {years:.2f} years" if years < 1 else ""
-    return Metric.of(float(np.expm1(np.log(growth) / years)), sample.size, note).made_with(bars_per_year=per_year)
+    return Metric.of(float(np.expm1(np.log(known.growth) / years)), known.n, note).made_with(bars_per_year=per_year)
 
 
-def annual_volatility(returns: ArrayLike, *, bars_per_year: float) -> Metric:
+def annual_volatility(returns: Returns, *, bars_per_year: float) -> Metric:
     """Sample standard deviation (ddof=1) times √bars_per_year."""
-    sample, per_year = _sample(returns, bars_per_year)
-    if sample.size < 2:
-        return Metric.undefined(sample.size, FEW)
-    return Metric.of(float(sample.std(ddof=1) * np.sqrt(per_year)), sample.size).made_with(
-        ddof=1, bars_per_year=per_year
-    )
+    known, per_year = return_sums(returns), _yearly(bars_per_year)
+    if known.n < 2:
+        return Metric.undefined(known.n, FEW)
+    return Metric.of(known.deviation(ddof=1) * math.sqrt(per_year), known.n).made_with(ddof=1, bars_per_year=per_year)
 
 
-def sharpe_ratio(returns: ArrayLike, *, bars_per_year: float, level: float = 0.95) -> Metric:
+def sharpe_ratio(returns: Returns, *, bars_per_year: float, level: float = 0.95) -> Metric:
     """Annualised Sharpe ratio (ddof=1), with the interval of its asymptotic error.
 
     Scaling by √bars_per_year assumes independent bars; for autocorrelated returns see `sharpe_ratio_lo`. The error allows for
     skew and fat tails (Mertens 2002). Source: Sharpe (1994), The Sharpe Ratio, J. Portfolio Management 21(1).
     """
-    sample, per_year = _sample(returns, bars_per_year)
-    if sample.size < 2:
-        return Metric.undefined(sample.size, FEW)
-    if is_still(sample):
-        return Metric.undefined(sample.size, STILL)
-    per_bar = float(sample.mean() / sample.std(ddof=1))
-    error = sharpe_standard_error(per_bar, bars=sample.size, skew=skewness(sample), kurtosis=kurtosis(sample))
+    known, per_year = return_sums(returns), _yearly(bars_per_year)
+    if known.n < 2:
+        return Metric.undefined(known.n, FEW)
+    if known.is_still:
+        return Metric.undefined(known.n, STILL)
+    per_bar = known.mean / known.deviation(ddof=1)
+    error = sharpe_standard_error(per_bar, bars=known.n, skew=known.skewness, kurtosis=known.kurtosis)
     reach = float(ndtri(0.5 + level / 2)) * error
-    year = float(np.sqrt(per_year))
+    year = math.sqrt(per_year)
     return Metric.between(
-        per_bar * year, sample.size, low=(per_bar - reach) * year, high=(per_bar + reach) * year, level=level
+        per_bar * year, known.n, low=(per_bar - reach) * year, high=(per_bar + reach) * year, level=level
     ).made_with(ddof=1, bars_per_year=per_year)
 
 
 def sharpe_ratio_bootstrapped(
-    returns: ArrayLike,
+    returns: Returns,
     *,
     bars_per_year: float,
     rng: np.random.Generator,
@@ -161,8 +161,8 @@ def sharpe_ratio_bootstrapped(
     mean_block_bars: float | None = None,
 ) -> Metric:
     """Annualised Sharpe ratio with a stationary-bootstrap percentile interval, which keeps dependence between bars."""
-    sample, per_year = _sample(returns, bars_per_year)
-    plain = sharpe_ratio(sample, bars_per_year=per_year)
+    known, per_year = return_sums(returns), _yearly(bars_per_year)
+    sample, plain = known.sample, sharpe_ratio(known, bars_per_year=per_year)
     if plain.value is None:
         return plain
     block = optimal_block_bars(sample) if mean_block_bars is None else mean_block_bars
@@ -192,47 +192,47 @@ def lo_scale(autocorrelations: ArrayLike, *, bars_per_year: float) -> float:
     return bars_per_year / float(np.sqrt(variance)) if variance > 0 else float("nan")
 
 
-def sharpe_ratio_lo(returns: ArrayLike, *, bars_per_year: float, lags: int | None = None) -> Metric:
+def sharpe_ratio_lo(returns: Returns, *, bars_per_year: float, lags: int | None = None) -> Metric:
     """Annualised Sharpe ratio corrected for autocorrelation, over `lags` sample autocorrelations.
 
     lags: `newey_west_lags` when None; all bars_per_year − 1 of them, as for Lo's monthly data, would be mostly noise here.
     """
-    sample, per_year = _sample(returns, bars_per_year)
+    known, per_year = return_sums(returns), _yearly(bars_per_year)
+    sample = known.sample
     used = newey_west_lags(sample.size) if lags is None else lags
     if sample.size < max(3, used + 2):
         return Metric.undefined(sample.size, f"needs at least {max(3, used + 2)} bars")
-    if is_still(sample):
+    if known.is_still:
         return Metric.undefined(sample.size, STILL)
-    centred = sample - sample.mean()
-    power = float(centred @ centred)
-    rho = [float(centred[lag:] @ centred[:-lag]) / power for lag in range(1, used + 1)]
+    centred = (sample - known.mean) / known.scale
+    rho = [float(centred[lag:] @ centred[:-lag]) / known.squares for lag in range(1, used + 1)]
     scale = lo_scale(np.array(rho, dtype=np.float64), bars_per_year=per_year)
     if not np.isfinite(scale):
         return Metric.undefined(sample.size, "the autocorrelations imply a negative annual variance")
-    return Metric.of(
-        float(sample.mean() / sample.std(ddof=1)) * scale, sample.size, f"{used} autocorrelations"
-    ).made_with(ddof=1, bars_per_year=per_year)
+    return Metric.of(known.mean / known.deviation(ddof=1) * scale, sample.size, f"{used} autocorrelations").made_with(
+        ddof=1, bars_per_year=per_year
+    )
 
 
-def sortino_ratio(returns: ArrayLike, *, bars_per_year: float) -> Metric:
+def sortino_ratio(returns: Returns, *, bars_per_year: float) -> Metric:
     """Mean over downside deviation below zero (root mean square over all bars), annualised.
 
     Source: Sortino & Price (1994), Performance measurement in a downside risk framework, J. Investing 3(3).
     """
-    sample, per_year = _sample(returns, bars_per_year)
-    if sample.size < 2:
-        return Metric.undefined(sample.size, FEW)
-    downside = float(np.sqrt(np.mean(np.minimum(sample, 0) ** 2)))
-    if downside == 0:
-        return Metric.undefined(sample.size, "no bar lost money")
-    return Metric.of(float(sample.mean()) / downside * float(np.sqrt(per_year)), sample.size).made_with(
+    known, per_year = return_sums(returns), _yearly(bars_per_year)
+    if known.n < 2:
+        return Metric.undefined(known.n, FEW)
+    if known.downside_deviation == 0:
+        return Metric.undefined(known.n, "no bar lost money")
+    return Metric.of(known.mean / known.downside_deviation * math.sqrt(per_year), known.n).made_with(
         ddof=0, bars_per_year=per_year
     )
 
 
-def calmar_ratio(returns: ArrayLike, *, bars_per_year: float) -> Metric:
+def calmar_ratio(returns: Returns, *, bars_per_year: float) -> Metric:
     """Growth per year over the size of the maximum drawdown. Source: Young (1991), Calmar ratio, Futures 20(1)."""
-    growth, fall = cagr(returns, bars_per_year=bars_per_year), max_drawdown(returns)
+    known = return_sums(returns)
+    growth, fall = cagr(known, bars_per_year=bars_per_year), max_drawdown(known)
     if growth.value is None:
         return growth
     if not fall.value:
@@ -240,95 +240,82 @@ def calmar_ratio(returns: ArrayLike, *, bars_per_year: float) -> Metric:
     return Metric.of(growth.value / -fall.value, growth.n, growth.note).made_with(bars_per_year=bars_per_year)
 
 
-def max_drawdown(returns: ArrayLike) -> Metric:
+def max_drawdown(returns: Returns) -> Metric:
     """The deepest fall from a peak (the initial equity is one), a fraction between −1 and 0."""
-    sample = series(returns, "returns")
-    if not sample.size:
-        return Metric.undefined(0, NO_BARS)
-    return Metric.of(float(_drawdown(sample).min()), sample.size)
+    known = return_sums(returns)
+    return Metric.of(known.drawdown, known.n) if known.n else Metric.undefined(0, NO_BARS)
 
 
-def max_drawdown_bars(returns: ArrayLike) -> Metric:
+def max_drawdown_bars(returns: Returns) -> Metric:
     """Bars from the peak before the maximum drawdown until equity is back at it, or until the last bar."""
-    sample = series(returns, "returns")
-    if not sample.size:
+    known = return_sums(returns)
+    if not known.n:
         return Metric.undefined(0, NO_BARS)
-    depth = _drawdown(sample)
-    if depth.min() == 0:
-        return Metric.of(0, sample.size)
-    trough = int(np.argmin(depth))
-    # `depth` has one entry more than there are bars: entry 0 is the start.
-    peak = int(np.flatnonzero(depth[: trough + 1] == 0)[-1])
-    back = np.flatnonzero(depth[trough:] == 0)
-    if back.size:
-        return Metric.of(trough + int(back[0]) - peak, sample.size)
-    return Metric.of(sample.size - peak, sample.size, "not recovered by the last bar")
+    return Metric.of(known.drawdown_bars, known.n, "" if known.recovered else "not recovered by the last bar")
 
 
-def win_rate(returns: ArrayLike) -> Metric:
+def win_rate(returns: Returns) -> Metric:
     """Share of bars with a gain among those with a gain or a loss: bars, not trades."""
-    sample = series(returns, "returns")
-    decided = int(np.sum(sample != 0))
-    if not decided:
-        return Metric.undefined(0, "no bar gained or lost")
-    return Metric.of(float(np.sum(sample > 0)) / decided, decided)
+    known = return_sums(returns)
+    decided = known.winners + known.losers
+    return Metric.of(known.winners / decided, decided) if decided else Metric.undefined(0, "no bar gained or lost")
 
 
-def profit_factor(returns: ArrayLike) -> Metric:
+def profit_factor(returns: Returns) -> Metric:
     """Sum of the gains over sum of the losses, by bar."""
-    sample = series(returns, "returns")
-    lost = float(-sample[sample < 0].sum())
-    if lost == 0:
-        return Metric.undefined(sample.size, "no bar lost money")
-    return Metric.of(float(sample[sample > 0].sum()) / lost, sample.size)
+    known = return_sums(returns)
+    if known.losses == 0:
+        return Metric.undefined(known.n, "no bar lost money")
+    return Metric.of(known.gains / known.losses, known.n)
 
 
-def value_at_risk(returns: ArrayLike, *, level: float = 0.95) -> Metric:
+def value_at_risk(returns: Returns, *, level: float = 0.95) -> Metric:
     """The return that all but the worst 1 − level of the bars exceeded: an empirical quantile, negative for a loss."""
-    sample = series(returns, "returns")
-    if sample.size < 2:
-        return Metric.undefined(sample.size, FEW)
-    return Metric.of(float(np.quantile(sample, 1 - level)), sample.size)
+    known = return_sums(returns)
+    if known.n < 2:
+        return Metric.undefined(known.n, FEW)
+    return Metric.of(known.quantile(1 - level), known.n)
 
 
-def conditional_value_at_risk(returns: ArrayLike, *, level: float = 0.95) -> Metric:
+def conditional_value_at_risk(returns: Returns, *, level: float = 0.95) -> Metric:
     """The mean of the worst 1 − level of the bars (expected shortfall), at least one bar.
 
     Source: Rockafellar & Uryasev (2000), Optimization of conditional value-at-risk, J. Risk 2(3).
     """
-    sample = series(returns, "returns")
-    if sample.size < 2:
-        return Metric.undefined(sample.size, FEW)
-    worst = int((sample.size - 1) * (1 - level)) + 1
-    return Metric.of(float(np.partition(sample, worst - 1)[:worst].mean()), sample.size, f"{worst} bars")
+    known = return_sums(returns)
+    if known.n < 2:
+        return Metric.undefined(known.n, FEW)
+    worst = int((known.n - 1) * (1 - level)) + 1
+    return Metric.of(float(known.ordered[:worst].mean()), known.n, f"{worst} bars")
 
 
-def omega_ratio(returns: ArrayLike, *, threshold: float = 0.0) -> Metric:
+def omega_ratio(returns: Returns, *, threshold: float = 0.0) -> Metric:
     """Sum of the returns above the threshold over the sum below it.
 
     Source: Keating & Shadwick (2002), A universal performance measure, J. Performance Measurement 6(3).
     """
-    sample = series(returns, "returns") - threshold
-    lost = float(-sample[sample < 0].sum())
-    if lost == 0:
-        return Metric.undefined(sample.size, "no bar fell short of the threshold")
-    return Metric.of(float(sample[sample > 0].sum()) / lost, sample.size)
+    known = return_sums(returns)
+    if threshold != 0:
+        known = return_sums(known.sample - threshold)
+    if known.losses == 0:
+        return Metric.undefined(known.n, "no bar fell short of the threshold")
+    return Metric.of(known.gains / known.losses, known.n)
 
 
-def tail_ratio(returns: ArrayLike) -> Metric:
+def tail_ratio(returns: Returns) -> Metric:
     """Size of the 95 % quantile of the returns over that of the 5 % quantile: above 1, large gains outweigh large losses."""
-    sample = series(returns, "returns")
-    if sample.size < 2:
-        return Metric.undefined(sample.size, FEW)
-    low, high = np.quantile(sample, (0.05, 0.95))
+    known = return_sums(returns)
+    if known.n < 2:
+        return Metric.undefined(known.n, FEW)
+    low, high = known.quantile(0.05), known.quantile(0.95)
     if low == 0:
-        return Metric.undefined(sample.size, "the 5 % quantile is zero")
-    return Metric.of(float(abs(high) / abs(low)), sample.size)
+        return Metric.undefined(known.n, "the 5 % quantile is zero")
+    return Metric.of(abs(high) / abs(low), known.n)
 
 
 def turnover_per_year(turnover: ArrayLike, *, bars_per_year: float) -> Metric:
     """Notional traded a year, in multiples of equity; `turnover`: per bar, as in `Backtest`."""
-    sample, per_year = _sample(turnover, bars_per_year)
+    sample, per_year = series(turnover, "turnover"), _yearly(bars_per_year)
     if not sample.size:
         return Metric.undefined(0, NO_BARS)
     return Metric.of(float(sample.sum()) * per_year / sample.size, sample.size).made_with(bars_per_year=per_year)
@@ -349,7 +336,7 @@ def alpha_beta(
 
     Source: Jensen (1968), The performance of mutual funds, J. Finance 23(2); Newey & West (1987).
     """
-    sample, per_year = _sample(returns, bars_per_year)
+    sample, per_year = series(returns, "returns"), _yearly(bars_per_year)
     benchmark = series(benchmark_returns, "benchmark_returns")
     same_length(returns=sample, benchmark_returns=benchmark)
     n = sample.size
@@ -369,27 +356,7 @@ def alpha_beta(
     return bounded.made_with(ddof=spent, bars_per_year=per_year), beta
 
 
-def skewness(sample: Floats) -> float:
-    """Third standardised moment (population); 0 for a constant series."""
-    spread = float(sample.std())
-    # Divided before it is raised to a power, which would underflow for tiny returns.
-    return float(np.mean(((sample - sample.mean()) / spread) ** 3)) if spread > 0 else 0.0
-
-
-def kurtosis(sample: Floats) -> float:
-    """Fourth standardised moment (population); 3 for a normal, and for a constant series."""
-    spread = float(sample.std())
-    return float(np.mean(((sample - sample.mean()) / spread) ** 4)) if spread > 0 else 3.0
-
-
-def _drawdown(sample: Floats) -> Floats:
-    """Fall from the highest equity so far, shape (bars + 1,): entry 0 is the start."""
-    equity = np.concatenate([[1.0], np.cumprod(1 + sample)])
-    peak: Floats = np.maximum.accumulate(equity)
-    return equity / peak - 1
-
-
-def _sample(returns: ArrayLike, bars_per_year: float) -> tuple[Floats, float]:
+def _yearly(bars_per_year: float) -> float:
     if not bars_per_year > 0:
         raise InvalidRequest(f"bars_per_year must be positive, not {bars_per_year}")
-    return series(returns, "returns"), float(bars_per_year)
+    return float(bars_per_year)

@@ -10,11 +10,12 @@ from pathlib import Path
 from pydantic import TypeAdapter
 from rich.text import Text
 
-from evolve.cards import Curve, DataCard
+from evolve.cards import Costs, Curve, DataCard
 from evolve.cli.show import console, draw, print_json, watch
 from evolve.clock import SYSTEM_CLOCK, iso
 from evolve.errors import DataUnavailable, InvalidRequest
 from evolve.market.bars import Bars
+from evolve.market.calendar import benchmark_of, default_costs, venue_of
 from evolve.market.catalog import Catalog, data_card
 from evolve.market.provenance import Provenance
 from evolve.market.quality import Report, Verdict, examine
@@ -46,6 +47,9 @@ class Shown:
     card: DataCard
     currency: str
     bars_per_year: float
+    venue: str
+    benchmark: str | None
+    costs: Costs
     available_at: str
     provenance: Provenance | None
     last_bars: tuple[Bar, ...]
@@ -81,6 +85,12 @@ def show(symbol: str, timeframe: str | None, *, simulate: bool, as_json: bool = 
         f"{card.symbol} {card.timeframe}: {card.bars:,} bars, {card.first} to {card.last}, from {card.source} ({card.status})"
     )
     output.print(f"fingerprint {card.fingerprint}")
+    costs, benchmark = default_costs(card.symbol), benchmark_of(card.symbol)
+    output.print(
+        f"venue {venue_of(card.symbol)}, in {bars.currency}: {bars.bars_per_year:g} bars a year, "
+        f"benchmark {benchmark or 'none'}; unless told otherwise a trade costs {costs.fee_bps:g} bp fee and "
+        f"{costs.slippage_bps:g} bp slippage a leg, a short {costs.borrow_bps_per_year:g} bp a year"
+    )
     _print_notes(card.notes)
     for bar in range(max(0, len(bars) - LAST_BARS), len(bars)):
         output.print(
@@ -235,6 +245,9 @@ def _shown(bars: Bars) -> Shown:
         card=data_card(bars, known_at),
         currency=bars.currency,
         bars_per_year=bars.bars_per_year,
+        venue=venue_of(bars.symbol),
+        benchmark=benchmark_of(bars.symbol),
+        costs=default_costs(bars.symbol),
         available_at=_iso(int(bars.available_at[-1])),
         provenance=bars.provenance,
         last_bars=tuple(

@@ -20,7 +20,7 @@ SUPERVISOR = "supervisor"
 CONNECT = "+ping +hello +auth +client|setname +client|id +select +command +cluster|slots +cluster|shards +info +time"
 SCRIPTS = "+eval +evalsha +script|load"
 # What a client's scripts and reads need (`send`, `withdraw`, `stored_reply`, `queue`, `replicas`).
-ASK = "+xadd +xlen +hsetnx +hset +hget +expire +zscore +zadd +zcard +hvals"
+ASK = "+xadd +xlen +hset +hget +expire +zscore +zadd +zcard +hvals"
 ANSWER = (
     "+xgroup|create +xgroup|delconsumer +xreadgroup +xautoclaim +xclaim +xpending +xack +xdel +xread +xrange +xrevrange "
     "+hmget +hgetall +hkeys +hdel +del +exists +zrem +zrangebyscore +get +set +rpush +ltrim +lrange"

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from typing import Any
 
+import hiredis
 from redis import exceptions as redis_errors
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
@@ -51,7 +52,9 @@ class Line:
         whole = False
         try:
             async with asyncio.timeout(SILENT_S):
-                await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+                # By the C library itself: the asynchronous connection packs in Python, for seven times the price.
+                packed = [hiredis.pack_command(command) for command in commands]
+                await connection.send_packed_command(packed, check_health=False)
                 answers = [await _answer(connection) for _ in commands]
                 whole = True
                 return answers

@@ -61,9 +61,9 @@ for i = 2, #KEYS do
   local raw, id, hash, reader = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   if waiting >= most then
     out[i - 1] = 'full'
-  elseif redis.call('HSETNX', key, 'hash', hash) == 1 then
+  elseif not redis.call('HGET', key, 'hash') then
     local entry = redis.call('XADD', KEYS[1], '*', 'm', raw, 'i', id, 'r', '1')
-    redis.call('HSET', key, 'at', ARGV[1] .. ' ' .. entry, 'to:' .. reader, '1')
+    redis.call('HSET', key, 'hash', hash, 'at', ARGV[1] .. ' ' .. entry, 'to:' .. reader, '1')
     redis.call('EXPIRE', key, ARGV[2])
     out[i - 1] = 'new'
     waiting = waiting + 1

@@ -358,20 +358,24 @@ class Captured(io.RawIOBase):
 
 
 _streams: list[tuple[io.TextIOBase, Captured]] = []
+_stdin = io.StringIO()
+
+
+def prepare() -> None:
+    """Make in the zygote what each child uses: the streams, which let nothing through until `capture` says how much."""
+    for kind in (channel.OUTPUT, channel.WARNED):
+        raw = Captured(kind, -1)
+        stream = io.TextIOWrapper(raw, encoding="utf-8", errors="replace", write_through=True)  # type: ignore[type-var]
+        _streams.append((stream, raw))
 
 
 def capture(max_output_bytes: int) -> None:
     """Let `print` and warnings reach the service."""
-    for kind, names, cap in (
-        (channel.OUTPUT, ("stdout", "__stdout__"), max_output_bytes),
-        (channel.WARNED, ("stderr", "__stderr__"), 16_384),
-    ):
-        raw = Captured(kind, cap)
-        stream = io.TextIOWrapper(raw, encoding="utf-8", errors="replace", write_through=True)  # type: ignore[type-var]
-        _streams.append((stream, raw))
-        for name in names:
-            setattr(sys, name, stream)
-    sys.stdin = io.StringIO()
+    (printed, output), (complained, warned) = _streams
+    output.left, warned.left = max_output_bytes + 1, 16_384 + 1
+    sys.stdout = sys.__stdout__ = printed  # type: ignore[assignment, misc]
+    sys.stderr = sys.__stderr__ = complained  # type: ignore[assignment, misc]
+    sys.stdin = _stdin
 
 
 def flush() -> None:

@@ -58,20 +58,15 @@ class Journal:
 
     def __init__(self, directory: Path, *, clock: Clock, log_executions: bool) -> None:
         self._directory = directory
+        self.executions, self.security, self._lock_file = (
+            directory / name for name in ("executions.jsonl", "security.jsonl", "lock")
+        )
         self._clock = clock
         self._log_executions = log_executions
         self._lock = threading.Lock()
         self._tally = Tally()
         self._read = (0, 0)  # inode and offset up to which the tally has read
         self._log = logger(component="sandbox")
-
-    @property
-    def executions(self) -> Path:
-        return self._directory / "executions.jsonl"
-
-    @property
-    def security(self) -> Path:
-        return self._directory / "security.jsonl"
 
     def record(self, results: Sequence[ExecutionResult], *, kind: str, name: str, code: str) -> None:
         """Write the runs of one program down. Raises Unavailable when the home cannot be written."""
@@ -161,14 +156,14 @@ class Journal:
     @contextlib.contextmanager
     def _locked(self, how: int) -> Iterator[None]:
         try:
-            descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except FileNotFoundError:
             try:
                 self._directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # a home is private to its user
                 self._directory.mkdir(mode=0o700, exist_ok=True)
             except OSError as error:
                 raise Unavailable(f"cannot write the sandbox's log to {self._directory}: {error.strerror}") from None
-            descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise Unavailable(f"cannot write the sandbox's log to {self._directory}: {error.strerror}") from None
         try:

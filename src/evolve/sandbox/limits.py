@@ -228,14 +228,17 @@ def nobody_exists() -> bool:
     return any(int(first) <= NOBODY < int(first) + int(count) for first, _, count in (line.split() for line in lines))
 
 
+_OWN_CAPABILITIES = struct.pack("Ii", CAPSET_VERSION_3, 0)
+_NONE = bytes(24)  # effective, permitted, inheritable, in two words each
+
+
 def give_up_rights(*, become_nobody: bool) -> None:
     """Give up root (where `become_nobody`), every group and every capability, for good. Raises OSError."""
     if become_nobody:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-    header = struct.pack("Ii", CAPSET_VERSION_3, 0)
-    _check(_libc.capset(header, bytes(24)), "capset")
+    _check(_libc.capset(_OWN_CAPABILITIES, _NONE), "capset")
 
 
 def die_with_parent() -> None:

@@ -144,6 +144,7 @@ class _Absent(importlib.abc.MetaPathFinder):
 
 
 def _prepare_numpy() -> None:
+    child.prepare()
     _import(STANDARD)
     _import(NUMPY)
     import datetime

@@ -264,6 +264,7 @@ def test_a_symbol_is_shown_with_range_source_and_notes(capsys: pytest.CaptureFix
 
     shown = capsys.readouterr().out
     assert "3,270 bars, 2000-03-01 to 2013-03-01, from bokeh-sampledata (stale)" in shown
+    assert "venue us_equity, in USD: 252 bars a year, benchmark SPY" in shown
     assert sum("  close " in line for line in shown.splitlines()) == 5
 
 
