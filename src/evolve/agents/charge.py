@@ -101,9 +101,15 @@ def moved_at(move: AliasMove) -> float:
     return datetime.fromisoformat(move.at).timestamp()
 
 
-def in_shadow(charge: Charge, champion: LiveRecord, challenger: LiveRecord, others: Sequence[Pair]) -> ModelTest:
-    """The test of the challenger as far as it has come, pooled with pairs of the same recipes."""
+def in_shadow(
+    charge: Charge, champion: LiveRecord, challenger: LiveRecord, alike: Sequence[Pair]
+) -> tuple[ModelTest, tuple[Pair, ...]]:
+    """The test of the challenger as far as it has come, and the pairs of other symbols that it is pooled with.
+
+    alike: pairs with the same recipes. Those whose shadow began later are left out: bars that only they lack would be lost to it.
+    """
     named = charge.last_move("challenger")
     assert named is not None
-    since = unseen_from(champion, challenger, moved_at(named))
-    return shadow_test([Pair(champion, challenger, since), *others])
+    own = Pair(champion, challenger, unseen_from(champion, challenger, moved_at(named)))
+    others = tuple(pair for pair in alike if pair.begins <= own.begins)
+    return shadow_test([own, *others]), others

@@ -8,6 +8,8 @@ Limits and their false-alarm rates: docs/updating.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from evolve.agents.live_record import LiveRecord
@@ -49,7 +51,10 @@ def drift_of(record: LiveRecord) -> DriftCard:
     )  # fmt: skip
     if len(live) >= WINDOW_BARS and held < COVERAGE_LIMIT:
         alarms.append("coverage")
-    moved = _features_moved(record, book)
+    features = features_moved(bars, card.recipe.features, trained_to=record.trained_to)
+    for name, found in features.items():
+        _figures(book, f"{name}_drift", name, found, STABILITY_LIMIT["losses"], "values of the feature", bars)
+    moved = tuple(features)
     return DriftCard(
         model_id=card.model_id,
         symbol=bars.symbol,
@@ -70,28 +75,25 @@ def compared(reference: Floats, live: Floats, *, overlapping: bool) -> Drift | N
     return drift_between(reference, live, independent=not overlapping)
 
 
-def _features_moved(record: LiveRecord, book: EvidenceBook) -> tuple[str, ...]:
-    """Features whose recent values do not look like those of the training part, each test as strict as their number asks."""
-    names = record.card.recipe.features
-    if not names:
-        return ()
-    matrix = feature_matrix(record.bars, names)
-    now = np.arange(max(record.trained_to + 1, len(record.bars) - WINDOW_BARS), len(record.bars))
-    if len(now) < MIN_LIVE_BARS:
-        return ()
-    moved = []
+def features_moved(bars: Bars, names: Sequence[str], *, trained_to: int) -> dict[str, Drift]:
+    """Features whose recent values do not look like those of the training part, each test as strict as their number asks.
+
+    trained_to: index of the last bar of the training part. Empty while fewer than MIN_LIVE_BARS bars have come since.
+    """
+    now = np.arange(max(trained_to + 1, len(bars) - WINDOW_BARS), len(bars))
+    if not names or len(now) < MIN_LIVE_BARS:
+        return {}
+    matrix = feature_matrix(bars, names)
+    moved = {}
     for column, name in enumerate(names):
-        before, recent = matrix[: record.trained_to + 1, column], matrix[now, column]
+        before, recent = matrix[: trained_to + 1, column], matrix[now, column]
         before, recent = before[np.isfinite(before)], recent[np.isfinite(recent)]
         if min(len(before), len(recent)) < MIN_LIVE_BARS or np.ptp(before) == 0:
             continue
         found = drift_between(before, recent, independent=False)
         if found.agree(p=P_LIMIT / len(names), stability=STABILITY_LIMIT["losses"]):
-            moved.append(name)
-            _figures(
-                book, f"{name}_drift", name, found, STABILITY_LIMIT["losses"], "values of the feature", record.bars
-            )
-    return tuple(moved)
+            moved[name] = found
+    return moved
 
 
 def _figures(book: EvidenceBook, name: str, of: str, found: Drift, limit: float, what: str, bars: Bars) -> None:

@@ -47,6 +47,12 @@ class Pair:
     def symbol(self) -> str:
         return self.champion.bars.symbol
 
+    @property
+    def begins(self) -> int:
+        """When the first decision that counts was made, or will be: Unix ms of the bar, of the last one there is if it is to come."""
+        time = self.champion.bars.time
+        return int(time[min(self.since, len(time) - 1)]) + max(0, self.since - len(time) + 1)
+
     def advantage(self) -> tuple[NDArray[np.int64], Floats]:
         """Times of the decision bars that count, and by how much the challenger lost less at each."""
         ahead = self.champion.loss - self.challenger.loss
@@ -96,7 +102,7 @@ def history_test(pair: Pair, *, trials: int) -> ModelTest:
     if not enough:
         why = f"untested: both forecast only {len(ahead)} bars out of sample, and {MIN_HISTORY_BARS} are needed"
     else:
-        beside = f", limit {HISTORY_ALPHA:g} over {trials} recipes tried = {limit:.2g}"
+        beside = f", limit {HISTORY_ALPHA:g} over {trials} recipe{'' if trials == 1 else 's'} tried = {limit:.2g}"
         why = _verdict(passed, "new_recipe", ahead, found, beside)
     return _card([pair], "new_recipe", "history", passed, True, why, len(ahead), MIN_HISTORY_BARS, found, limit, ahead)
 

@@ -69,7 +69,10 @@ class Roster:
                 for one, record in zip(theirs, (champion, challenger), strict=True)
             ):
                 continue
-            bars = self.bars(theirs[0], progress)
-            records = [live_record(card, bars, self.registry) for card in theirs]
+            try:
+                bars = self.bars(theirs[0], progress)
+                records = [self.record(card, bars) for card in theirs]
+            except DataUnavailable:
+                continue  # it cannot be judged now; whose symbols were pooled stands in the test
             pairs.append(Pair(records[0], records[1], unseen_from(records[0], records[1], moved_at(move))))
         return pairs

@@ -89,8 +89,9 @@ class Round:
         roster, charge = self._roster, self._charge
         named = str(charge.challenger)
         challenger = roster.record(roster.registry.get(named), champion.bars)
-        others = roster.alike(charge, champion, challenger, self._desk.progress)
-        test = self._test = in_shadow(charge, champion, challenger, others)
+        alike = roster.alike(charge, champion, challenger, self._desk.progress)
+        test, others = in_shadow(charge, champion, challenger, alike)
+        self._test = test
         if not test.decided:
             said = f"{named} is in the shadow of {champion.card.model_id}: {test.reason}"
             self._log.add("looked", named, said, other=champion.card.model_id)

@@ -168,6 +168,7 @@ class UpdaterAgent:
         log = UpdateLog(self._log, request_id=request_id, symbol=symbol, timeframe=timeframe, clock=self._clock)
         round_ = Round(self._roster, charge, log, desk, request_id, acts=update_type != "check")
         if charge.champion is None and not round_.adopt():
+            self._roster.catalog.load(symbol, timeframe)  # a symbol that there is not is said first
             said = f"no model of {symbol} at {timeframe} is registered: `evolve build ridge {symbol} --timeframe {timeframe}` makes one"
             return round_.result(update_type, said)
         bars = self._roster.bars(self._roster.registry.get(str(charge.champion)), desk.progress)

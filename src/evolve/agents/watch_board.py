@@ -37,7 +37,7 @@ def _row(symbol: str, timeframe: str, watched: Watched | None, roster: Roster, p
         test = None
         if challenger is not None:
             rival = roster.record(roster.registry.get(challenger), record.bars)
-            test = in_shadow(charge, record, rival, roster.alike(charge, record, rival, progress))
+            test, _ = in_shadow(charge, record, rival, roster.alike(charge, record, rival, progress))
     except EvolveError as error:
         return BoardRow(symbol, timeframe, champion, challenger, "", None, since, None, None, shown, note=error.message)
     age = len(record.bars) - 1 - record.trained_to

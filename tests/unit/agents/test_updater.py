@@ -7,7 +7,7 @@ import pytest
 from feeds import open_stable
 
 from evolve.agents.live_record import live_record
-from evolve.errors import DataUnavailable, InvalidRequest, Unavailable, UnknownModel
+from evolve.errors import DataUnavailable, InvalidRequest, Unavailable, UnknownModel, UnknownSymbol
 
 
 @pytest.fixture
@@ -375,3 +375,28 @@ def test_the_history_of_a_model_that_never_was_is_refused_and_that_of_a_deleted_
     assert kinds(stable, gone) == ["retrained"]
     with pytest.raises(UnknownModel):
         stable.agent.history("ridge-AAPL-1d-00000000", 10)
+
+
+def test_a_symbol_whose_shadow_began_later_does_not_hold_up_the_others(stable):
+    for symbol in ("FEEDUSDT", "OTHERUSDT"):
+        stable.watch(stable.build(symbol=symbol), max_age_bars=60)
+    stable.feed.move_to(660)
+    first = stable.update("FEEDUSDT").models_updated[0]
+    stable.feed.move_to(700)
+    stable.update("OTHERUSDT")
+    stable.feed.move_to(660 + 152)
+
+    done = stable.update("FEEDUSDT")
+
+    assert done.test.symbols == ("FEEDUSDT",)
+    assert stable.champion("FEEDUSDT") == first
+
+
+def test_a_round_over_an_unknown_symbol_is_refused(stable, monkeypatch):
+    def unknown(symbol, timeframe=None, *, simulate=False):
+        raise UnknownSymbol(f"no symbol {symbol!r} here")
+
+    monkeypatch.setattr(stable.feed, "load", unknown)
+
+    with pytest.raises(UnknownSymbol):
+        stable.update("NOSUCH")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from evolve.agents.drift_watch import MIN_LIVE_BARS, WINDOW_BARS, features_moved
 from evolve.agents.promotion import Pair, rollback_test, shadow_test
+from evolve.forecasting.features import usable
+from evolve.market.sources.base import BarSpec
+from evolve.market.sources.simulated import SimulatedSource
 from watched_worlds import TESTED, alarms, shared_noise, watched, world
 
 WORLDS = 50
@@ -70,6 +76,19 @@ def equal_rolled_back(worlds):
     return float(np.mean(found))
 
 
+def feature_alarms_per_1000(symbols, *, every=5):
+    """How often any feature of the default set is said to have moved on SIMULATED bars, whose law never changes."""
+    alarms_, bars_ = 0, 0
+    for number in symbols:
+        bars = SimulatedSource().load(BarSpec(f"W{number}", "1d"))
+        names, last = usable(bars, ())[0], -WINDOW_BARS
+        for bar in range(TESTED + MIN_LIVE_BARS, len(bars), every):
+            if bar >= last + WINDOW_BARS and features_moved(bars.slice(0, bar), names, trained_to=TESTED - 1):
+                alarms_, last = alarms_ + 1, bar
+        bars_ += len(bars) - TESTED
+    return 1_000 * alarms_ / bars_
+
+
 # --- a sample that every run makes ---
 
 
@@ -81,6 +100,17 @@ def test_a_steady_world_stays_steady_and_a_reversal_is_seen():
 def test_equal_challengers_stay_where_they_are_and_better_ones_come_through():
     assert equal_promoted(range(12)) <= 1 / 12
     assert better_promoted(range(12)) >= 9 / 12
+
+
+def test_features_that_left_their_range_are_named():
+    """From some day on every day rises by 2 % more: returns of a day and of a week no longer look as they did."""
+    bars = SimulatedSource().load(BarSpec("W0", "1d")).slice(0, TESTED + 200)
+    rise = np.exp(0.02 * np.maximum(0, np.arange(len(bars)) - TESTED - 50))
+    changed = replace(bars, **{name: getattr(bars, name) * rise for name in ("open", "high", "low", "close")})
+    names = usable(bars, ())[0]
+
+    assert features_moved(bars, names, trained_to=TESTED - 1) == {}
+    assert {"return_1", "return_5"} <= set(features_moved(changed, names, trained_to=TESTED - 1))
 
 
 def test_a_bad_champion_is_rolled_back():
@@ -96,6 +126,11 @@ def test_a_bad_champion_is_rolled_back():
 @pytest.mark.prove
 def test_false_alarms_are_at_most_one_in_two_thousand_bars():
     assert false_alarms_per_1000(range(WORLDS)) <= 0.5
+
+
+@pytest.mark.prove
+def test_features_are_said_to_have_moved_at_most_once_in_two_thousand_bars_of_an_unchanging_market():
+    assert feature_alarms_per_1000(range(8)) <= 0.5
 
 
 @pytest.mark.prove
