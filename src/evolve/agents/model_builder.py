@@ -27,6 +27,7 @@ from evolve.errors import InvalidRequest
 from evolve.evidence import EvidenceBook
 from evolve.forecasting.base import HyperValue, check_horizon, forecaster, unpack
 from evolve.forecasting.features import resolve, usable
+from evolve.forecasting.training import Hardware, trained_on
 from evolve.market.bars import Bars
 from evolve.market.calendar import default_costs
 from evolve.market.catalog import Catalog, data_card
@@ -40,7 +41,7 @@ from evolve.memory.registry import Registry, model_id_of
 from evolve.memory.studies import Studies
 from evolve.memory.trials import TrialLedger
 from evolve.settings import Settings
-from evolve.version import code_version
+from evolve.version import code_version, library_versions
 
 Progress = Callable[[str, int, int, str], None]
 CARD_METRICS = ("skill_r2", "relative_mae", "dm_p_value", "direction", "band_coverage", "sharpe", "total_return", "drawdown", "exposure")  # fmt: skip
@@ -81,6 +82,7 @@ class ModelBuilderAgent:
         clock: Clock = SYSTEM_CLOCK,
         workers: int = 1,
         default_simulate: bool = False,
+        hardware: Hardware | None = None,
     ) -> None:
         self._catalog = catalog
         self._registry = registry
@@ -90,6 +92,7 @@ class ModelBuilderAgent:
         self._clock = clock
         self._workers = workers
         self._simulate = default_simulate
+        self._hardware = hardware or Hardware()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ModelBuilderAgent:
@@ -102,6 +105,7 @@ class ModelBuilderAgent:
             Studies(database),
             workers=settings.service("model_builder", "workers", 1),
             default_simulate=settings.simulate,
+            hardware=Hardware(settings.training_device, settings.training_precision, settings.training_threads),
         )
 
     def build(self, order: BuildOrder, *, request_id: str, progress: Progress) -> Built:
@@ -145,7 +149,8 @@ class ModelBuilderAgent:
                 progress(f"train {recipe.model_type}", 1, 1, f"found {found.model_id}: same recipe, same bars")
                 return Built(found, found=True)
         notes = (*shortened, *without, *chosen.notes)
-        return Built(self._train(recipe, bars, data, notes, chosen, request_id, progress), found=False)
+        with trained_on(self._hardware):
+            return Built(self._train(recipe, bars, data, notes, chosen, request_id, progress), found=False)
 
     def _train(
         self,
@@ -184,6 +189,7 @@ class ModelBuilderAgent:
             metrics=tuple(figures(record, bars, EvidenceBook(), names=CARD_METRICS, seed=RESAMPLING_SEED).values()),
             notes=tuple(dict.fromkeys((*notes, *forecasts.notes, *fitted.notes))),
             outlook=outlook(recipe.model_type, fitted, forecasts, bars),
+            libraries=library_versions(),
             hyperparameters_from=chosen.origin,
         )
         self._ledger.record(trials_of([record], [recipe], bars), request_id=request_id)

@@ -28,6 +28,7 @@ def document(card: ModelCard) -> str:
         f"- hyperparameters: {', '.join(f'{name} = {value}' for name, value in recipe.hyperparameters.items()) or 'none'}{f' (from: {card.hyperparameters_from})' if card.hyperparameters_from else ''}",
         f"- seed {recipe.seed}; {recipe.folds} refits after {recipe.first_train_bars} bars, embargo {recipe.embargo_bars}",
         f"- code {card.code_version}; parent: {card.parent or 'none'}",
+        f"- computed by {', '.join(card.libraries) or 'libraries that were not written down'}",
         f"- weights: sha256 `{card.weights_sha256}`",
         "",
         "## Out of sample, net of costs",

@@ -163,6 +163,13 @@ class FittedForecaster(ABC):
     def _predict(self, bars: Bars, start: int) -> tuple[Floats, Floats]:
         """Mean and std at the closes of bars start … len(bars) − 1."""
 
+    def compiled(self) -> FittedForecaster:
+        """The same model, its networks as one graph for ONNX Runtime: a tenth of the time for one row, for a tenth of a second once.
+
+        Forecasts agree to 1e-5 of their size, bytes are equal. Itself for a family that has nothing to gain. Raises MissingExtra.
+        """
+        return self
+
     @abstractmethod
     def to_bytes(self) -> bytes:
         """The whole model, for `restore`. Equal models give equal bytes."""

@@ -6,14 +6,14 @@ of R² 2 % depth 2, bagged and shrunk, found about half of it; depth 4, unshrunk
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from evolve.forecasting.base import Arrays, Hyperparameter, HyperValue, Progress
-from evolve.forecasting.learned import LearnedForecaster, Samples
+from evolve.forecasting.learned import LearnedForecaster, Member, Samples
 from evolve.market.bars import Floats
 
 if TYPE_CHECKING:
@@ -25,10 +25,45 @@ class Trees:
     booster: xgboost.Booster
 
     def parts(self, table: Floats) -> Floats:
-        return np.asarray(self.booster.inplace_predict(table), dtype=np.float64)[None]
+        return _predicted(self.booster, table)[None]
 
     def arrays(self) -> Arrays:
         return {"ubj": np.frombuffer(bytes(self.booster.save_raw("ubj")), dtype=np.uint8)}
+
+
+class Forest:
+    """The mean of several boosters by one call, whose overhead is a quarter of a millisecond whatever the number of trees."""
+
+    def __init__(self, boosters: Sequence[xgboost.Booster]) -> None:
+        self.size = len(boosters)
+        self.booster = united(boosters)
+
+    def __call__(self, table: Floats) -> Floats:
+        return _predicted(self.booster, table)[None] / self.size
+
+
+def united(boosters: Sequence[xgboost.Booster]) -> xgboost.Booster:
+    """A booster with the trees of all and the sum of their base scores: it forecasts the sum of their forecasts."""
+    import orjson
+    import xgboost
+
+    documents = [orjson.loads(booster.save_raw("json")) for booster in boosters]
+    models = [each["learner"]["gradient_booster"]["model"] for each in documents]
+    bases = [each["learner"]["learner_model_param"]["base_score"] for each in documents]
+    trees = [{**tree, "id": number} for number, tree in enumerate(tree for model in models for tree in model["trees"])]
+    models[0] |= {"trees": trees, "tree_info": [0] * len(trees), "iteration_indptr": list(range(len(trees) + 1))}
+    models[0]["gbtree_model_param"]["num_trees"] = str(len(trees))
+    base = repr(sum(float(base.strip("[]")) for base in bases))
+    # A list of one number since xgboost 3, the number itself before.
+    documents[0]["learner"]["learner_model_param"]["base_score"] = f"[{base}]" if bases[0].startswith("[") else base
+    booster = xgboost.Booster({"nthread": 1})
+    booster.load_model(bytearray(orjson.dumps(documents[0])))
+    return booster
+
+
+def _predicted(booster: xgboost.Booster, table: Floats) -> Floats:
+    # Trees compare in single precision anyway; handing it over so, unchecked, takes a third off a call for one row.
+    return np.asarray(booster.inplace_predict(table.astype(np.float32), validate_features=False), dtype=np.float64)
 
 
 class Boosting(LearnedForecaster):
@@ -78,3 +113,6 @@ class Boosting(LearnedForecaster):
         booster = xgboost.Booster({"nthread": 1})
         booster.load_model(bytearray(arrays["ubj"].tobytes()))
         return Trees(booster)
+
+    def compiled_vote(self, members: Sequence[Member], *, inputs: int, window_bars: int) -> Forest:
+        return Forest([member.booster for member in members if isinstance(member, Trees)])

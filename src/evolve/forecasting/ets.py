@@ -28,7 +28,8 @@ from evolve.forecasting.base import (
     unheard,
 )
 from evolve.forecasting.features import CLIP, causal_volatility
-from evolve.forecasting.learned import MIN_SAMPLES, shrinkage
+from evolve.forecasting.learned import MIN_SAMPLES
+from evolve.forecasting.shrinkage import shrinkage
 from evolve.market.bars import Bars, Floats
 
 # Log prices are close to a random walk, so the level hardly lags: what is left to choose is how much of a surprise stays.

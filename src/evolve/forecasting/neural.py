@@ -8,7 +8,7 @@ order, thresholds, interplay. Each of the two is believed as far as it was right
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,7 +16,8 @@ import numpy as np
 
 from evolve.forecasting import training
 from evolve.forecasting.base import Arrays, Hyperparameter, HyperValue, Progress
-from evolve.forecasting.learned import LearnedForecaster, Samples
+from evolve.forecasting.graph import Graph
+from evolve.forecasting.learned import LearnedForecaster, Member, Samples, Vote
 from evolve.forecasting.ridge import Line, ridge
 from evolve.forecasting.training import Training
 from evolve.market.bars import Floats
@@ -70,6 +71,10 @@ class NeuralForecaster(LearnedForecaster):
     def require(self) -> None:
         training.require_torch(self.family)
 
+    def remarks(self) -> tuple[str, ...]:
+        note = training.hardware().note
+        return (note,) if note else ()
+
     def window_bars(self, settings: Mapping[str, HyperValue]) -> int:
         return int(settings["window_bars"])
 
@@ -93,6 +98,19 @@ class NeuralForecaster(LearnedForecaster):
         of_line = {name.removeprefix(_LINE): values for name, values in arrays.items() if name.startswith(_LINE)}
         of_network = {name: values for name, values in arrays.items() if not name.startswith(_LINE)}
         return Network(Line.of(of_line), training.load_weights(self._whole(inputs, settings), of_network))
+
+    def compiled_vote(self, members: Sequence[Member], *, inputs: int, window_bars: int) -> Vote:
+        networks = [member for member in members if isinstance(member, Network)]
+        line = Line(
+            float(np.mean([network.line.intercept for network in networks])),
+            np.mean([network.line.weights for network in networks], axis=0),
+        )
+        graph = Graph.of([network.module for network in networks], inputs=inputs, window_bars=window_bars)
+
+        def vote(table: Floats) -> Floats:
+            return np.stack([line.predict(table[:, -1]), graph.forecast(table)])
+
+        return vote
 
     def _whole(self, inputs: int, settings: Mapping[str, HyperValue]) -> nn.Module:
         return training.with_head(
