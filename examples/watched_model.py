@@ -31,6 +31,7 @@ from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
 from evolve.memory.leadership import Leadership
 from evolve.memory.registry import Registry
+from evolve.memory.studies import Studies
 from evolve.memory.trials import TrialLedger
 from evolve.memory.watches import Watches
 from evolve.settings import Settings
@@ -95,7 +96,7 @@ def main(home: Path) -> None:
     registry = Registry(database, ArtifactStore.open(Settings.load(home=home)), clock=clock)
     aliases, ledger = Aliases(database, clock=clock), TrialLedger(database)
     log, watches = DecisionLog(database), Watches(database, clock=clock)
-    desk = InProcess(ModelBuilderAgent(feed, registry, ledger, aliases, clock=clock))  # type: ignore[arg-type]
+    desk = InProcess(ModelBuilderAgent(feed, registry, ledger, aliases, Studies(database), clock=clock))  # type: ignore[arg-type]
     agent = UpdaterAgent(Roster(feed, registry, aliases), log, watches, ledger, clock=clock)
     timetable = Timetable(watches, Leadership(database, clock=clock), holder="this run", clock=clock)
 

@@ -23,6 +23,7 @@ from evolve.memory.artifacts import ArtifactStore
 from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
 from evolve.memory.registry import Registry
+from evolve.memory.studies import Studies
 from evolve.memory.trials import TrialLedger
 from evolve.memory.watches import Watches
 from evolve.settings import Settings
@@ -142,6 +143,6 @@ def open_stable(home: Path, **feed: float) -> Iterator[Stable]:
         registry = Registry(database, ArtifactStore.open(settings), clock=clock)
         aliases, ledger = Aliases(database, clock=clock), TrialLedger(database)
         log, watches = DecisionLog(database), Watches(database, clock=clock)
-        desk = Builder(ModelBuilderAgent(fed, registry, ledger, aliases, clock=clock))  # type: ignore[arg-type]
+        desk = Builder(ModelBuilderAgent(fed, registry, ledger, aliases, Studies(database), clock=clock))  # type: ignore[arg-type]
         agent = UpdaterAgent(Roster(fed, registry, aliases), log, watches, ledger, clock=clock)
         yield Stable(fed, clock, registry, aliases, watches, log, desk, agent)
