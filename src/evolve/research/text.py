@@ -29,6 +29,11 @@ INSTRUCTION = re.compile(
 )  # fmt: skip
 
 
+CODE = re.compile(
+    r"\b(def|class|function) \w+ ?\(|\bimport \w+|\bfrom [\w.]+ import\b|\breturn \w+[\[(.]|[{};]\s*$|\w+\(\w*\)\s*[.:;{=]|[=!<>]=|\w+ ?= ?[\w\[(\"']+[(\[.]|=>|->|\$\{"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """title: empty where the document has none; kind: what was read, in words."""
@@ -101,6 +106,11 @@ def sentences(text: str) -> list[str]:
 def addressed_to_machines(sentence: str) -> bool:
     """Whether a sentence is an instruction to whoever processes the text; such sentences are data of no use here."""
     return INSTRUCTION.search(sentence) is not None
+
+
+def is_code(sentence: str) -> bool:
+    """Whether it is rather a piece of a program than a sentence: code of others is read by nobody who writes code."""
+    return CODE.search(sentence) is not None
 
 
 def _one_line(text: str) -> str:

@@ -11,13 +11,15 @@ import pytest
 
 from data_services import HTML, Reply, Waits, reply, serving
 from evolve.agents.performance_critic import PerformanceCriticAgent
+from evolve.agents.author import TemplateWriter
 from evolve.agents.replication import ProgramRun, try_out
 from evolve.agents.research import ResearchAgent
-from evolve.agents.strategy import Strategy
+from evolve.agents.strategy import Strategy, columns_of
 from evolve.cards import ComparisonCard
 from evolve.errors import DataUnavailable, Forbidden, InvalidRequest
 from evolve.market.bars import Bars
 from evolve.market.catalog import Catalog
+from evolve.market.pair import Pair
 from evolve.market.store import BarStore
 from evolve.memory.database import Database
 from evolve.memory.library import Library
@@ -63,11 +65,14 @@ class Bench:
         done = self.executor.run_bars(code, name, rows, {})
         return ProgramRun(done.result.status, done.result.error or "", done.decisions)
 
-    def backtest(self, code: str, name: str, symbol: str, timeframe: str) -> ComparisonCard:
-        bars, notes = self.critic.bars_for(symbol, timeframe, simulate=False)
-        run = self.run(
-            code, name, {c: getattr(bars, c).tolist() for c in ("open", "high", "low", "close", "volume")}, {}
-        )
+    def backtest(self, code: str, name: str, given: Bars | Pair) -> ComparisonCard:
+        if isinstance(given, Pair):
+            made, notes = self.critic.pair_for(given.first.symbol, given.second.symbol, "1d", simulate=False)
+            bars = made.bars
+        else:
+            bars, notes = self.critic.bars_for(given.symbol, given.timeframe, simulate=False)
+            made = bars
+        run = self.run(code, name, columns_of(made), {})
         return self.critic.backtest(
             Strategy(code, name),
             run.decisions,
@@ -276,7 +281,7 @@ def test_a_program_whose_past_changes_with_the_future_is_reported_as_failing(set
     peeking = (*honest.decisions[:700], {"position": 0.123}, *honest.decisions[701:])
     bench.fails = [ProgramRun("success", "", peeking)]
 
-    suggestion = try_out(made, bars, (), bench)
+    suggestion = try_out(TemplateWriter(made), bars, (), bench)
 
     assert (suggestion.status, suggestion.replication) == ("failing", None)
     assert [check.name for check in suggestion.checks if check.passed is False] == ["look_ahead"]
@@ -285,7 +290,7 @@ def test_a_program_whose_past_changes_with_the_future_is_reported_as_failing(set
 @pytest.mark.parametrize(("status", "repairs"), [("timeout", 2), ("execution_error", 1), ("validation_error", 0)])
 def test_code_that_fails_is_repaired_at_most_twice_and_then_reported(settings, bench, status, repairs):
     bench.fails = [ProgramRun(status, "why", ()) for _ in range(9)]
-    suggestion = try_out(draft("momentum over the past 24 months", "strategy"), bouncing(), (), bench)
+    suggestion = try_out(TemplateWriter(draft("momentum over the past 24 months", "strategy")), bouncing(), (), bench)
     assert (suggestion.status, len(suggestion.repairs), suggestion.replication) == ("failing", repairs, None)
     assert bench.runs == repairs + 1
 
@@ -298,7 +303,7 @@ def test_a_program_that_never_acts_is_reported_with_what_the_text_left_open(sett
 
 def test_a_repaired_program_is_tested_like_any_other(settings, bench):
     bench.fails = [ProgramRun("timeout", "too slow", ())]
-    suggestion = try_out(draft("momentum over the past 100 days", "strategy"), bouncing(), (), bench)
+    suggestion = try_out(TemplateWriter(draft("momentum over the past 100 days", "strategy")), bouncing(), (), bench)
     assert (suggestion.status, suggestion.repairs) == ("tested", ("timeout: LOOKBACK_BARS halved to 50",))
     assert "LOOKBACK_BARS = 50" in suggestion.code
 
