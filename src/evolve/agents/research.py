@@ -83,7 +83,7 @@ class ResearchAgent:
         """Papers, best first; from the library where arXiv does not answer. Raises InvalidRequest."""
         found = self._searched(
             "arxiv", Paper, query, max_results, lambda each: not category or category in each.categories,
-            lambda: search_papers(self._outside, subject_of(query), max_results, category),
+            lambda: self._with_licences(search_papers(self._outside, subject_of(query), max_results, category)),
             lambda items: rank_papers(subject_of(query), items, self._clock.now()),
         )  # fmt: skip
         self._note_search(
@@ -168,6 +168,17 @@ class ResearchAgent:
             merged = f"{len(sought.items) - len(ranked)} duplicates merged"
             note = f"{note}; {merged}" if note else merged
         return Found(ranked[:wanted], source, iso(sought.as_of), note)
+
+    def _with_licences(self, sought: Sought[Paper]) -> Sought[Paper]:
+        """A search knows no licences; those that reading a paper has found stay known."""
+        known = {each.arxiv_id: self._library.get(Paper, each.arxiv_id) for each in sought.items}
+        items = tuple(
+            replace(each, licence=old.licence, versions=old.versions)
+            if (old := known[each.arxiv_id]) is not None and old.version == each.version
+            else each
+            for each in sought.items
+        )
+        return replace(sought, items=items)
 
     def _from_library(
         self,

@@ -76,7 +76,9 @@ def draft(text: str, implementation_type: str, *, pair: bool = False) -> Draft:
     if best[0] < LEAST_WEIGHT:
         known = ", ".join(template.title.lower() for template in TEMPLATES)
         raise InvalidRequest(
-            f"no strategy of the library is described here; it has: {known}", known=[t.name for t in TEMPLATES]
+            f"no strategy of the library is described here; it has: {known}. Describe yours in such words, or set up a language model "
+            "(OPENAI_API_KEY or OPENAI_BASE_URL), which writes others",
+            known=[t.name for t in TEMPLATES],
         )
     weight, template, words = best
     if template.symbols == 2 and not pair:

@@ -113,6 +113,24 @@ def is_code(sentence: str) -> bool:
     return CODE.search(sentence) is not None
 
 
+LICENCES = (
+    (r"creativecommons\.org/licenses/([a-z-]+)/(\d\.\d)", "CC {0} {1}"),
+    (r"creativecommons\.org/publicdomain/zero/(\d\.\d)", "CC0 {0}"),
+    (
+        r"arxiv\.org/licenses/nonexclusive-distrib/(\d\.\d)",
+        "arXiv's licence to distribute {0}, all other rights reserved",
+    ),
+)
+
+
+def licence_named(address: str) -> str:
+    """A licence as people call it, with its address; what is no known address stays as it is."""
+    for pattern, name in LICENCES:
+        if (match := re.search(pattern, address)) is not None:
+            return f"{name.format(*(part.upper() for part in match.groups()))} ({address})"
+    return address
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 

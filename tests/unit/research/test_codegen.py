@@ -222,7 +222,9 @@ def test_no_program_of_the_library_looks_ahead(template: Template, executor: Saf
     for cut in CUTS:
         other = decided(with_another_future(given, cut))
         assert other[: cut + 1] == honest[: cut + 1]
-        if "month" not in template.name and template.name != "season_of_year":  # which read the calendar, not the prices
+        if (
+            "month" not in template.name and template.name != "season_of_year"
+        ):  # which read the calendar, not the prices
             assert other[cut + 1 :] != honest[cut + 1 :]
     assert decided(given) == honest
 
