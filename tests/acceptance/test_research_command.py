@@ -57,7 +57,9 @@ def test_a_pair_of_which_one_symbol_is_named_says_what_is_missing(running: Syste
 @pytest.mark.prove
 def test_a_pair_is_replicated_on_both_symbols(running: System, tmp_path: Path) -> None:
     file = tmp_path / "pairs.txt"
-    file.write_text("Pairs trading: when the spread of two stocks is 2 standard deviations from its 60-day mean buy the cheap one.")
+    file.write_text(
+        "Pairs trading: when the spread of two stocks is 2 standard deviations from its 60-day mean buy the cheap one."
+    )
     found = running.json(f"evolve research replicate {file} --symbol MSFT --second IBM --json")["code_suggestion"]
     assert (found["status"], found["replication"]["symbol"]) == ("tested", "MSFT~IBM")
 

@@ -150,16 +150,24 @@ def _costs_said(sentence: str) -> str:
 FIGURE_NAMES = tuple(dict.fromkeys(figure.name for figure in FIGURES))
 
 
+# What a sentence must say besides a number, for the number to be this figure.
+SPOKEN_OF = {
+    "sharpe": r"\bsharpe\b", "sortino": r"\bsortino\b", "annual_return": rf"\breturns?\b.*{YEARLY}|{YEARLY}.*\breturns?\b|\bannual returns?\b|\bcagr\b",
+    "monthly_return": r"\bmonth", "drawdown": r"\bdraw-?downs?\b", "volatility": r"\bvolatility\b", "win_rate": r"\b(win|hit)",
+    "accuracy": r"\baccura", "alpha": r"\balphas?\b", "t_statistic": r"\bt[- ]?(stat|value)",
+}  # fmt: skip
+
+
 def why_not_stated(name: str, sentence: str, words: str) -> str:
     """Why these words of a sentence do not state a figure of this name, as a sentence; empty where they do."""
     spoken, said = " ".join(sentence.split()), " ".join(words.split())
-    if not said or said not in spoken:
+    # Whole words, so that a part of a number, or one without its sign or its unit, is none.
+    whole = rf"(?<![\w.,−-]){re.escape(said)}(?!\w|[.,]\d|\s?%|\s?per ?cent)"
+    if not said or re.search(whole, spoken) is None:
         return f"“{words[:80]}” does not stand in that sentence"
     if name not in FIGURE_NAMES:
         return f"{name[:40]!r} is none of the names {', '.join(FIGURE_NAMES)}"
-    if not re.search(
-        rf"\b{name.split('_')[-1 if name.startswith(('annual', 'monthly')) else 0]}", spoken, re.IGNORECASE
-    ):
+    if not re.search(SPOKEN_OF[name], spoken, re.IGNORECASE):
         return f"the sentence does not speak of {name.replace('_', ' ')}"
     if _pointed_value(name, said) is None:
         return f"“{said[:80]}” does not hold exactly one number that can be a {name}, with its unit"

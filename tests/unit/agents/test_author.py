@@ -55,7 +55,7 @@ def executor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SafeExecutor]
 def settings(tmp_path, monkeypatch) -> Settings:
     monkeypatch.setattr("evolve.agents.figures.INTERVAL_DRAWS", 200)
     made = Settings.load(home=tmp_path)
-    BarStore(made.home).save(bouncing())
+    BarStore(made.home).save(bouncing(900))
     return made
 
 

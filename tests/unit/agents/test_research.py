@@ -230,7 +230,7 @@ def test_what_is_no_strategy_of_the_library_is_refused(settings, database, bench
 
 # ── Pairs ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-PAIRS = "Pairs trading: when the spread of two stocks is 1.5 standard deviations from its 20-day mean buy the cheap one and short the dear one."
+PAIRS = "Pairs trading: when the spread of two stocks is 1.2 standard deviations from its 80-day mean buy the cheap one and short the dear one."
 
 
 def straying() -> Bars:
