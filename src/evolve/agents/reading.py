@@ -102,7 +102,7 @@ class Reader:
                 )
         if paper.withdrawn:
             notes.insert(0, "WITHDRAWN by its authors: nothing in it should be relied on")
-        licence = licence_named(paper.licence or reading.licence) or "not known"
+        licence = paper.licence or licence_named(reading.licence) or "not known"
         read = self._made(reading, paper.title, paper.url, (paper.published or paper.fetched_at)[:10], licence)
         summary = replace(
             read.summary, notes=(*notes, *read.summary.notes), withdrawn=paper.withdrawn, categories=paper.categories,
@@ -118,7 +118,7 @@ class Reader:
             record = record_of(self._outside, paper.arxiv_id)
         except (DataUnavailable, Unavailable, DeadlineExceeded, InvalidRequest) as error:
             return paper, [f"its licence and the dates of its versions could not be asked ({reason_of(error)})"]
-        return replace(paper, licence=record.licence, versions=record.versions), []
+        return replace(paper, licence=licence_named(record.licence), versions=record.versions), []
 
     def _whole(self, arxiv_id: str) -> Reading | None:
         for kind in ("html", "pdf"):

@@ -195,7 +195,7 @@ def _show_summary(summary: PaperSummary) -> None:
 
 def _show_suggestion(suggestion: CodeSuggestion) -> None:
     output = console()
-    output.print(suggestion.code, markup=False)
+    output.print(suggestion.code, markup=False, soft_wrap=True)
     output.print(f"written by {_plain(suggestion.by) or 'a template of the library'}")
     for note in suggestion.notes:
         output.print(f"• {_plain(note)}", style="yellow")
