@@ -6,16 +6,22 @@ import sys
 import tempfile
 from pathlib import Path
 
+from evolve.agents.meta_tuner import Alone, MetaTunerAgent, TuneOrder
 from evolve.agents.model_builder import BuildOrder, ModelBuilderAgent
 from evolve.agents.pictures import draw
 from evolve.agents.plot_sources import PlotSources
-from evolve.charts.kinds import PLOTS, PlotOptions
+from evolve.charts.kinds import OF_STUDIES, PLOTS, PlotOptions
 from evolve.charts.picture import save
 from evolve.charts.theme import THEMES
 from evolve.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = {"candlestick": "AAPL", "correlation_heatmap": "AAPL,MSFT,IBM,GOOG", "model_comparison": "AAPL"}
+SOURCES = {
+    **dict.fromkeys(OF_STUDIES, "latest_study"),
+    "candlestick": "AAPL",
+    "correlation_heatmap": "AAPL,MSFT,IBM,GOOG",
+    "model_comparison": "AAPL",
+}
 SHOWN_WIDTH = 640  # of 1,200 pixels, so that the page stays light in a repository
 
 HEAD = """# Gallery
@@ -48,10 +54,13 @@ def main() -> int:
         builder = ModelBuilderAgent.from_settings(settings)
         for model_type in ("drift", "xgboost", "ridge"):
             builder.build(BuildOrder(model_type, "AAPL", "1d"), request_id=model_type, progress=lambda *_: None)
+        tuner = MetaTunerAgent.from_settings(settings)
+        order = TuneOrder("xgboost", "AAPL", "1d", n_trials=40, stop_early=False)
+        tuner.tune(order, Alone(tuner, "gallery"), request_id="gallery", progress=lambda *_: None)
         sources = PlotSources.from_settings(settings)
         for kind, about in PLOTS.items():
             source = SOURCES.get(kind, "backtest_results")
-            found = sources.find(source)
+            found = sources.find_study("latest_study") if kind in OF_STUDIES else sources.find(source)
             for theme in THEMES:
                 picture = draw(kind, found, PlotOptions(theme=theme), sources)
                 picture.figure.set_dpi(picture.figure.dpi * SHOWN_WIDTH / 1200)

@@ -50,7 +50,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
-    pyfuncitem.funcargs["loop"].run(asyncio.wait_for(pyfuncitem.obj(**arguments), ASYNC_TEST_S))
+    marked = pyfuncitem.get_closest_marker("timeout")  # a long proof has more time
+    limit_s = ASYNC_TEST_S if marked is None else max(ASYNC_TEST_S, 0.9 * marked.args[0])
+    pyfuncitem.funcargs["loop"].run(asyncio.wait_for(pyfuncitem.obj(**arguments), limit_s))
     return True
 
 

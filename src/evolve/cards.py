@@ -58,7 +58,11 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A trained model: what it is, on which data, how it did out of sample, and what it expects after the last bar (`outlook`)."""
+    """A trained model: what it is, on which data, how it did out of sample, and what it expects after the last bar (`outlook`).
+
+    libraries: what computed it, by name and version; others may give other last digits.
+    hyperparameters_from: `caller`, `defaults` or `study ID`; empty on cards of versions that did not say.
+    """
 
     model_id: str
     recipe: Recipe
@@ -70,6 +74,8 @@ class ModelCard:
     parent: str | None = None
     notes: tuple[str, ...] = ()
     outlook: tuple[Evidence, ...] = ()
+    libraries: tuple[str, ...] = ()
+    hyperparameters_from: str = ""
 
 
 AliasName = Literal["champion", "challenger"]

@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     home: Annotated[Path, AfterValidator(Path.expanduser)] = Field(default_factory=lambda: user_data_path("evolve"))
     log_dir: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(None)
     database_url: str | None = Field(None)
+    # Where weights and stored forecasts lie, an address of fsspec's; without one the home's directory `artifacts`.
+    artifacts_url: str | None = Field(None)
+    # What networks are trained on; their weights are the same on every machine only by the defaults.
+    training_device: Literal["cpu", "cuda", "auto"] = Field("cpu")
+    training_precision: Literal["float32", "bfloat16"] = Field("float32")
+    training_threads: int = Field(1, ge=1, le=256)
     response_timeout_s: float = Field(30.0, gt=0, validation_alias="EVOLVE_RESPONSE_TIMEOUT")
     lease_s: float = Field(10.0, gt=0.2)
     heartbeat_s: float = Field(1.0, gt=0.05)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 VERSION = "0.1.0"
+LIBRARIES = ("numpy", "scipy", "torch", "xgboost", "xgboost-cpu")  # what fits models
 SOURCES = ("*.py", "*.tsv")  # code, and the lists that decide what a question is understood as
 
 
@@ -22,3 +24,15 @@ def code_version() -> str:
         digest.update(str(path.relative_to(root)).encode())
         digest.update(path.read_bytes())
     return f"{VERSION}+{digest.hexdigest()[:8]}"
+
+
+@cache
+def library_versions() -> tuple[str, ...]:
+    """`("numpy 2.4.6", "torch 2.13.0")`: the libraries that fit models, those of them that are installed."""
+    found = []
+    for name in LIBRARIES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return tuple(found)

@@ -8,6 +8,7 @@ import re
 import shlex
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,69 @@ def test_closing_ends_the_clients_thread_and_a_closed_client_connects_again(runn
     client.close()
 
 
+# --- tuning ---
+
+
+def test_tuning_searches_remembers_and_says_what_to_use(client):
+    tuned = client.tune_hyperparameters(
+        "ridge", {"alpha": [1.0, 10.0, 100.0]}, "grid", 10, symbol="AAPL", timeframe="1d"
+    )
+
+    assert tuned["type"] == "hyperparameters_tuned", tuned
+    result = tuned["result"]
+    assert (result["n_trials"], result["complete"] + result["pruned"]) == (4, 4)  # three points after the defaults
+    assert result["best_params"]["alpha"] in (1.0, 10.0, 100.0)
+    assert isinstance(result["best_score"], float)
+    assert [card["study_id"] for card in client.get_tuning_history("ridge")["history"]] == [result["study_id"]]
+    best = client.get_best_params("ridge")
+    assert (best["type"], best["model_type"], best["dataset_size"]) == ("best_hyperparameters", "ridge", "medium")
+    assert best["best_params"] == result["recommended_params"]
+    everything = client.auto_tune(["ridge"], ["random"], 4, symbol="AAPL", timeframe="1d")
+    assert everything["type"] == "auto_tune_completed", everything
+    assert (everything["result"]["models_tuned"], everything["result"]["overall_improvement"]) == (["ridge"], 0.0)
+    drawn = client.generate_plot("tuning_slices", result["study_id"])
+    assert drawn["type"] == "plot_generated", drawn
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("oracle",), "unknown model type 'oracle'"),
+        (("ridge", None, "bayes"), "unknown optimization_method 'bayes'; nearest: bayesian"),
+        (("ridge", {"alfa": [1, 2]}), "unknown hyperparameter 'alfa' in param_space; nearest: alpha"),
+        (("ridge", {"alpha": {"low": 1, "high": 5, "step": 2}}), "param_space"),
+        (("ridge", {}, "bayesian", 0), "n_trials must be at least 1"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused_in_a_sentence(client, arguments, said):
+    reply = client.tune_hyperparameters(*arguments, symbol="AAPL", timeframe="1d")
+
+    assert (reply["status"], reply["code"]) == ("error", "invalid_request")
+    assert said in reply["error"]
+
+
+def test_a_question_that_asks_for_tuning_is_answered_with_its_verdict(client):
+    reply = client.process_natural_language_query("tune the ridge on IBM daily, 12 trials")
+
+    result = reply["result"]
+    assert result["status"] == "success", result
+    assert result["answer"]["headline"].startswith("Tuned ridge on IBM at 1d: the defaults are as good (study ")
+    assert "To use: alpha = 0." in result["gpt_commentary"]
+
+
+@pytest.mark.prove
+def test_the_line_of_the_specification_that_tunes_an_lstm_answers_within_three_minutes(client):
+    seen = []
+    started = time.monotonic()
+
+    result = client.tune_hyperparameters("lstm", on_progress=seen.append)
+
+    assert result["type"] == "hyperparameters_tuned", result
+    assert time.monotonic() - started <= 180
+    assert (result["result"]["n_trials"], result["result"]["cv_folds"]) == (50, 5)
+    assert len({event["done"] for event in seen}) > 5, "progress was not shown"
+
+
 # --- the command line ---
 
 
@@ -216,6 +280,13 @@ def test_route_exits_with_0(running):
 
 def test_search_exits_with_0(running):
     assert running.json(f"{CLIENT} search")["type"] == "github_search_results"
+
+
+def test_tune_exits_with_0_and_shows_its_trials(running):
+    done = running.shell(f"{CLIENT} tune --model-type ridge --symbol MSFT --timeframe 1d")
+
+    assert json.loads(done.stdout)["type"] == "hyperparameters_tuned"
+    assert "of at most 50, fold" in done.stderr
 
 
 @pytest.mark.parametrize("action", ACTIONS_NOT_YET)

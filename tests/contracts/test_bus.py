@@ -317,6 +317,24 @@ async def test_who_listens_sees_the_reply_once_however_often_its_asker_sends_and
         assert await outputs.wait_for(3) == [b"reply", b"something else", b"reply"]
 
 
+async def test_what_an_asker_sends_anew_because_the_server_forgot_it_is_answered_to_the_asker_alone(
+    ground: Ground,
+) -> None:
+    """The output may have heard the first answer; nobody who listens there may hear one request answered twice."""
+    await ground.bus.open(ground.service)
+    await ground.bus.send(
+        ground.service, "light", b"{}", request_id="r1", content_hash="content", reader="asker", again=True
+    )
+    async with ground.outputs() as outputs:
+        assert await ground.bus.finish(await ground.take(), "a", b"reply") == "sent"
+        await ground.bus.announce(ground.service, b"something else")
+
+        assert await outputs.wait_for(1) == [b"something else"]
+
+    assert await ground.replies("asker") == [b"reply"]
+    assert await ground.bus.stored_reply(ground.service, "r1") == b"reply"
+
+
 async def test_an_id_used_again_for_other_content_is_told_so(ground: Ground) -> None:
     await ground.bus.open(ground.service)
     await ground.bus.finish(await ground.begun("r1"), "a", b"reply")

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evolve.cards import ModelCard, PlotCard
+from evolve.evidence import render
 from evolve.findings import Paper, Repository
 from evolve.language import commentary
+from evolve.tunings import TuningCard
 
 LISTED = 5  # what a person reads before asking again; `evolve research search` lists all
 MAX_CHARACTERS = 160
@@ -26,6 +28,8 @@ def told(service: str, reply: Mapping[str, object]) -> Told:
         return _built(model)
     if isinstance(drawn, PlotCard):
         return Told(f"Drew {drawn.title}: {drawn.save_path}.", (f"Data: {drawn.source}.", *drawn.notes))
+    if isinstance(drawn, TuningCard):
+        return _tuned(drawn)
     if isinstance(found, Sequence) and "source" in reply and "as_of" in reply:
         return _found(reply, found)
     return Told(f"Done by {service}: {reply.get('type', 'no reply')}.")
@@ -42,6 +46,36 @@ def _built(model: ModelCard) -> Told:
             f"`evolve evaluate {model.model_id}` tests it against luck.",
         ),
     )
+
+
+def _tuned(card: TuningCard) -> Told:
+    """The verdict first: a score that luck explains is no find."""
+    figures = {item.name: item for item in card.figures}
+    where = f"{card.model_type} on {card.symbol} at {card.timeframe}"
+    headline = (
+        f"Tuned {where}: better hyperparameters found (study {card.study_id})."
+        if card.verdict == "better"
+        else f"Tuned {where}: the defaults are as good (study {card.study_id})."
+    )
+    use = ", ".join(f"{name} = {_shown(value)}" for name, value in sorted(card.recommended_params.items()))
+    mattered = [name for name, _ in card.by_importance()[:2]]
+    return Told(
+        headline,
+        (
+            f"Best score R² {render(figures['best_score'])} against the defaults' {render(figures['default_score'])}, inside the training part "
+            f"(bars up to {card.train_last}); p = {render(figures['p_value'])} for having tried {render(figures['trials'])} of them.",
+            f"To use: {use}.",
+            *((f"What mattered most: {' and '.join(mattered)}.",) if mattered else ()),
+            *((f"The search ended {card.stopped_early}.",) if card.stopped_early else ()),
+            *card.notes,
+            *commentary.on_data(card.data),
+            f"`evolve build {card.model_type} {card.symbol}` uses them; `evolve tune show {card.study_id}` lists the trials.",
+        ),
+    )
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _found(reply: Mapping[str, object], found: Sequence[object]) -> Told:

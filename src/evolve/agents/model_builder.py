@@ -19,12 +19,15 @@ from evolve.agents.track_record import (
     trials_of,
     usable_history,
 )
+from evolve.agents.tuned import Settings as Chosen
+from evolve.agents.tuned import settings_of_build
 from evolve.cards import AliasMove, AliasName, DataCard, ModelCard, Recipe
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.errors import InvalidRequest
 from evolve.evidence import EvidenceBook
 from evolve.forecasting.base import HyperValue, check_horizon, forecaster, unpack
 from evolve.forecasting.features import resolve, usable
+from evolve.forecasting.training import Hardware, trained_on
 from evolve.market.bars import Bars
 from evolve.market.calendar import default_costs
 from evolve.market.catalog import Catalog, data_card
@@ -35,9 +38,10 @@ from evolve.memory.bundle import read_bundle
 from evolve.memory.canonical import recipe_hash
 from evolve.memory.database import Database
 from evolve.memory.registry import Registry, model_id_of
+from evolve.memory.studies import Studies
 from evolve.memory.trials import TrialLedger
 from evolve.settings import Settings
-from evolve.version import code_version
+from evolve.version import code_version, library_versions
 
 Progress = Callable[[str, int, int, str], None]
 CARD_METRICS = ("skill_r2", "relative_mae", "dm_p_value", "direction", "band_coverage", "sharpe", "total_return", "drawdown", "exposure")  # fmt: skip
@@ -45,7 +49,8 @@ CARD_METRICS = ("skill_r2", "relative_mae", "dm_p_value", "direction", "band_cov
 
 @dataclass(frozen=True, slots=True)
 class BuildOrder:
-    """What to build. timeframe None: the finest with real bars; features empty: the default set."""
+    """What to build. timeframe None: the finest with real bars; features empty: the default set; tuned: where no hyperparameter is
+    given, use what a study found better than the defaults."""
 
     model_type: str
     symbol: str
@@ -56,6 +61,7 @@ class BuildOrder:
     seed: int = 0
     rebuild: bool = False
     simulate: bool = False
+    tuned: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +77,22 @@ class ModelBuilderAgent:
         registry: Registry,
         ledger: TrialLedger,
         aliases: Aliases,
+        studies: Studies,
         *,
         clock: Clock = SYSTEM_CLOCK,
         workers: int = 1,
         default_simulate: bool = False,
+        hardware: Hardware | None = None,
     ) -> None:
         self._catalog = catalog
         self._registry = registry
         self._ledger = ledger
         self._aliases = aliases
+        self._studies = studies
         self._clock = clock
         self._workers = workers
         self._simulate = default_simulate
+        self._hardware = hardware or Hardware()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ModelBuilderAgent:
@@ -92,8 +102,10 @@ class ModelBuilderAgent:
             Registry(database, ArtifactStore.open(settings)),
             TrialLedger(database),
             Aliases(database),
+            Studies(database),
             workers=settings.service("model_builder", "workers", 1),
             default_simulate=settings.simulate,
+            hardware=Hardware(settings.training_device, settings.training_precision, settings.training_threads),
         )
 
     def build(self, order: BuildOrder, *, request_id: str, progress: Progress) -> Built:
@@ -102,7 +114,8 @@ class ModelBuilderAgent:
         Raises InvalidRequest (model type, features, hyperparameters), UnknownSymbol, DataUnavailable, MissingExtra.
         """
         family = forecaster(order.model_type)
-        hyperparameters = family.settings(cast("Mapping[str, HyperValue] | None", order.hyperparameters))
+        given = cast("Mapping[str, HyperValue] | None", order.hyperparameters)
+        family.settings(given)
         resolve(order.features)
         check_horizon(order.horizon_bars)
         progress("data", 0, 1, f"loading bars of {order.symbol}")
@@ -111,17 +124,23 @@ class ModelBuilderAgent:
         )
         progress("data", 1, 1, f"{len(bars):,} bars of {bars.symbol} at {bars.timeframe}, to {bars.date(-1)}")
         features, without = usable(bars, order.features)
+        features = features if family.reads_features else ()
+        first_train = first_train_bars(len(bars), horizon_bars=order.horizon_bars)
+        chosen = settings_of_build(
+            family, given, bars, self._studies,
+            features=features, horizon_bars=order.horizon_bars, first_tested_bar=min(first_train, len(bars) - 1), tuned=order.tuned,
+        )  # fmt: skip
         recipe = Recipe(
             model_type=family.family,
             symbol=bars.symbol,
             timeframe=bars.timeframe,
-            features=features if family.reads_features else (),
-            hyperparameters=dict(hyperparameters),
+            features=features,
+            hyperparameters=dict(chosen.hyperparameters),
             horizon_bars=order.horizon_bars,
             seed=order.seed,
             folds=FOLDS,
             embargo_bars=order.horizon_bars - 1,
-            first_train_bars=first_train_bars(len(bars), horizon_bars=order.horizon_bars),
+            first_train_bars=first_train,
         )
         data = data_card(bars, self._clock.now())
         if not order.rebuild:
@@ -129,10 +148,19 @@ class ModelBuilderAgent:
             if found is not None:
                 progress(f"train {recipe.model_type}", 1, 1, f"found {found.model_id}: same recipe, same bars")
                 return Built(found, found=True)
-        return Built(self._train(recipe, bars, data, (*shortened, *without), request_id, progress), found=False)
+        notes = (*shortened, *without, *chosen.notes)
+        with trained_on(self._hardware):
+            return Built(self._train(recipe, bars, data, notes, chosen, request_id, progress), found=False)
 
     def _train(
-        self, recipe: Recipe, bars: Bars, data: DataCard, notes: Sequence[str], request_id: str, progress: Progress
+        self,
+        recipe: Recipe,
+        bars: Bars,
+        data: DataCard,
+        notes: Sequence[str],
+        chosen: Chosen,
+        request_id: str,
+        progress: Progress,
     ) -> ModelCard:
         total = recipe.folds + 1  # the walk-forward fits, and the one on all bars that forecasts tomorrow
 
@@ -161,6 +189,8 @@ class ModelBuilderAgent:
             metrics=tuple(figures(record, bars, EvidenceBook(), names=CARD_METRICS, seed=RESAMPLING_SEED).values()),
             notes=tuple(dict.fromkeys((*notes, *forecasts.notes, *fitted.notes))),
             outlook=outlook(recipe.model_type, fitted, forecasts, bars),
+            libraries=library_versions(),
+            hyperparameters_from=chosen.origin,
         )
         self._ledger.record(trials_of([record], [recipe], bars), request_id=request_id)
         return self._registry.save(

@@ -22,12 +22,17 @@ from evolve.charts.picture import Caption
 from evolve.charts.return_distribution import return_distribution_figure
 from evolve.charts.rolling_metrics import rolling_metrics_figure
 from evolve.charts.tables import correlation_figure, monthly_returns_figure
+from evolve.charts.tuning_history import TrialPoint, tuning_history_figure
+from evolve.charts.tuning_importance import tuning_importance_figure
+from evolve.charts.tuning_slices import Slice, tuning_slices_figure
 from evolve.charts.walk_forward import FoldSpan, walk_forward_figure
 from evolve.errors import DataUnavailable, InvalidRequest
 from evolve.evidence import EvidenceBook
 from evolve.forecasting.learned import Learned, windows
 from evolve.market.bars import Bars, Floats, Stamps
 from evolve.market.types import TIMEFRAME_SECONDS
+from evolve.memory.studies import Study
+from evolve.tunings import TuningCard
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -332,6 +337,57 @@ def model_comparison(found: Found, options: PlotOptions, sources: PlotSources) -
     )
 
 
+# --- of a study ---
+
+
+def _points(found: Found, sources: PlotSources) -> tuple[TuningCard, Study, list[TrialPoint]]:
+    card, study, trials = sources.study(found.ids[0])
+    points = [
+        TrialPoint(
+            each.number,
+            each.worth if each.state in ("complete", "pruned") else None,
+            each.state == "pruned",
+            each.params,
+        )
+        for each in trials
+        if each.is_finished and (study.ends_at is None or each.number < study.ends_at)
+    ]
+    return card, study, points
+
+
+def _study_caption(what: str, card: TuningCard, options: PlotOptions) -> Caption:
+    source = (
+        f"{card.data.source}, {card.symbol} {card.timeframe}, the first {card.train_bars:,} bars, to {card.train_last}; "
+        f"study {card.study_id}, {card.sampler}, {card.cv_folds} folds"
+    )
+    return Caption(options.title or f"{what}: {card.model_type} on {card.symbol}", source, card.data.simulated)
+
+
+def tuning_history(found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
+    card, _, points = _points(found, sources)
+    caption = _study_caption("Search", card, options)
+    return Drawn(tuning_history_figure(points, caption, theme=options.theme), caption, found.said, (card.reason,))
+
+
+def tuning_importance(found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
+    card, _, _ = _points(found, sources)
+    caption = _study_caption("What mattered", card, options)
+    return Drawn(
+        tuning_importance_figure(card.importance, caption, theme=options.theme), caption, found.said, (card.reason,)
+    )
+
+
+def tuning_slices(found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
+    card, study, points = _points(found, sources)
+    order = {name: place for place, (name, _) in enumerate(card.by_importance())}
+    slices = [Slice(each.name, each.scale == "log", study.plan.defaults[each.name]) for each in study.plan.dimensions]
+    slices.sort(key=lambda each: order.get(each.name, len(order)))
+    caption = _study_caption("Where it looked", card, options)
+    return Drawn(
+        tuning_slices_figure(points, slices, caption, theme=options.theme), caption, found.said, (card.reason,)
+    )
+
+
 KINDS: dict[str, Callable[[Found, PlotOptions, PlotSources], Drawn]] = {
     "equity_curve": equity_curve,
     "held_curve": held_curve,
@@ -344,4 +400,7 @@ KINDS: dict[str, Callable[[Found, PlotOptions, PlotSources], Drawn]] = {
     "feature_importance": feature_importance,
     "walk_forward": walk_forward,
     "model_comparison": model_comparison,
+    "tuning_history": tuning_history,
+    "tuning_importance": tuning_importance,
+    "tuning_slices": tuning_slices,
 }

@@ -27,18 +27,22 @@ from evolve.memory.artifacts import ArtifactStore
 from evolve.memory.canonical import from_json
 from evolve.memory.database import Database
 from evolve.memory.registry import Registry
+from evolve.memory.studies import Studies, Study, StudyTrial
 from evolve.settings import Settings
+from evolve.tunings import TuningCard
 
-Kind = Literal["models", "symbols"]
+Kind = Literal["models", "symbols", "studies"]
 LATEST = ("backtest_results", "latest", "latest_backtest", "backtest")
+LATEST_STUDY = (*LATEST, "tuning_results", "latest_study")
 BUILD = "evolve build ridge AAPL"
+TUNE = "evolve tune run xgboost --symbol AAPL"
 MAX_NAMES = 24
 LISTED = 200  # ids that an error looks through for the nearest
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a data source turned out to be. ids: of models, or symbols; answer: the one it came from."""
+    """What a data source turned out to be. ids: of models, symbols or studies; answer: the one it came from."""
 
     kind: Kind
     ids: tuple[str, ...]
@@ -69,18 +73,26 @@ class Tested:
 
 
 class PlotSources:
-    def __init__(self, catalog: Catalog, registry: Registry, answers: Answers, critic: PerformanceCriticAgent) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        registry: Registry,
+        answers: Answers,
+        critic: PerformanceCriticAgent,
+        studies: Studies,
+    ) -> None:
         self._catalog = catalog
         self._registry = registry
         self._answers = answers
         self._critic = critic
+        self._studies = studies
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PlotSources:
         database = Database.open(settings)
         registry = Registry(database, ArtifactStore.open(settings))
         critic = PerformanceCriticAgent.from_settings(settings)
-        return cls(Catalog(BarStore(settings.home)), registry, Answers(database), critic)
+        return cls(Catalog(BarStore(settings.home)), registry, Answers(database), critic, Studies(database))
 
     def find(self, data_source: str) -> Found:
         """Raises InvalidRequest with the nearest names, or with the command that makes a first backtest."""
@@ -95,6 +107,32 @@ class PlotSources:
             raise InvalidRequest(f"{text!r} mixes models and symbols; give either models or symbols")
         ids = tuple(dict.fromkeys(id for each in found for id in each.ids))
         return replace(found[0], ids=ids, said=text if len(found) > 1 else found[0].said)
+
+    def find_study(self, data_source: str) -> Found:
+        """As `find`, for what is drawn of a study: its id, what was tuned last, or what `find` takes. Raises InvalidRequest,
+        DataUnavailable with the command that makes a study."""
+        name = data_source.strip()
+        found = self._studies.found(study_id=name, limit=1)
+        if name.lower().replace(" ", "_") in LATEST_STUDY:
+            found = self._studies.found(limit=1)
+        if not found:
+            found = self._study_of(self.find(data_source))
+        if not found:
+            raise DataUnavailable(f"no study of {name[:80]!r} is stored yet; `{TUNE}` makes one", command=TUNE)
+        return Found("studies", (found[0].study_id,), f"study {found[0].study_id}")
+
+    def _study_of(self, found: Found) -> tuple[TuningCard, ...]:
+        if found.kind == "symbols":
+            return self._studies.found(symbol=found.ids[0], limit=1)
+        card = self._registry.get(found.ids[0])
+        named = card.hyperparameters_from.removeprefix("study ")
+        of_model = self._studies.found(study_id=named, limit=1)
+        return of_model or self._studies.found(model_type=card.recipe.model_type, symbol=card.recipe.symbol, limit=1)
+
+    def study(self, study_id: str) -> tuple[TuningCard, Study, tuple[StudyTrial, ...]]:
+        """What a study found, what it searched, and its trials."""
+        (card,) = self._studies.found(study_id=study_id, limit=1)
+        return card, self._studies.get(study_id), self._studies.trials(study_id)
 
     def _latest(self) -> Found:
         newest = self._registry.list(limit=1)

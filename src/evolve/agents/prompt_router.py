@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -168,8 +169,11 @@ def ready_request(frame: Frame, prompt: str) -> ReadyRequest | None:
     if frame.intent == "model_retrain" and is_id:
         return ReadyRequest("updater", "retrain_model", {"model_id": model})
     if frame.intent == "hyperparameter_tune" and model and not is_id:
-        at = {"timeframe": frame.timeframe} if frame.timeframe else {}
-        return ReadyRequest("meta_tuner", "tune_hyperparameters", {"model_type": model, **symbol, **at})
+        # Without a symbol the wire's defaults stand together; a symbol of the user's has its own finest bars.
+        at = timeframe if symbol or frame.timeframe else {}
+        return ReadyRequest(
+            "meta_tuner", "tune_hyperparameters", {"model_type": model, **symbol, **at, **_search_named(prompt)}
+        )
     if frame.intent == "research_search":
         wire = "search_github" if _about_code(prompt) else "search_arxiv"
         return ReadyRequest("research", wire, {"query": search_terms(prompt)})
@@ -181,8 +185,22 @@ def ready_request(frame: Frame, prompt: str) -> ReadyRequest | None:
     return ReadyRequest("quant_gpt", "process_query", {"query": prompt})
 
 
+_TRIALS = re.compile(r"\b(\d{1,5}) (?:trials?|tries|combinations?|attempts?|evaluations?)\b")
+
+
+def _search_named(prompt: str) -> dict[str, Any]:
+    """How a sentence wants a search done, as far as it says."""
+    text = " ".join(prompt.lower().split())
+    counted = _TRIALS.search(text)
+    trials = {"n_trials": int(counted[1])} if counted and int(counted[1]) > 0 else {}
+    if "random search" in text or "randomized search" in text or "randomised search" in text:
+        return {"optimization_method": "random", **trials}
+    return {"optimization_method": "grid", **trials} if "grid" in text else trials
+
+
 # The first of these that the sentence holds says which chart is meant.
 _PLOTS = (
+    ("hyperparameter importance", "tuning_importance"), ("slices", "tuning_slices"), ("tuning", "tuning_history"), ("trials", "tuning_history"),
     ("correlation", "correlation_heatmap"), ("heat map", "correlation_heatmap"), ("heatmap", "correlation_heatmap"),
     ("monthly", "monthly_returns"), ("distribution", "return_distribution"), ("histogram", "return_distribution"),
     ("rolling", "rolling_metrics"), ("importance", "feature_importance"), ("walk", "walk_forward"), ("fan", "forecast_fan"),

@@ -47,6 +47,7 @@ from evolve.memory.canonical import from_json
 from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
 from evolve.settings import Settings
+from evolve.tunings import TuningCard
 
 SURFACE = ("model_recommendation", "trading_signal", "market_analysis", "general_query")
 CRYPTO = ("BTCUSDT", "ETHUSDT")
@@ -54,7 +55,7 @@ SESSION_TURNS = 5
 # Without a model these still have a part that the bars answer.
 NEED_MODELS = ("model_recommendation", "trading_signal", "model_evaluate")
 # Asked of services that this version does not have, whether or not their model was named.
-LATER = {"model_retrain": "updater", "hyperparameter_tune": "meta_tuner"}
+LATER = {"model_retrain": "updater"}
 
 
 class QuantGptAgent:
@@ -284,7 +285,14 @@ class QuantGptAgent:
             )
         reply = desk.forward(routing)
         done = told(routing.request.service, reply)
-        model = reply.get("model_info")
+        model, tuned = reply.get("model_info"), reply.get("result")
+        if isinstance(tuned, TuningCard):
+            used = {"model": tuned.model_type, "symbols": tuned.symbol, "timeframe": tuned.timeframe}
+            defaults = {name: SlotCard(value, "default") for name, value in used.items()}
+            question = replace(question, shown={**defaults, **question.shown})
+            return self._answer_with(
+                question, done.headline, done.sentences, figures=tuned.figures, data=(tuned.data,), extra={"study_id": tuned.study_id}
+            )  # fmt: skip
         if not isinstance(model, ModelCard):
             return self._answer_with(question, done.headline, done.sentences)
         data: tuple[DataCard, ...] = (model.data,)

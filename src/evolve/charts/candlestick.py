@@ -28,6 +28,7 @@ from evolve.market.bars import Bars, Floats
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 RSI_BARS = 14
 RSI_LOW, RSI_HIGH = 30.0, 70.0  # Wilder's marks of a market that fell or rose fast
@@ -93,9 +94,10 @@ def _candles(axes: Axes, bars: Bars, colours: Theme) -> None:
     # Told apart by brightness too, not by hue alone: blue gains, orange losses (Okabe & Ito).
     for rose, colour in ((True, colours.rise), (False, colours.fall)):
         at = np.flatnonzero((bars.close >= bars.open) == rose)
-        thin = len(bars) > MAX_BODIES
-        axes.vlines(at, bars.low[at], bars.high[at], color=colour, linewidth=0.9 if thin else 1.2)
-        if not thin:
+        if len(bars) > MAX_BODIES:
+            _strokes(axes, at, bars.low[at], bars.high[at], colour)
+        else:
+            axes.vlines(at, bars.low[at], bars.high[at], color=colour, linewidth=1.2)
             least = 0.0005 * float(bars.high.max() - bars.low.min())  # an unchanged bar is a line, not nothing
             axes.bar(
                 at,
@@ -105,6 +107,12 @@ def _candles(axes: Axes, bars: Bars, colours: Theme) -> None:
                 color=colour,
                 linewidth=0,
             )
+
+
+def _strokes(axes: Axes, at: NDArray[np.intp], low: Floats, high: Floats, colour: str) -> None:
+    """Upright strokes as one line with gaps: thousands at the price of one."""
+    levels = np.column_stack([low, high, np.full(len(at), np.nan)]).ravel()
+    axes.plot(np.repeat(at, 3), levels, color=colour, linewidth=0.9, solid_capstyle="butt")
 
 
 def _signals(axes: Axes, bars: Bars, signals: Signals, colours: Theme) -> list[object]:
@@ -132,8 +140,14 @@ def _volume(axes: Axes, bars: Bars, colours: Theme) -> None:
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     known = np.where(np.isfinite(bars.volume), bars.volume, 0.0)
-    tint = np.where(bars.close >= bars.open, colours.rise, colours.fall)
-    axes.bar(np.arange(len(bars)), known, width=1.0 if len(bars) > MAX_BODIES else BODY, color=tint, linewidth=0)
+    rose = bars.close >= bars.open
+    if len(bars) > MAX_BODIES:  # two lines of strokes: a rectangle of its own for each bar takes seconds
+        for side, colour in ((rose, colours.rise), (~rose, colours.fall)):
+            at = np.flatnonzero(side)
+            _strokes(axes, at, np.zeros(len(at)), known[at], colour)
+        axes.set_ylim(0, 1.05 * float(known.max()) or 1.0)
+    else:
+        axes.bar(np.arange(len(bars)), known, width=BODY, color=np.where(rose, colours.rise, colours.fall), linewidth=0)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=2))
     axes.yaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_ylabel("Volume" if known.any() else "No volume")

@@ -21,14 +21,20 @@ PLOTS: dict[str, str] = {
     "feature_importance": "how much a model's forecast changes when one feature is shuffled",
     "walk_forward": "what each fold trained on, tested on, and earned",
     "model_comparison": "Sharpe ratios with their intervals, models beside baselines",
+    "tuning_history": "the score of each trial of a search, and the best so far beside the defaults",
+    "tuning_importance": "how much of a search's differences each hyperparameter explains",
+    "tuning_slices": "where along each hyperparameter the trials of a search scored what",
 }
+OF_STUDIES = ("tuning_history", "tuning_importance", "tuning_slices")
+"""Those that show a study: its id, or the newest one of a symbol or of the study that a model's hyperparameters are from."""
 
 ALIASES = {
     "equity": "equity_curve", "equity_curves": "equity_curve", "candles": "candlestick", "candlesticks": "candlestick",
     "price": "candlestick", "forecast": "forecast_fan", "fan": "forecast_fan", "distribution": "return_distribution",
     "returns": "return_distribution", "rolling_sharpe": "rolling_metrics", "rolling_volatility": "rolling_metrics",
     "correlation": "correlation_heatmap", "heatmap": "correlation_heatmap", "monthly": "monthly_returns", "importance": "feature_importance",
-    "folds": "walk_forward", "walk_forward_folds": "walk_forward", "comparison": "model_comparison",
+    "folds": "walk_forward", "walk_forward_folds": "walk_forward", "comparison": "model_comparison", "tuning": "tuning_history", "trials": "tuning_history", "optimization_history": "tuning_history",
+    "slices": "tuning_slices", "hyperparameter_importance": "tuning_importance",
 }  # fmt: skip
 
 

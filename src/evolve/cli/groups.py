@@ -1,4 +1,4 @@
-"""The commands of two words: `evolve data …`, `bus …`, `sandbox …`, `config …`, `setup …`, `schema …`, `research …`."""
+"""The commands of two words: `evolve data …`, `bus …`, `sandbox …`, `config …`, `setup …`, `schema …`, `research …`, `tune …`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from evolve.cli.options import AsJson, Simulate, SymbolOption, TimeframeOption, Timeout
+from evolve.cli.tune import tune_app
 
 data_app = typer.Typer(help="Bars: what there is, and your own.", no_args_is_help=True, rich_markup_mode=None)
 bus_app = typer.Typer(
@@ -33,6 +34,7 @@ GROUPS = {
     "sandbox": sandbox_app,
     "research": research_app,
     "schema": schema_app,
+    "tune": tune_app,
 }
 
 

@@ -69,7 +69,11 @@ def _send(client: ServiceClient, options: argparse.Namespace) -> dict[str, Any]:
         "plot": (options.plot_type, options.data_source),
         "route": (options.prompt,),
     }
-    reply: dict[str, Any] = method(*positional[options.action], timeout=options.timeout, on_progress=_show_progress)
+    # What the specification lets a tuning method be told by position ends before these.
+    named = {"symbol": options.symbol, "timeframe": options.timeframe} if options.action == "tune" else {}
+    reply: dict[str, Any] = method(
+        *positional[options.action], **named, timeout=options.timeout, on_progress=_show_progress
+    )
     return reply
 
 

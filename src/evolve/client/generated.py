@@ -6,6 +6,14 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 
+from evolve.contracts.meta_tuner import (
+    AutoTune,
+    GetBestParams,
+    GetStudyTrials,
+    GetTuningHistory,
+    TuneHyperparameters,
+    WorkOnStudy,
+)
 from evolve.contracts.model_builder import (
     BuildModel,
     DeleteModel,
@@ -61,6 +69,159 @@ class GeneratedMethods:
     ) -> dict[str, Any]:
         raise NotImplementedError
 
+    def tune_hyperparameters(
+        self,
+        model_type: str,
+        param_space: Any = None,
+        optimization_method: str = "bayesian",
+        n_trials: int = 50,
+        *,
+        cv_folds: int = 5,
+        symbol: str = "BTCUSDT",
+        timeframe: Any = "1h",
+        features: Any = None,
+        horizon_bars: int = 1,
+        seed: int = 0,
+        simulate: bool = False,
+        stop_early: bool = True,
+        prune: bool = True,
+        workers: int = 0,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Search a family's hyperparameters by purged walk-forward inside the training part, never on the bars a model is tested on.
+
+        Sends `tune_hyperparameters` to meta_tuner; answers `hyperparameters_tuned`.
+        """
+        return self._call(
+            TuneHyperparameters,
+            _given(
+                TuneHyperparameters,
+                {
+                    "model_type": model_type,
+                    "param_space": param_space,
+                    "optimization_method": optimization_method,
+                    "n_trials": n_trials,
+                    "cv_folds": cv_folds,
+                    "symbol": symbol,
+                    "timeframe": timeframe,
+                    "features": features,
+                    "horizon_bars": horizon_bars,
+                    "seed": seed,
+                    "simulate": simulate,
+                    "stop_early": stop_early,
+                    "prune": prune,
+                    "workers": workers,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def work_on_study(
+        self, study_id: str, worker: str, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> dict[str, Any]:
+        """Try trials of a study until none is left. Asked by the replica that tunes, of all of them; by hand it helps a running study.
+
+        Sends `work_on_study` to meta_tuner; answers `study_worked_on`.
+        """
+        return self._call(
+            WorkOnStudy,
+            _given(WorkOnStudy, {"study_id": study_id, "worker": worker}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def auto_tune(
+        self,
+        model_types: Any = ("lstm", "xgboost"),
+        optimization_methods: Any = ("bayesian",),
+        max_trials_per_model: int = 30,
+        *,
+        cv_folds: int = 5,
+        symbol: str = "BTCUSDT",
+        timeframe: Any = "1h",
+        horizon_bars: int = 1,
+        seed: int = 0,
+        simulate: bool = False,
+        workers: int = 0,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Tune several families one after the other, as `tune_hyperparameters` does each.
+
+        Sends `auto_tune` to meta_tuner; answers `auto_tune_completed`.
+        """
+        return self._call(
+            AutoTune,
+            _given(
+                AutoTune,
+                {
+                    "model_types": model_types,
+                    "optimization_methods": optimization_methods,
+                    "max_trials_per_model": max_trials_per_model,
+                    "cv_folds": cv_folds,
+                    "symbol": symbol,
+                    "timeframe": timeframe,
+                    "horizon_bars": horizon_bars,
+                    "seed": seed,
+                    "simulate": simulate,
+                    "workers": workers,
+                },
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def get_tuning_history(
+        self,
+        model_type: str,
+        limit: int = 10,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """What studies of a family found, newest first.
+
+        Sends `get_tuning_history` to meta_tuner; answers `tuning_history`.
+        """
+        return self._call(
+            GetTuningHistory,
+            _given(GetTuningHistory, {"model_type": model_type, "limit": limit}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def get_best_params(
+        self,
+        model_type: str,
+        dataset_size: str = "medium",
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """The hyperparameters to use for a family on a history of that size: small (below 1,000 bars), medium, large (from 5,000).
+
+        Sends `get_best_params` to meta_tuner; answers `best_hyperparameters`.
+        """
+        return self._call(
+            GetBestParams,
+            _given(GetBestParams, {"model_type": model_type, "dataset_size": dataset_size}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def get_study_trials(
+        self, study_id: str, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> dict[str, Any]:
+        """The trials of one study: what each tried and scored, fold by fold.
+
+        Sends `get_study_trials` to meta_tuner; answers `study_trials`.
+        """
+        return self._call(
+            GetStudyTrials, _given(GetStudyTrials, {"study_id": study_id}), timeout=timeout, on_progress=on_progress
+        )
+
     def build_model(
         self,
         model_type: str = "lstm",
@@ -74,6 +235,7 @@ class GeneratedMethods:
         seed: int = 0,
         rebuild: bool = False,
         simulate: bool = False,
+        tuned: bool = True,
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> dict[str, Any]:
@@ -96,6 +258,7 @@ class GeneratedMethods:
                     "seed": seed,
                     "rebuild": rebuild,
                     "simulate": simulate,
+                    "tuned": tuned,
                 },
             ),
             timeout=timeout,

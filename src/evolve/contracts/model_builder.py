@@ -29,7 +29,8 @@ class BuildModel(
 
     timeframe: null means the finest one with real bars. period: the stretch that answers show; training and evidence use
     all history. features: null or [] means the default set. horizon_bars: how far ahead it forecasts. rebuild: train even
-    if the same recipe on the same bars is registered. simulate: use SIMULATED bars.
+    if the same recipe on the same bars is registered. simulate: use SIMULATED bars. tuned: with no hyperparameters given, use those
+    that a study of this family, symbol and timeframe found better than the defaults; `model_info.hyperparameters_from` says so.
     """
 
     model_type: str = Field("lstm", min_length=1, max_length=64)
@@ -42,6 +43,7 @@ class BuildModel(
     seed: int = Field(0, ge=0, lt=2**31)
     rebuild: bool = False
     simulate: bool = False
+    tuned: bool = True
 
 
 class ModelsListed(Reply):

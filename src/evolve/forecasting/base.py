@@ -70,7 +70,10 @@ def forecaster(family: str) -> Forecaster:
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameter:
-    """One declared setting of a family. low and high are inclusive; scale says in which steps a search should move."""
+    """One declared setting of a family. low and high are inclusive; scale says in which steps a search should move.
+
+    search: where a search looks unless told otherwise; None: wherever it is allowed.
+    """
 
     name: str
     kind: Literal["int", "float", "choice"]
@@ -80,6 +83,7 @@ class Hyperparameter:
     high: float | None = None
     choices: tuple[str, ...] = ()
     scale: Literal["linear", "log"] = "linear"
+    search: tuple[float, float] | None = None
 
     @property
     def allowed(self) -> str:
@@ -159,6 +163,13 @@ class FittedForecaster(ABC):
     def _predict(self, bars: Bars, start: int) -> tuple[Floats, Floats]:
         """Mean and std at the closes of bars start … len(bars) − 1."""
 
+    def compiled(self) -> FittedForecaster:
+        """The same model, its networks as one graph for ONNX Runtime: a tenth of the time for one row, for a tenth of a second once.
+
+        Forecasts agree to 1e-5 of their size, bytes are equal. Itself for a family that has nothing to gain. Raises MissingExtra.
+        """
+        return self
+
     @abstractmethod
     def to_bytes(self) -> bytes:
         """The whole model, for `restore`. Equal models give equal bytes."""
@@ -171,6 +182,8 @@ class Forecaster(ABC):
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = ()
     reads_features: ClassVar[bool] = True
     """False for those that look at closes only, whatever features are named."""
+    dear: ClassVar[bool] = False
+    """True where a fit takes so long that thinking for a third of a second about the next trial of a search pays."""
 
     @abstractmethod
     def fit(

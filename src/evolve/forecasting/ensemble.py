@@ -28,8 +28,9 @@ from evolve.forecasting.base import (
     unheard,
 )
 from evolve.forecasting.features import causal_volatility
-from evolve.forecasting.learned import HELD, LearnedForecaster, Lesson, shrinkage
+from evolve.forecasting.learned import LearnedForecaster, Lesson
 from evolve.forecasting.neural import NeuralForecaster
+from evolve.forecasting.shrinkage import HELD, shrinkage
 from evolve.market.bars import Bars, Floats
 
 # One of each kind by default: line, trees, network. The networks' forecasts are nearly one, and each costs a training.
@@ -74,8 +75,12 @@ class Stack(FittedForecaster):
         if self.has_skill:
             for part, weight in zip(self.parts, self.weights, strict=True):
                 if weight > 0:
-                    mean += self.factor * weight * part.predict(bars, start, len(bars)).mean
+                    # Not `predict`, which would cut a copy for each: these bars end at the last decision already.
+                    mean += self.factor * weight * part._predict(bars, start)[0]
         return mean, self.residual * scale
+
+    def compiled(self) -> Stack:
+        return Stack(self.header, [part.compiled() for part in self.parts], self.weights)
 
     def to_bytes(self) -> bytes:
         parts = {f"part{number}": np.frombuffer(part.to_bytes(), np.uint8) for number, part in enumerate(self.parts)}
@@ -84,6 +89,7 @@ class Stack(FittedForecaster):
 
 class Ensemble(Forecaster):
     family: ClassVar[str] = "ensemble"
+    dear: ClassVar[bool] = True
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
         Hyperparameter(
             "members",

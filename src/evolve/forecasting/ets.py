@@ -28,7 +28,8 @@ from evolve.forecasting.base import (
     unheard,
 )
 from evolve.forecasting.features import CLIP, causal_volatility
-from evolve.forecasting.learned import MIN_SAMPLES, shrinkage
+from evolve.forecasting.learned import MIN_SAMPLES
+from evolve.forecasting.shrinkage import shrinkage
 from evolve.market.bars import Bars, Floats
 
 # Log prices are close to a random walk, so the level hardly lags: what is left to choose is how much of a surprise stays.
@@ -75,7 +76,7 @@ class Ets(Forecaster):
     family: ClassVar[str] = "ets"
     reads_features: ClassVar[bool] = False
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
-        Hyperparameter("alpha", "float", 0.0, "share of a surprise that the level keeps; 0: chosen by one-bar errors", low=0.0, high=1.5),
+        Hyperparameter("alpha", "float", 0.0, "share of a surprise that the level keeps; 0: chosen by one-bar errors", low=0.0, high=1.5, search=(0.01, 1.0)),
     )  # fmt: skip
 
     def fit(

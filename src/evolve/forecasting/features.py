@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -78,7 +77,8 @@ def scaled_return_ahead(bars: Bars, horizon_bars: int) -> Floats:
 
 def _decaying_mean(values: Floats, decay: float) -> Floats:
     """Exponentially weighted mean, weight 1 − decay on the newest, started at the first value."""
-    return np.array(list(accumulate(values.tolist(), lambda mean, value: mean + (1 - decay) * (value - mean))))
+    mean = float(values[0])
+    return np.array([mean := mean + (1 - decay) * (value - mean) for value in values.tolist()])
 
 
 def _return_over(lag: int) -> Callable[[Bars], Floats]:
@@ -266,11 +266,18 @@ def warm_up_bars(names: Iterable[str]) -> int:
 
 def feature_matrix(bars: Bars, names: Sequence[str]) -> Floats:
     """Features by bar, shape (bars, features). NaN during a feature's warm-up and where the volume it needs is missing."""
+    known = _COLUMNS.setdefault(bars, {})
     matrix = np.full((len(bars), len(names)), np.nan)
     for column, name in enumerate(names):
-        matrix[:, column] = FEATURES[name].compute(bars)
-        matrix[: FEATURES[name].warm_up_bars, column] = np.nan
+        if name not in known:
+            known[name] = FEATURES[name].compute(bars)
+        warm_up = FEATURES[name].warm_up_bars
+        matrix[warm_up:, column] = known[name][warm_up:]
     return matrix
+
+
+# The families of an ensemble look at the same bars; as with _VOLATILITIES, an entry goes with its bars.
+_COLUMNS: WeakKeyDictionary[Bars, dict[str, Floats]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ All learning families share this path; a family adds only how one member is fitt
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,21 +31,18 @@ from evolve.forecasting.base import (
     HyperValue,
     Progress,
     check_horizon,
+    forecaster,
     pack,
     unheard,
 )
 from evolve.forecasting.features import Standardisation
+from evolve.forecasting.shrinkage import Shrinkage, believed, numbers_of, shrinkages
 from evolve.market.bars import Bars, Floats
 
 MIN_SAMPLES = (
     200  # below, the standard error of a correlation is above 0.07: half of the R² of 2 % that a good signal has
 )
 BLOCKS = 5
-# A coefficient that was estimated pays for itself out of sample once its t² is above 2 (Akaike 1974).
-BREAK_EVEN = 2.0
-# The block whose t is measured also chose the penalty and, by being looked at, the family: t flatters a little. Near its best
-# value a factor hardly matters (a seventh less loses 2 % of what is found), while on noise the loss falls with its square.
-HELD = 0.85
 
 
 class Member(Protocol):
@@ -59,6 +56,10 @@ class Member(Protocol):
         ...
 
     def arrays(self) -> Arrays: ...
+
+
+Vote = Callable[[Floats], Floats]
+"""A table as a member's `parts` takes it → (parts, rows): the mean of all members."""
 
 
 @dataclass(frozen=True)
@@ -76,22 +77,19 @@ class Samples:
         return Samples(self.table[rows], self.target[rows], self.bar[rows])
 
 
-@dataclass(frozen=True)
-class Shrinkage:
-    """factor in 0 … 1; r2: out-of-fold R² against no change, before shrinkage; t: of the slope of target on forecast; residual: rms error of the shrunk forecast, in units of volatility."""
-
-    factor: float
-    r2: float
-    t: float
-    residual: float
-
-
 class Learned(FittedForecaster):
     """A committee of members with everything that turns bars into their table."""
 
     def __init__(
-        self, header: Header, *, window_bars: int, standardisation: Standardisation, members: Sequence[Member]
+        self,
+        header: Header,
+        *,
+        window_bars: int,
+        standardisation: Standardisation,
+        members: Sequence[Member],
+        vote: Vote | None = None,
     ) -> None:
+        """vote: how all members are asked in one call, once that is prepared (`compiled`); without it one by one."""
         self.header = header
         self.family = header.family
         self.horizon_bars = header.horizon_bars
@@ -106,6 +104,7 @@ class Learned(FittedForecaster):
         self.window_bars = window_bars
         self.standardisation = standardisation
         self.members = tuple(members)
+        self._vote = vote or self._one_by_one
 
     @property
     def first_bar(self) -> int:
@@ -126,9 +125,30 @@ class Learned(FittedForecaster):
         if self.has_skill:
             matrix = self.standardisation.apply(feature_set.feature_matrix(bars, self.features))
             table = windows(matrix, np.arange(start, len(bars)), self.window_bars)
-            votes = np.stack([member.parts(table) for member in self.members]).mean(axis=0)
-            mean = believed(votes, self.shrinkage) * scale
+            mean = self.scaled_forecast(table) * scale
         return mean, self.shrinkage[-1].residual * scale
+
+    def scaled_forecast(self, table: Floats) -> Floats:
+        """The believed forecast in units of volatility, shape (rows,), of standardised features: (rows, features) or (rows, window, features)."""
+        return believed(self._vote(table), self.shrinkage)
+
+    def _one_by_one(self, table: Floats) -> Floats:
+        votes: Floats = np.stack([member.parts(table) for member in self.members]).mean(axis=0)
+        return votes
+
+    def compiled(self) -> Learned:
+        family = forecaster(self.family)
+        assert isinstance(family, LearnedForecaster)
+        vote = family.compiled_vote(self.members, inputs=len(self.features), window_bars=self.window_bars)
+        if vote is None:
+            return self
+        return Learned(
+            self.header,
+            window_bars=self.window_bars,
+            standardisation=self.standardisation,
+            members=self.members,
+            vote=vote,
+        )
 
     def to_bytes(self) -> bytes:
         arrays: Arrays = {"feature_mean": self.standardisation.mean, "feature_std": self.standardisation.std}
@@ -158,6 +178,10 @@ class LearnedForecaster(Forecaster):
     def require(self) -> None:
         """Raise MissingExtra unless what the family needs is installed."""
 
+    def remarks(self) -> tuple[str, ...]:
+        """What the reader of a card should know of how members are fitted here."""
+        return ()
+
     def window_bars(self, settings: Mapping[str, HyperValue]) -> int:
         """How many bars a row of the table holds; 1: a row is one bar's features, shape (rows, features)."""
         return 1
@@ -171,6 +195,10 @@ class LearnedForecaster(Forecaster):
     @abstractmethod
     def restore_member(self, arrays: Arrays, *, inputs: int, settings: Mapping[str, HyperValue]) -> Member:
         """The member whose `arrays()` these are; KeyError for a missing one."""
+
+    def compiled_vote(self, members: Sequence[Member], *, inputs: int, window_bars: int) -> Vote | None:
+        """How to ask all members in one call; None where that gains nothing. Raises MissingExtra for a missing package."""
+        return None
 
     def fit(
         self,
@@ -234,7 +262,7 @@ class LearnedForecaster(Forecaster):
             timeframe=bars.timeframe,
             features=names,
             hyperparameters=settings,
-            notes=notes,
+            notes=(*notes, *self.remarks()),
             numbers=numbers_of(shrunk),
         )
         fitted = Learned(header, window_bars=window, standardisation=standardisation, members=members)
@@ -306,56 +334,3 @@ def purged_blocks(
 def member_seed(seed: int, number: int) -> int:
     """Seeds of one committee that are unrelated, also between neighbouring `seed`s."""
     return int(np.random.SeedSequence([abs(seed), number]).generate_state(1)[0]) >> 1
-
-
-def believed(parts: Floats, shrunk: Sequence[Shrinkage]) -> Floats:
-    """The forecast, shape (rows,): each of its parts, shape (parts, rows), as far as it is believed."""
-    total: Floats = np.zeros(parts.shape[1])
-    for part, each in zip(parts, shrunk, strict=True):
-        if each.factor > 0:
-            total = total + each.factor * part
-    return total
-
-
-def shrinkages(out_of_fold: Floats, target: Floats, *, horizon_bars: int) -> tuple[Shrinkage, ...]:
-    """The shrinkage of each part, shape (parts, rows), of the target less what the parts before it explain."""
-    found, left = [], target
-    for part in out_of_fold:
-        found.append(shrinkage(part, left, horizon_bars=horizon_bars))
-        left = left - found[-1].factor * part
-    return tuple(found)
-
-
-def numbers_of(shrunk: Sequence[Shrinkage]) -> dict[str, float]:
-    """As a model's header keeps them."""
-    numbers = {"parts": float(len(shrunk))}
-    for part, each in enumerate(shrunk):
-        numbers |= {f"{name}{part}": float(getattr(each, name)) for name in ("factor", "r2", "t", "residual")}
-    return numbers
-
-
-def shrinkage(forecast: Floats, target: Floats, *, horizon_bars: int, most: float = 1.0) -> Shrinkage:
-    """How much of an out-of-fold forecast to believe.
-
-    The slope of the target on the forecast through 0 is what minimises the squared error, but it is itself estimated: it is
-    multiplied by 1 − BREAK_EVEN / t², which is 0 where t shows nothing, and by HELD, and cut to 0 … most.
-    Overlapping targets repeat each other: t counts one in `horizon_bars` rows.
-
-    Source: James & Stein (1961); Copas (1983), Regression, Prediction and Shrinkage, JRSS B 45(3); Akaike (1974).
-    """
-    energy = float(forecast @ forecast)
-    squares = float(target @ target)
-    r2 = 1 - float(((target - forecast) ** 2).sum()) / squares
-    if energy <= 1e-12 * squares:
-        return Shrinkage(factor=0.0, r2=r2, t=0.0, residual=_rms(target))
-    slope = float(forecast @ target) / energy
-    independent_rows = max(len(target) / horizon_bars - 1, 1)
-    error = float(((target - slope * forecast) ** 2).sum()) / len(target)
-    t = slope / np.sqrt(error / (energy / len(target)) / independent_rows)
-    paid = t > 0 and t**2 > BREAK_EVEN
-    factor = float(np.clip(HELD * slope * (1 - BREAK_EVEN / t**2), 0.0, most)) if paid else 0.0
-    return Shrinkage(factor=factor, r2=r2, t=float(t), residual=_rms(target - factor * forecast))
-
-
-def _rms(values: Floats) -> float:
-    return float(np.sqrt(np.mean(values**2)))

@@ -19,7 +19,7 @@ class Lstm(NeuralForecaster):
     family: ClassVar[str] = "lstm"
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
         *TRAINING,
-        Hyperparameter("hidden", "int", 8, "numbers the memory holds", low=1, high=256, scale="log"),
+        Hyperparameter("hidden", "int", 8, "numbers the memory holds", low=1, high=256, scale="log", search=(2, 32)),
     )
 
     def build(self, inputs: int, settings: Mapping[str, HyperValue]) -> nn.Module:

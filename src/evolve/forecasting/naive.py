@@ -26,7 +26,13 @@ from evolve.market import indicators
 from evolve.market.bars import Bars, Floats
 
 _WINDOW = Hyperparameter(
-    "window_bars", "int", 63, "how many last log returns the standard deviation is taken over", low=5, high=2520
+    "window_bars",
+    "int",
+    63,
+    "how many last log returns the standard deviation is taken over",
+    low=5,
+    high=2520,
+    search=(10, 126),
 )
 
 

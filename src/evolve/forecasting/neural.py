@@ -8,7 +8,7 @@ order, thresholds, interplay. Each of the two is believed as far as it was right
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,7 +16,8 @@ import numpy as np
 
 from evolve.forecasting import training
 from evolve.forecasting.base import Arrays, Hyperparameter, HyperValue, Progress
-from evolve.forecasting.learned import LearnedForecaster, Samples
+from evolve.forecasting.graph import Graph
+from evolve.forecasting.learned import LearnedForecaster, Member, Samples, Vote
 from evolve.forecasting.ridge import Line, ridge
 from evolve.forecasting.training import Training
 from evolve.market.bars import Floats
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 TRAINING = (
-    Hyperparameter("window_bars", "int", 10, "how many bars, the decision bar last, the network reads", low=2, high=252),
-    Hyperparameter("epochs", "int", 8, "passes over the rows, at most", low=1, high=1000, scale="log"),
-    Hyperparameter("patience", "int", 2, "passes without a better tail after which training stops", low=1, high=100),
-    Hyperparameter("batch_rows", "int", 256, "rows per step; an eighth of all rows where that is more", low=8, high=4096, scale="log"),
-    Hyperparameter("learning_rate", "float", 0.005, "step size of AdamW", low=1e-5, high=0.1, scale="log"),
-    Hyperparameter("weight_decay", "float", 0.01, "pull of weights towards 0 (AdamW)", low=0.0, high=10.0),
-    Hyperparameter("validation_share", "float", 0.15, "newest share of the rows, on which training is stopped", low=0.05, high=0.5),
+    Hyperparameter("window_bars", "int", 10, "how many bars, the decision bar last, the network reads", low=2, high=252, search=(4, 40)),
+    Hyperparameter("epochs", "int", 8, "passes over the rows, at most", low=1, high=1000, scale="log", search=(4, 24)),
+    Hyperparameter("patience", "int", 2, "passes without a better tail after which training stops", low=1, high=100, search=(1, 5)),
+    Hyperparameter("batch_rows", "int", 256, "rows per step; an eighth of all rows where that is more", low=8, high=4096, scale="log", search=(32, 512)),
+    Hyperparameter("learning_rate", "float", 0.005, "step size of AdamW", low=1e-5, high=0.1, scale="log", search=(5e-4, 0.05)),
+    Hyperparameter("weight_decay", "float", 0.01, "pull of weights towards 0 (AdamW)", low=0.0, high=10.0, scale="log", search=(1e-4, 1.0)),
+    Hyperparameter("validation_share", "float", 0.15, "newest share of the rows, on which training is stopped", low=0.05, high=0.5, search=(0.1, 0.3)),
 )  # fmt: skip
 _LINE = "line."
 
@@ -55,6 +56,7 @@ class NeuralForecaster(LearnedForecaster):
     """A family whose members hold networks: it says how to build one and how to call it."""
 
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = TRAINING
+    dear: ClassVar[bool] = True
     blocks = 4  # each member costs a training; four, and a fit of ten years stays within a second
 
     @abstractmethod
@@ -68,6 +70,10 @@ class NeuralForecaster(LearnedForecaster):
 
     def require(self) -> None:
         training.require_torch(self.family)
+
+    def remarks(self) -> tuple[str, ...]:
+        note = training.hardware().note
+        return (note,) if note else ()
 
     def window_bars(self, settings: Mapping[str, HyperValue]) -> int:
         return int(settings["window_bars"])
@@ -92,6 +98,19 @@ class NeuralForecaster(LearnedForecaster):
         of_line = {name.removeprefix(_LINE): values for name, values in arrays.items() if name.startswith(_LINE)}
         of_network = {name: values for name, values in arrays.items() if not name.startswith(_LINE)}
         return Network(Line.of(of_line), training.load_weights(self._whole(inputs, settings), of_network))
+
+    def compiled_vote(self, members: Sequence[Member], *, inputs: int, window_bars: int) -> Vote:
+        networks = [member for member in members if isinstance(member, Network)]
+        line = Line(
+            float(np.mean([network.line.intercept for network in networks])),
+            np.mean([network.line.weights for network in networks], axis=0),
+        )
+        graph = Graph.of([network.module for network in networks], inputs=inputs, window_bars=window_bars)
+
+        def vote(table: Floats) -> Floats:
+            return np.stack([line.predict(table[:, -1]), graph.forecast(table)])
+
+        return vote
 
     def _whole(self, inputs: int, settings: Mapping[str, HyperValue]) -> nn.Module:
         return training.with_head(

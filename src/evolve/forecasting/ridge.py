@@ -47,6 +47,8 @@ class Ridge(LearnedForecaster):
             "penalty on squared weights of standardised features, in rows; 0: chosen by generalised cross-validation",
             low=0.0,
             high=1e6,
+            scale="log",
+            search=(1.0, 1e5),
         ),
     )
 

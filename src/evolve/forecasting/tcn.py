@@ -21,8 +21,10 @@ class Tcn(NeuralForecaster):
     family: ClassVar[str] = "tcn"
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
         *TRAINING,
-        Hyperparameter("channels", "int", 8, "filters in each layer", low=1, high=256, scale="log"),
-        Hyperparameter("layers", "int", 3, "layers; each reaches twice as far back as the one before", low=1, high=8),
+        Hyperparameter("channels", "int", 8, "filters in each layer", low=1, high=256, scale="log", search=(2, 32)),
+        Hyperparameter(
+            "layers", "int", 3, "layers; each reaches twice as far back as the one before", low=1, high=8, search=(1, 5)
+        ),
     )
 
     def build(self, inputs: int, settings: Mapping[str, HyperValue]) -> nn.Module:

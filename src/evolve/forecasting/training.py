@@ -7,19 +7,22 @@ seeds and determinism. torch is imported when something is trained or restored, 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from evolve.errors import MissingExtra
+from evolve.errors import MissingExtra, Unavailable
 from evolve.forecasting.base import Arrays, Progress, unheard
 from evolve.forecasting.learned import Samples
 from evolve.market.bars import Floats
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 States = Callable[["nn.Module", "Tensor"], "Tensor"]
@@ -42,6 +45,61 @@ class Training:
     learning_rate: float
     weight_decay: float
     validation_share: float
+
+
+Device = Literal["cpu", "cuda", "auto"]
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What to train on. auto: the GPU where torch sees one.
+
+    The default is one thread of the CPU in single precision: a network of a few hundred weights is trained before a GPU has
+    started its kernels, bfloat16 costs it more in conversions than it saves, and only so are weights the same on every machine.
+    """
+
+    device: Device = "cpu"
+    precision: Precision = "float32"
+    threads: int = 1
+
+    def torch_device(self) -> torch.device:
+        """Raises Unavailable for a GPU that torch does not see."""
+        import torch
+
+        # Not asked of who wants the CPU: asking may start the driver, which then survives no fork.
+        seen = self.device != "cpu" and torch.cuda.is_available()
+        if self.device == "cuda" and not seen:
+            raise Unavailable(
+                "EVOLVE_TRAINING_DEVICE is cuda, but torch sees no GPU: set it to cpu or auto, or run `evolve setup torch` where the driver is installed"
+            )
+        return torch.device("cuda" if seen else "cpu")
+
+    @property
+    def note(self) -> str:
+        """For the card of a model that was trained otherwise than by default; empty for one that was not."""
+        if self == _DEFAULT:
+            return ""
+        return f"trained on {self.torch_device().type} in {self.precision} with {self.threads} thread{'s'[: self.threads > 1]}: other hardware may give other weights"
+
+
+_DEFAULT = Hardware()
+_hardware: ContextVar[Hardware] = ContextVar("hardware", default=_DEFAULT)
+
+
+def hardware() -> Hardware:
+    """What networks are trained on here."""
+    return _hardware.get()
+
+
+@contextmanager
+def trained_on(chosen: Hardware) -> Iterator[None]:
+    """Networks fitted inside, also by forked workers, are trained on `chosen`. No argument of `fit`: it is no part of a recipe."""
+    before = _hardware.set(chosen)
+    try:
+        yield
+    finally:
+        _hardware.reset(before)
 
 
 def require_torch(family: str) -> None:
@@ -87,17 +145,20 @@ def train(
     """The network with the least squared error on the purged tail of `samples`.
 
     build is called after seeding, so that weights start the same for one seed. Rows whose target reaches into the tail are left
-    out (purge_bars before it). Deterministic: one thread, seeded order of rows, no dropout state from outside.
+    out (purge_bars before it). On `hardware()`; by its default deterministic: one thread, seeded order of rows, no dropout state
+    from outside.
     """
     import torch
 
     fit_rows, tail_rows = _purged_tail(samples, share=training.validation_share, purge_bars=purge_bars)
-    with _Deterministic(seed):
-        network = build()
-        table, target = _tensors(samples[fit_rows])
-        tail_table, tail_target = _tensors(samples[tail_rows])
-        optimiser = torch.optim.AdamW(
-            network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+    chosen = hardware()
+    device = chosen.torch_device()
+    with _Deterministic(seed, threads=chosen.threads):
+        network = build().to(device)
+        table, target = _tensors(samples[fit_rows], device)
+        tail_table, tail_target = _tensors(samples[tail_rows], device)
+        optimiser = AdamW(
+            network.parameters(), learning_rate=training.learning_rate, weight_decay=training.weight_decay
         )
         order = torch.Generator().manual_seed(seed)
         batch_rows = max(training.batch_rows, len(target) // STEPS)
@@ -111,8 +172,8 @@ def train(
             progress(epoch, training.epochs, f"epoch {epoch + 1} of {training.epochs}")
             network.train()
             for rows in torch.split(torch.randperm(len(target), generator=order), batch_rows):
-                loss = ((network(table[rows]) - target[rows]) ** 2).mean()
-                optimiser.zero_grad(set_to_none=True)
+                loss = ((_forward(network, table[rows], chosen) - target[rows]) ** 2).mean()
+                network.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
                 torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
                 optimiser.step()
@@ -124,7 +185,40 @@ def train(
                 if stale >= training.patience:
                     break
         network.load_state_dict(best)
-    return network
+    return network.cpu()
+
+
+class AdamW:
+    """Adam with decoupled weight decay, to the bit as torch.optim's, whose first use imports a compiler: 2 s of CPU and 90 MB.
+
+    Source: Loshchilov & Hutter (2019), Decoupled weight decay regularization, arXiv:1711.05101.
+    """
+
+    FIRST, SECOND, EPSILON = 0.9, 0.999, 1e-8
+
+    def __init__(self, parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float) -> None:
+        import torch
+
+        self.learning_rate = learning_rate
+        self.decay = 1 - learning_rate * weight_decay
+        self.steps = 0
+        # Each weight with the running means of its gradient and of its square.
+        self.state = [(each, torch.zeros_like(each), torch.zeros_like(each)) for each in parameters]
+
+    def step(self) -> None:
+        import torch
+
+        self.steps += 1
+        size = self.learning_rate / (1 - self.FIRST**self.steps)
+        scale = (1 - self.SECOND**self.steps) ** 0.5
+        with torch.no_grad():
+            for weight, mean, square in self.state:
+                if weight.grad is None:
+                    continue
+                mean.lerp_(weight.grad, 1 - self.FIRST)
+                square.mul_(self.SECOND).addcmul_(weight.grad, weight.grad, value=1 - self.SECOND)
+                weight.mul_(self.decay)
+                weight.addcdiv_(mean, (square.sqrt() / scale).add_(self.EPSILON), value=-size)
 
 
 def forecast(network: nn.Module, table: Floats) -> Floats:
@@ -158,10 +252,29 @@ def _purged_tail(samples: Samples, *, share: float, purge_bars: int) -> tuple[sl
     return slice(0, int(np.searchsorted(samples.bar, last_fit_bar))), slice(first_of_tail, len(samples))
 
 
-def _tensors(samples: Samples) -> tuple[Tensor, Tensor]:
+def _tensors(samples: Samples, device: torch.device) -> tuple[Tensor, Tensor]:
     import torch
 
-    return torch.from_numpy(samples.table.astype(np.float32)), torch.from_numpy(samples.target.astype(np.float32))
+    table, target = (torch.from_numpy(each.astype(np.float32)) for each in (samples.table, samples.target))
+    return table.to(device), target.to(device)
+
+
+def _forward(network: nn.Module, table: Tensor, chosen: Hardware) -> Tensor:
+    """The forecasts of a batch in single precision, however they were computed. Raises Unavailable where the processor cannot."""
+    import torch
+
+    if chosen.precision == "float32":
+        found: Tensor = network(table)
+        return found
+    try:
+        with torch.autocast(table.device.type, torch.bfloat16):
+            half: Tensor = network(table)
+        return half.float()
+    except RuntimeError as error:
+        # torch knows only when it tries: an LSTM, say, asks for instructions that convolutions do without.
+        raise Unavailable(
+            f"torch cannot train this network in bfloat16 on this {table.device.type} ({str(error).partition('.')[0]}); set EVOLVE_TRAINING_PRECISION to float32"
+        ) from error
 
 
 def _evaluate(network: nn.Module, table: Tensor) -> Tensor:
@@ -173,17 +286,18 @@ def _evaluate(network: nn.Module, table: Tensor) -> Tensor:
 
 
 class _Deterministic:
-    """One thread, seeded, deterministic algorithms; and the caller's random state and threads back afterwards."""
+    """Seeded and on so many threads; and the caller's random state and threads back afterwards."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, threads: int) -> None:
         self.seed = seed
+        self.wanted = threads
 
     def __enter__(self) -> None:
         import torch
 
         self.threads = torch.get_num_threads()
         self.state = torch.get_rng_state()
-        torch.set_num_threads(1)
+        torch.set_num_threads(self.wanted)
         torch.manual_seed(self.seed)
 
     def __exit__(self, *_: object) -> None:

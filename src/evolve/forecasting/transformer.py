@@ -23,7 +23,7 @@ class Transformer(NeuralForecaster):
     family: ClassVar[str] = "transformer"
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
         *TRAINING,
-        Hyperparameter("heads", "int", 2, "ways of weighing the bars, side by side", low=1, high=16),
+        Hyperparameter("heads", "int", 2, "ways of weighing the bars, side by side", low=1, high=16, search=(1, 4)),
     )
 
     def build(self, inputs: int, settings: Mapping[str, HyperValue]) -> nn.Module:

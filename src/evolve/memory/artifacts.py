@@ -16,26 +16,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evolve.errors import InvalidRequest, Unavailable
-from evolve.files import write_whole
 from evolve.memory.canonical import canonical_json
+from evolve.memory.folders import folder
 from evolve.settings import Settings
 
 
 class ArtifactStore:
-    """Files under `<root>/<first two hex digits>/<sha256>`."""
+    """Files under `<place>/<first two hex digits>/<sha256>`; place: a directory, or an address of fsspec's (`memory/folders.py`)."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, place: Path | str) -> None:
+        self._folder = folder(place)
 
     @classmethod
     def open(cls, settings: Settings) -> ArtifactStore:
-        return cls(settings.home.absolute() / "artifacts")
+        """EVOLVE_ARTIFACTS_URL, else the directory `artifacts` of the home. Raises InvalidRequest or MissingExtra for an address."""
+        return cls(settings.artifacts_url or settings.home.absolute() / "artifacts")
 
     def put_bytes(self, content: bytes) -> str:
         """Store and return the sha256 (hex). Written whole or not at all. Raises Unavailable when it cannot be written."""
         sha256 = hashlib.sha256(content).hexdigest()
         if not self.holds(sha256):  # a damaged file of that name is replaced
-            _write_atomically(self.path(sha256), content)
+            self._write(sha256, content)
         return sha256
 
     def put_json(self, value: object) -> str:
@@ -58,18 +59,19 @@ class ArtifactStore:
 
     def get_bytes(self, sha256: str) -> bytes:
         """The content. Raises Unavailable when the file is missing or its content no longer has that hash."""
-        path = self.path(sha256)
         try:
-            content = path.read_bytes()
+            content = self._folder.read(_name(sha256))
         except FileNotFoundError:
             raise Unavailable(
-                f"artifact {sha256[:12]}… is missing from {self.root}; build the model again to store it anew"
+                f"artifact {sha256[:12]}… is missing from {self.where(sha256)}; build the model again to store it anew"
             ) from None
         except OSError as error:
-            raise Unavailable(f"cannot read {path}: {error.strerror}; mend its permissions or disk") from None
+            raise Unavailable(
+                f"cannot read {self.where(sha256)}: {error.strerror or error}; mend its permissions, disk or network"
+            ) from None
         if hashlib.sha256(content).hexdigest() != sha256:
             raise Unavailable(
-                f"{path} is damaged: its content does not have the hash in its name; build the model again to store it anew"
+                f"{self.where(sha256)} is damaged: its content does not have the hash in its name; build the model again to store it anew"
             )
         return content
 
@@ -92,17 +94,20 @@ class ArtifactStore:
             return False
         return True
 
-    def path(self, sha256: str) -> Path:
-        if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
-            raise InvalidRequest(f"{sha256!r} is not the sha256 of an artifact: 64 hex digits")
-        return self.root / sha256[:2] / sha256
+    def where(self, sha256: str) -> str:
+        """The path or address of an artifact. Raises InvalidRequest for what is no sha256."""
+        return self._folder.where(_name(sha256))
+
+    def _write(self, sha256: str, content: bytes) -> None:
+        try:
+            self._folder.write(_name(sha256), content)
+        except OSError as error:
+            raise Unavailable(
+                f"cannot write {self.where(sha256)}: {error.strerror or error}; {self._folder.mend}"
+            ) from None
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(path, content, durable=True)
-    except OSError as error:
-        raise Unavailable(
-            f"cannot write {path.parent}: {error.strerror}; free space or set EVOLVE_HOME to a directory that you can write"
-        ) from None
+def _name(sha256: str) -> str:
+    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+        raise InvalidRequest(f"{sha256!r} is not the sha256 of an artifact: 64 hex digits")
+    return f"{sha256[:2]}/{sha256}"

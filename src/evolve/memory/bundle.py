@@ -89,4 +89,6 @@ def _entries(content: bytes) -> dict[str, bytes]:
                 )
             return {info.filename: archive.read(info) for info in infos}
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError):
-        raise InvalidRequest("this is not a model exported by Evolve: make one with `evolve models export`") from None
+        raise InvalidRequest(
+            "this is not a model exported by Evolve, or it was damaged or changed since: make one with `evolve models export`"
+        ) from None

@@ -169,3 +169,56 @@ research_notes = Table(
     _text("note"),
     UniqueConstraint("request_id"),
 )
+
+studies = Table(
+    "studies",
+    metadata,
+    _id(),
+    _text("study_id"),
+    _text("request_id"),
+    _text("model_type"),
+    _text("symbol"),
+    _text("timeframe"),
+    _text("plan"),
+    _text("warm"),
+    Column("wanted", Integer, nullable=False),
+    Column("ends_at", Integer, nullable=True),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("study_id"),
+)
+
+study_trials = Table(
+    "study_trials",
+    metadata,
+    _id(),
+    _text("study_id"),
+    Column("number", Integer, nullable=False),
+    _text("state"),
+    _text("worker"),
+    Column("runs", Integer, nullable=False),
+    _text("params"),
+    Column("score", Float, nullable=True),
+    Column("worth", Float, nullable=True),
+    _text("folds"),
+    _text("losses"),
+    _text("error", nullable=True),
+    Column("started_at", Float, nullable=False),
+    Column("finished_at", Float, nullable=True),
+    UniqueConstraint("study_id", "number"),
+)
+
+tunings = Table(
+    "tunings",
+    metadata,
+    _id(),
+    _text("study_id"),
+    _text("request_id"),
+    _text("model_type"),
+    _text("symbol"),
+    _text("timeframe"),
+    _text("dataset_size"),
+    _text("verdict"),
+    _text("card"),
+    Column("finished_at", Float, nullable=False),
+    UniqueConstraint("request_id"),
+)

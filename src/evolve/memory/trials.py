@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from evolve.memory.database import Database, insert_new
 from evolve.memory.tables import trials
@@ -32,21 +32,7 @@ class TrialLedger:
     def record(self, tried: Iterable[Trial], *, request_id: str) -> int:
         """Add trials, all or none; returns how many were new."""
         with self._database.write() as connection:
-            return sum(
-                insert_new(
-                    connection,
-                    trials,
-                    {
-                        "symbol": trial.symbol,
-                        "recipe_hash": trial.recipe_hash,
-                        "data_fingerprint": trial.data_fingerprint,
-                        "request_id": request_id,
-                        "sharpe_per_bar": trial.sharpe_per_bar,
-                    },
-                )
-                is not None
-                for trial in tried
-            )
+            return sum(count_trial(connection, trial, request_id=request_id) for trial in tried)
 
     def position(self) -> int:
         """Where the ledger ends now; 0 when empty. Pass it as `as_of` to see it so again."""
@@ -67,3 +53,15 @@ class TrialLedger:
         return tuple(
             Trial(row["symbol"], row["recipe_hash"], row["data_fingerprint"], row["sharpe_per_bar"]) for row in rows
         )
+
+
+def count_trial(connection: Connection, trial: Trial, *, request_id: str) -> bool:
+    """Add a trial within a transaction of the caller's; whether it was new."""
+    row = {
+        "symbol": trial.symbol,
+        "recipe_hash": trial.recipe_hash,
+        "data_fingerprint": trial.data_fingerprint,
+        "request_id": request_id,
+        "sharpe_per_bar": trial.sharpe_per_bar,
+    }
+    return insert_new(connection, trials, row) is not None

@@ -92,14 +92,20 @@ class Asker:
             if waiting.future.done() and not waiting.future.cancelled():
                 waiting.future.exception()  # seen: it may have come while `send` failed
 
-    async def send(self, service: str, lane: Lane, envelope: RequestEnvelope) -> None:
+    async def send(self, service: str, lane: Lane, envelope: RequestEnvelope, *, again: bool = False) -> None:
         """Queue a request whose reply comes to this asker. Raises TooLarge, Busy or Unavailable."""
         if envelope.request_id is None:
             raise ValueError("an asked request needs an id")
         raw = envelope.to_bytes()
         check_size(raw, max_bytes=self._max_bytes)
         await self._bus.send(
-            service, lane, raw, request_id=envelope.request_id, content_hash=envelope.content_hash, reader=self.name
+            service,
+            lane,
+            raw,
+            request_id=envelope.request_id,
+            content_hash=envelope.content_hash,
+            reader=self.name,
+            again=again,
         )
 
     def _listen(self, service: str, request_id: str, waiting: _Waiting) -> None:
@@ -151,7 +157,7 @@ class Asker:
             if raw is not None:
                 self._deliver(service, raw, request_id)
             elif one.asked and not one.future.done() and not await self._bus.is_known(service, request_id):
-                await self.send(service, *one.asked)
+                await self.send(service, *one.asked, again=True)
 
     async def control(self, service: str, type: str, data: dict[str, Any], *, timeout_s: float) -> dict[str, Any]:
         """The first answer on the control channel. Raises Unavailable when nobody listens or answers in time."""

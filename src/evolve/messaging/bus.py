@@ -9,6 +9,7 @@ One contract suite (`tests/contracts/`) holds both to the same behaviour. The ru
 - What a replica gives back (`release`, or all it still holds when it leaves: `retire`) can be reclaimed at once.
 - What it puts off (`postpone`) waits outside the queue until it is due and somebody looks (`resume`).
 - One `request_id` runs once. Sent again, it is answered from the stored reply, or joins the run in progress.
+- What is sent anew (`again`) to a server that forgot it is answered to its asker alone: the output may have heard the first answer.
 - What was withdrawn before its reply went out ends with a reply that says so.
 """
 
@@ -119,6 +120,7 @@ class Bus(Protocol):
         named: bool = True,
         content_hash: str | None = None,
         reader: str | None = None,
+        again: bool = False,
     ) -> None: ...
     async def read_replies(
         self, service: str, reader: str, after: str, *, block_s: float

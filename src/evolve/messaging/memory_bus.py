@@ -57,6 +57,7 @@ class _State:
     state: str = "queued"
     reply: bytes | None = None
     readers: set[str] = field(default_factory=set)
+    alone: bool = False  # only they hear the reply
 
 
 class MemoryBus:
@@ -90,6 +91,7 @@ class MemoryBus:
         named: bool = True,
         content_hash: str | None = None,
         reader: str | None = None,
+        again: bool = False,
     ) -> None:
         fresh = False
         if content_hash is not None and reader is not None:
@@ -100,6 +102,7 @@ class MemoryBus:
             if fresh:
                 state.content_hash = content_hash
                 state.readers.add(reader)
+                state.alone = again
         self._add(Delivery(service, lane, "", raw, 1, request_id, named, fresh))
         await self._wake()
 
@@ -283,7 +286,8 @@ class MemoryBus:
             self._keep(delivery, dead)
         for reader in state.readers:
             self._replies[delivery.service, reader].append((f"{next(self._numbers)}-0", reply))
-        await self.publish(output_channel(delivery.service), reply)
+        if not state.alone:
+            await self.publish(output_channel(delivery.service), reply)
         await self._wake()
         return "sent"
 

@@ -90,6 +90,7 @@ class RedisBus:
         named: bool = True,
         content_hash: str | None = None,
         reader: str | None = None,
+        again: bool = False,
     ) -> None:
         stream = keys.requests(service, lane)
         if content_hash is None or reader is None:
@@ -100,7 +101,7 @@ class RedisBus:
             step = Step(scripts.SEND_MANY, (stream,), (lane, UNFINISHED_TTL_S, self._max_queued))
             self._steps["send", stream] = step
         sent = await self._calls.together(
-            step, keys.state(service, request_id), (raw, request_id, content_hash, reader)
+            step, keys.state(service, request_id), (raw, request_id, content_hash, reader, "1" if again else "")
         )
         if sent == b"full":
             raise Busy(

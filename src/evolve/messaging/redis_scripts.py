@@ -52,18 +52,22 @@ end
 """
 
 # Registering a new id with its request spares the replica a round trip: what carries `r` was asked once, by this reader.
-# KEYS: stream, state of each. ARGV: lane, unfinished ttl, most that may wait, then raw, id, hash, reader of each.
+# What its asker had to send anew, because the server forgot it, is answered to the asker alone: nobody can know whether the output
+# heard the first answer.
+# KEYS: stream, state of each. ARGV: lane, unfinished ttl, most that may wait, then raw, id, hash, reader, '1' for what was sent
+# before or '' of each.
 SEND_MANY = """
 local out, most = {}, tonumber(ARGV[3])
 local waiting = redis.call('XLEN', KEYS[1])
 for i = 2, #KEYS do
-  local at, key = 4 + (i - 2) * 4, KEYS[i]
+  local at, key = 4 + (i - 2) * 5, KEYS[i]
   local raw, id, hash, reader = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   if waiting >= most then
     out[i - 1] = 'full'
   elseif not redis.call('HGET', key, 'hash') then
     local entry = redis.call('XADD', KEYS[1], '*', 'm', raw, 'i', id, 'r', '1')
     redis.call('HSET', key, 'hash', hash, 'at', ARGV[1] .. ' ' .. entry, 'to:' .. reader, '1')
+    if ARGV[at + 4] == '1' then redis.call('HSET', key, 'alone', '1') end
     redis.call('EXPIRE', key, ARGV[2])
     out[i - 1] = 'new'
     waiting = waiting + 1
@@ -155,9 +159,10 @@ for i = 3, #KEYS do
   local at, key = 11 + (i - 3) * 4, KEYS[i]
   local entry, id, reply, ends = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local fields = mine(entry) and redis.call('HGETALL', key)
-  local state, waiting = nil, {}
+  local state, alone, waiting = nil, false, {}
   for n = 1, fields and #fields or 0, 2 do
     if fields[n] == 'state' then state = fields[n + 1] end
+    if fields[n] == 'alone' then alone = true end
     if string.sub(fields[n], 1, 3) == 'to:' then waiting[#waiting + 1] = string.sub(fields[n], 4) end
   end
   if not fields then
@@ -170,7 +175,7 @@ for i = 3, #KEYS do
     redis.call('EXPIRE', key, ARGV[6])
     local attempts, reason = string.match(ends, '^dead (%d+) (.*)$')
     if reason then bury(KEYS[2], ARGV[10], stream, ARGV[3], entry, reason, attempts) end
-    redis.call('PUBLISH', ARGV[5], reply)
+    if not alone then redis.call('PUBLISH', ARGV[5], reply) end
     out[i - 2], gone[#gone + 1] = 'sent', entry
   end
 end

@@ -45,7 +45,7 @@ class ModelBuilderService(BaseService):
 
         order = BuildOrder(
             request.model_type, request.symbol, request.timeframe, tuple(request.features or ()), request.hyperparameters,
-            request.horizon_bars, request.seed, request.rebuild, request.simulate,
+            request.horizon_bars, request.seed, request.rebuild, request.simulate, request.tuned,
         )  # fmt: skip
         built = self.agent.build(order, request_id=job.request_id, progress=job.progress)
         return ModelBuilt(model_info=built.card, found=built.found)

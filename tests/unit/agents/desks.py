@@ -21,6 +21,7 @@ from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
 from evolve.memory.evaluations import Evaluations
 from evolve.memory.registry import Registry
+from evolve.memory.studies import Studies
 from evolve.memory.trials import TrialLedger
 from evolve.settings import Settings
 
@@ -115,6 +116,6 @@ def open_desk(settings: Settings) -> Iterator[Desk]:
         ledger, evaluations = TrialLedger(database), Evaluations(database)
         yield Desk(
             settings, store, catalog, registry, ledger, evaluations, Answers(database), DecisionLog(database), clock,
-            ModelBuilderAgent(catalog, registry, ledger, Aliases(database), clock=clock),
+            ModelBuilderAgent(catalog, registry, ledger, Aliases(database), Studies(database), clock=clock),
             PerformanceCriticAgent(catalog, registry, evaluations, ledger, clock=clock),
         )  # fmt: skip

@@ -90,6 +90,8 @@ def test_the_card_says_what_it_is_on_which_data(desk: Desk, import_bars: Import)
     assert card.created_at == "2026-01-01T00:00:00Z"
     assert card.recipe.features
     assert {item.name for item in card.metrics} >= {"sharpe", "total_return", "drawdown", "skill_r2"}
+    assert f"numpy {np.__version__}" in card.libraries
+    assert f"computed by {', '.join(card.libraries)}" in document(card)
 
 
 def test_what_is_registered_can_forecast_and_its_test_can_be_looked_up(desk: Desk, import_bars: Import) -> None:

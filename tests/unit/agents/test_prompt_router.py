@@ -234,3 +234,17 @@ def test_the_history_is_newest_first_by_intent_and_without_failures(
     assert [each.user_prompt for each in router.history("market_analysis", 1)] == ["Analyze MSFT"]
     assert router.history("market_analysis", 10)[0].target_agent == "quant_gpt"
     assert router.history("market_analysis", 10)[0].at == "1970-01-01T00:00:01Z"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "data"),
+    [
+        ("Tune the hyperparameters of the lstm", {"model_type": "lstm"}),
+        ("Tune xgboost on AAPL", {"model_type": "xgboost", "symbol": "AAPL", "timeframe": None}),
+        ("bayesian optimisation of lstm hyperparameters, BTC, 1h, 50 trials", {"model_type": "lstm", "symbol": "BTCUSDT", "timeframe": "1h", "n_trials": 50}),
+        ("Grid search the xgboost parameters for IBM", {"model_type": "xgboost", "symbol": "IBM", "timeframe": None, "optimization_method": "grid"}),
+        ("tune ridge on MSFT daily by random search, 20 combinations", {"model_type": "ridge", "symbol": "MSFT", "timeframe": "1d", "optimization_method": "random", "n_trials": 20}),
+    ],
+)  # fmt: skip
+def test_a_search_is_asked_for_as_the_sentence_names_it(router: PromptRouterAgent, prompt: str, data: dict[str, object]) -> None:  # fmt: skip
+    assert sent(router.route(prompt)).data == data

@@ -577,10 +577,10 @@ def test_a_question_that_lacks_its_model_is_asked_back_and_never_sent_to_ourselv
 
 
 def test_what_no_service_of_this_version_does_is_said_with_its_name(house: Asked) -> None:
-    result = house.ask("Tune the hyperparameters of an lstm for AAPL")
+    result = house.ask("Retrain ridge-AAPL-1d-3f9c2a7b")
 
     assert (result.status, result.code) == ("error", "unavailable")
-    assert result.missing[0]["service"] == "meta_tuner"
+    assert result.missing[0]["service"] == "updater"
 
 
 def test_papers_that_the_research_service_found_are_listed_in_the_answer(house: Asked) -> None:

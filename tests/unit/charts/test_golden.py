@@ -22,6 +22,9 @@ from evolve.charts.return_distribution import return_distribution_figure
 from evolve.charts.rolling_metrics import rolling_metrics_figure
 from evolve.charts.tables import correlation_figure, monthly, monthly_returns_figure
 from evolve.charts.theme import THEMES
+from evolve.charts.tuning_history import TrialPoint, tuning_history_figure
+from evolve.charts.tuning_importance import tuning_importance_figure
+from evolve.charts.tuning_slices import Slice, tuning_slices_figure
 from evolve.charts.walk_forward import FoldSpan, walk_forward_figure
 from evolve.errors import InvalidRequest
 from evolve.market.bars import Bars
@@ -59,6 +62,17 @@ def fan() -> Fan:
     return Fan(bars().time[-60:], close, np.full(60, 0.015), outcome, 1, "USD")
 
 
+def trials() -> list[TrialPoint]:
+    random = np.random.default_rng(2)
+    points = [{"learning_rate": float(10 ** random.uniform(-2, -0.5)), "members": "ab"[n % 2]} for n in range(30)]
+    scores = [0.01 - 0.01 * (np.log10(point["learning_rate"]) + 1.5) ** 2 for point in points]
+    return [
+        TrialPoint(n, None if n == 7 else score, n % 5 == 4, point)
+        for n, (point, score) in enumerate(zip(points, scores, strict=True))
+    ]
+
+
+SLICES = [Slice("learning_rate", True, 0.05), Slice("members", False, "a")]
 MATRIX = np.array([[1.0, 0.4, -0.2], [0.4, 1.0, 0.7], [-0.2, 0.7, 1.0]])
 FIGURES = {
     "equity_curve": lambda theme: equity_figure(curves(), title=CAPTION.title, source=CAPTION.source, theme=theme),
@@ -74,6 +88,9 @@ FIGURES = {
     "walk_forward": lambda theme: walk_forward_figure(
         [FoldSpan(200, 200, 450, 0.1), FoldSpan(450, 450, 700, -0.05)], bars().close[200:] / bars().close[200], bars().time, CAPTION, theme=theme
     ),
+    "tuning_history": lambda theme: tuning_history_figure(trials(), CAPTION, theme=theme),
+    "tuning_importance": lambda theme: tuning_importance_figure({"learning_rate": 0.8, "members": 0.2}, CAPTION, theme=theme),
+    "tuning_slices": lambda theme: tuning_slices_figure(trials(), SLICES, CAPTION, theme=theme),
     "model_comparison": lambda theme: model_comparison_figure(
         [Candidate("ridge", 0.5, -0.1, 1.1, True), Candidate("buy and hold", 0.3, None, None, False)], CAPTION, unit="Sharpe ratio a year", theme=theme
     ),

@@ -6,18 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from worlds import World, bars_of, planted
+from worlds import World, planted
 
 from evolve.errors import DataUnavailable, InvalidRequest
 from evolve.forecasting.base import forecaster
 from evolve.forecasting.features import CLIP
 from evolve.forecasting.learned import (
     Learned,
-    believed,
     member_seed,
     purged_blocks,
-    shrinkage,
-    shrinkages,
     training_samples,
     windows,
 )
@@ -80,45 +77,6 @@ def test_as_many_bars_as_the_error_names_are_enough():
         forecaster("ridge").fit(bars.slice(0, needed - 1))
 
 
-@pytest.mark.parametrize("family", [*LEARNING, "ensemble", "ets", "naive", "drift"])
-def test_closes_that_never_change_are_refused(family):
-    with pytest.raises(DataUnavailable, match="never change"):
-        forecaster(family).fit(bars_of(np.zeros(500)))
-
-
-@pytest.mark.parametrize("family", [*LEARNING, "ensemble", "ets", "naive", "drift"])
-def test_prices_that_explode_still_give_finite_forecasts(family):
-    """A factor of e each bar for the last 300 of 800: 130 orders of magnitude."""
-    quiet = np.random.default_rng(0).normal(0, 0.01, 800)
-    bars = bars_of(np.where(np.arange(800) < 500, quiet, 1.0))
-
-    forecasts = forecaster(family).fit(bars.slice(0, 600)).predict(bars, 600, 800)
-
-    assert np.isfinite(forecasts.mean).all()
-    assert np.isfinite(forecasts.std).all()
-    assert (forecasts.std > 0).all()
-
-
-@pytest.mark.parametrize("family", LEARNING)
-def test_without_volume_a_model_is_built_on_the_other_features_and_says_so(family):
-    bars = planted("ar1", bars=500, seed=0).bars
-    fitted = forecaster(family).fit(replace(bars, volume=np.full(500, np.nan)))
-
-    assert "volume_z" not in fitted.features
-    assert "no volume" in fitted.notes[0]
-
-
-@pytest.mark.parametrize("family", LEARNING)
-def test_single_missing_volumes_give_finite_forecasts(family):
-    bars = planted("volume", bars=600, seed=0).bars
-    volume = np.where(np.arange(600) % 7 == 0, np.nan, bars.volume)
-    gappy = replace(bars, volume=volume)
-
-    forecasts = forecaster(family).fit(gappy.slice(0, 500)).predict(gappy, 500, 600)
-
-    assert np.isfinite(forecasts.mean).all()
-
-
 def test_a_model_refuses_bars_of_another_timeframe():
     bars = planted("ar1", bars=500, seed=0).bars
     fitted = forecaster("ridge").fit(bars)
@@ -170,59 +128,6 @@ def test_each_row_is_held_out_once_and_training_rows_keep_the_horizon_away():
     train, held = pairs[1]
     assert (bar[held][0], bar[held][-1]) == (125, 149)
     assert sorted(set(bar) - set(bar[train]) - set(bar[held])) == [122, 123, 124, 150, 151, 152]
-
-
-def test_a_forecast_without_skill_is_shrunk_to_nothing():
-    rng = np.random.default_rng(0)
-    forecast, target = rng.normal(0, 0.1, 2000), rng.normal(0, 1, 2000)
-
-    skilled, unskilled = (shrinkage(forecast, target + k * forecast, horizon_bars=1) for k in (1.0, 0.0))
-
-    assert skilled.factor > 0.55
-    assert unskilled.factor < 0.15
-    assert shrinkage(-forecast, target + forecast, horizon_bars=1).factor == 0.0
-
-
-def test_shrinkage_worked_by_hand():
-    """f = ±1, y = 2f + noise orthogonal to f: slope 2; residual variance 3; t² = 4 · 3/3; 0.85 · 2 · (1 − 2/4)."""
-    forecast = np.array([1.0, -1.0, 1.0, -1.0])
-    noise = np.sqrt(3) * np.array([1.0, 1.0, -1.0, -1.0])
-
-    shrunk = shrinkage(forecast, 2 * forecast + noise, horizon_bars=1)
-
-    assert shrunk.t == pytest.approx(2.0)
-    assert shrunk.factor == pytest.approx(0.85)
-    assert shrinkage(4 * forecast, 2 * forecast + noise, horizon_bars=1).factor == pytest.approx(0.85 / 4)
-    assert shrinkage(forecast / 4, 2 * forecast + noise, horizon_bars=1).factor == 1.0
-    assert shrinkage(forecast / 4, 2 * forecast + noise, horizon_bars=1, most=3.0).factor == 3.0
-
-
-def test_a_second_part_is_believed_for_what_the_first_left():
-    rng = np.random.default_rng(0)
-    first, second, noise = rng.normal(0, 0.1, 2000), rng.normal(0, 0.1, 2000), rng.normal(0, 1, 2000)
-
-    told, repeated = (
-        shrinkages(np.stack([first, part]), first + second + noise, horizon_bars=1) for part in (second, first)
-    )
-
-    assert told[0].factor > 0.5
-    assert told[1].factor > 0.5
-    assert repeated[1].factor < 0.2
-    np.testing.assert_allclose(
-        believed(np.stack([first, second]), told), told[0].factor * first + told[1].factor * second
-    )
-
-
-def test_overlapping_targets_count_as_fewer_observations():
-    rng = np.random.default_rng(0)
-    forecast = rng.normal(0, 0.1, 1000)
-    target = forecast + rng.normal(0, 1, 1000)
-
-    assert shrinkage(forecast, target, horizon_bars=10).t < 0.4 * shrinkage(forecast, target, horizon_bars=1).t
-
-
-def test_a_forecast_that_is_zero_everywhere_is_worth_nothing():
-    assert shrinkage(np.zeros(10), np.ones(10), horizon_bars=1).factor == 0.0
 
 
 def test_neighbouring_seeds_share_no_member_seed():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,15 +133,6 @@ def test_the_lstm_finds_a_strong_planted_signal():
     forecasts = forecaster("lstm").fit(world.bars.slice(0, 800)).predict(world.bars, 800, 1199)
 
     assert world.found(forecasts.mean, 800) >= 0.7
-
-
-@needs_torch
-@each
-def test_a_network_is_built_without_volume_and_says_so(family):
-    fitted = forecaster(family).fit(replace(BARS, volume=np.full(500, np.nan)), hyperparameters=FAST)
-
-    assert "volume_z" not in fitted.features
-    assert "no volume" in fitted.notes[0]
 
 
 @needs_torch

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from evolve.errors import Unavailable
 from evolve.forecasting.learned import Samples
-from evolve.forecasting.training import Training, _purged_tail, forecast, train, with_head
+from evolve.forecasting.training import (
+    AdamW,
+    Hardware,
+    Training,
+    _purged_tail,
+    forecast,
+    hardware,
+    train,
+    trained_on,
+    with_head,
+)
 
 PLAN = Training(epochs=50, patience=3, batch_rows=32, learning_rate=0.05, weight_decay=0.0, validation_share=0.2)
 
@@ -92,3 +107,98 @@ def test_the_head_starts_at_no_change():
     network = with_head(torch.nn.Linear(2, 5), lambda body, table: body(table[:, -1]), inputs=2, window_bars=4)
 
     assert not forecast(network, np.ones((3, 4, 2))).any()
+
+
+def test_bfloat16_is_used_when_it_is_chosen_and_the_card_says_so():
+    torch = pytest.importorskip("torch")
+    seen = []
+
+    class Line(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.line = torch.nn.Linear(2, 1)
+
+        def forward(self, table):
+            forecasts = self.line(table[:, -1])[:, 0]
+            seen.append(forecasts.dtype)
+            return forecasts
+
+    chosen = Hardware(precision="bfloat16", threads=2)
+    with trained_on(chosen):
+        network = train(Line, samples(lambda x: x[:, 0]), training=PLAN, purge_bars=1, seed=0)
+
+    assert {torch.bfloat16, torch.float32} == set(seen)  # trained in the one, judged in the other
+    assert network.line.weight.dtype == torch.float32
+    assert chosen.note == "trained on cpu in bfloat16 with 2 threads: other hardware may give other weights"
+    assert (hardware(), hardware().note) == (Hardware(), "")
+
+
+def test_a_gpu_that_is_not_there_is_a_sentence_and_auto_takes_the_cpu():
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+
+    with (
+        trained_on(Hardware(device="cuda")),
+        pytest.raises(Unavailable, match="torch sees no GPU: set it to cpu or auto"),
+    ):
+        train(linear(torch), samples(lambda x: x[:, 0]), training=PLAN, purge_bars=1, seed=0)
+    assert Hardware(device="auto").torch_device().type == "cpu"
+
+
+def test_what_the_processor_cannot_compute_in_bfloat16_is_a_sentence():
+    torch = pytest.importorskip("torch")
+
+    class Refusing(torch.nn.Module):
+        """As oneDNN's LSTM does on processors without the instructions."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(2))
+
+        def forward(self, table):
+            if torch.is_autocast_enabled("cpu"):
+                raise RuntimeError("could not create a primitive. Run with ONEDNN_VERBOSE")
+            return table[:, -1] @ self.weight
+
+    with (
+        trained_on(Hardware(precision="bfloat16")),
+        pytest.raises(Unavailable, match=r"could not create a primitive\); set EVOLVE_TRAINING_PRECISION to float32"),
+    ):
+        train(Refusing, samples(lambda x: x[:, 0]), training=PLAN, purge_bars=1, seed=0)
+
+
+def test_our_adamw_makes_the_steps_of_torchs():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    start, gradients = torch.randn(5, 3), torch.randn(40, 5, 3)
+    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    steps = (
+        (ours, AdamW([ours], learning_rate=0.02, weight_decay=0.1)),
+        (theirs, torch.optim.AdamW([theirs], lr=0.02, weight_decay=0.1)),
+    )
+
+    for gradient in gradients:
+        for weight, optimiser in steps:
+            weight.grad = gradient.clone()
+            optimiser.step()
+
+    assert torch.equal(ours, theirs)
+    assert not torch.equal(ours, start)
+
+
+def test_training_does_not_load_torchs_compiler():
+    pytest.importorskip("torch")
+    code = (
+        "import sys; from unit.forecasting.worlds import planted; from evolve.forecasting.base import forecaster\n"
+        "forecaster('lstm').fit(planted('ar1', bars=400, seed=0).bars, hyperparameters={'epochs': 1})\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    tests = str(Path(__file__).resolve().parents[2])
+
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": tests},
+    )  # fmt: skip
+
+    assert shown.stdout.strip() == "False"

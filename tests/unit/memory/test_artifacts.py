@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
+import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 from evolve.errors import InvalidRequest, Unavailable
 from evolve.memory.artifacts import ArtifactStore
+from evolve.settings import Settings
 
 
 def test_a_file_is_named_by_the_sha256_of_its_content(artifacts):
     sha256 = artifacts.put_bytes(b"weights")
 
     assert sha256 == hashlib.sha256(b"weights").hexdigest()
-    assert artifacts.path(sha256).name == sha256
+    assert Path(artifacts.where(sha256)).name == sha256
     assert artifacts.get_bytes(sha256) == b"weights"
 
 
-def test_equal_content_is_one_file(artifacts):
+def test_equal_content_is_one_file(artifacts, settings):
     artifacts.put_bytes(b"weights")
     artifacts.put_bytes(b"weights")
 
-    assert len([path for path in artifacts.root.rglob("*") if path.is_file()]) == 1
+    assert len([path for path in (settings.home / "artifacts").rglob("*") if path.is_file()]) == 1
 
 
 def test_json_comes_back(artifacts):
     assert artifacts.get_json(artifacts.put_json({"alpha": [1, 0.5]})) == {"alpha": [1, 0.5]}
 
 
-@settings(max_examples=30, deadline=None)
+@hypothesis_settings(max_examples=30, deadline=None)
 @given(
     array=st.sampled_from(["<f8", "<f4", "<i8", "|b1", "<U3"]).flatmap(
         lambda kind: arrays_of.arrays(kind, arrays_of.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
@@ -71,7 +77,7 @@ def test_a_pickle_smuggled_into_an_npz_is_not_loaded(artifacts, tmp_path):
 
 def test_a_changed_file_is_an_error_and_storing_again_mends_it(artifacts):
     sha256 = artifacts.put_bytes(b"weights")
-    artifacts.path(sha256).write_bytes(b"weightz")
+    Path(artifacts.where(sha256)).write_bytes(b"weightz")
 
     with pytest.raises(Unavailable, match="is damaged"):
         artifacts.get_bytes(sha256)
@@ -98,7 +104,7 @@ def test_a_directory_that_cannot_be_written_is_a_sentence_and_leaves_nothing(tmp
         ArtifactStore(tmp_path / "file" / "artifacts").put_bytes(b"weights")
 
 
-def test_a_failed_write_leaves_no_part_behind(artifacts, monkeypatch):
+def test_a_failed_write_leaves_no_part_behind(artifacts, settings, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -107,4 +113,56 @@ def test_a_failed_write_leaves_no_part_behind(artifacts, monkeypatch):
     with pytest.raises(Unavailable, match="No space left on device; free space"):
         artifacts.put_bytes(b"weights")
 
-    assert [path for path in artifacts.root.rglob("*") if path.is_file()] == []
+    assert [path for path in (settings.home / "artifacts").rglob("*") if path.is_file()] == []
+
+
+@pytest.fixture
+def elsewhere() -> ArtifactStore:
+    """fsspec's file system in memory stands for S3 and its like. It outlives a test, so each has a folder of its own."""
+    return ArtifactStore.open(Settings.load(artifacts_url=f"memory://{uuid.uuid4()}/evolve"))
+
+
+def test_artifacts_may_lie_wherever_fsspec_reaches(elsewhere):
+    sha256 = elsewhere.put_bytes(b"weights")
+    arrays = elsewhere.put_arrays({"x": np.arange(3)})
+
+    assert elsewhere.where(sha256).startswith("memory://")
+    assert elsewhere.get_bytes(sha256) == b"weights"
+    np.testing.assert_array_equal(elsewhere.get_arrays(arrays)["x"], [0, 1, 2])
+
+
+def test_elsewhere_too_a_changed_file_is_an_error_that_storing_again_mends(elsewhere):
+    import fsspec
+
+    sha256 = elsewhere.put_bytes(b"weights")
+    with fsspec.open(elsewhere.where(sha256), "wb") as file:
+        file.write(b"weightz")
+
+    with pytest.raises(Unavailable, match="is damaged"):
+        elsewhere.get_bytes(sha256)
+
+    elsewhere.put_bytes(b"weights")
+    assert elsewhere.holds(sha256)
+
+
+def test_elsewhere_too_a_missing_file_is_an_error(elsewhere):
+    with pytest.raises(Unavailable, match=r"is missing from memory://"):
+        elsewhere.get_bytes("0" * 64)
+
+
+def test_an_address_that_fsspec_does_not_know_is_refused():
+    with pytest.raises(InvalidRequest, match="EVOLVE_ARTIFACTS_URL=carrier-pigeon://loft"):
+        ArtifactStore("carrier-pigeon://loft")
+
+
+def test_who_keeps_artifacts_at_home_never_loads_fsspec(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from evolve.memory.artifacts import ArtifactStore\n"
+        "ArtifactStore(Path(sys.argv[1])).put_bytes(b'weights'); print('fsspec' in sys.modules)"
+    )
+
+    shown = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert shown.stdout.strip() == "False"

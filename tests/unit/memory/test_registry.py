@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,7 +144,7 @@ def test_a_late_duplicate_of_the_building_request_does_not_undo_a_delete(registr
 
 def test_a_model_with_damaged_files_is_not_found_and_building_it_again_mends_it(registry, artifacts):
     saved = save(registry, card())
-    artifacts.path(saved.weights_sha256).write_bytes(b"rust")
+    Path(artifacts.where(saved.weights_sha256)).write_bytes(b"rust")
 
     with pytest.raises(Unavailable, match="is damaged"):
         registry.weights(saved.model_id)

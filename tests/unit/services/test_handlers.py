@@ -11,6 +11,15 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from evolve.contracts.meta_tuner import (
+    AutoTune,
+    GetBestParams,
+    GetStudyTrials,
+    GetTuningHistory,
+    HyperparametersTuned,
+    TuneHyperparameters,
+    WorkOnStudy,
+)
 from evolve.contracts.model_builder import (
     BuildModel,
     DeleteModel,
@@ -77,6 +86,10 @@ HOLD = "def main(input_data): return 'HOLD'"
 
 # service → request → response, from the contract's table, for the services that exist.
 CONTRACT = {
+    "meta_tuner": {
+        "tune_hyperparameters": "hyperparameters_tuned", "get_tuning_history": "tuning_history", "get_best_params": "best_hyperparameters",
+        "auto_tune": "auto_tune_completed",
+    },
     "model_builder": {"build_model": "model_built", "list_models": "models_listed", "get_model_info": "model_info", "delete_model": "model_deleted"},
     "multimodal": {
         "generate_plot": "plot_generated", "analyze_image": "image_analyzed", "generate_insights": "insights_generated",
@@ -102,11 +115,11 @@ CONTRACT = {
 }  # fmt: skip
 
 
-def flat_noise(bars: int = 320) -> Bars:
+def flat_noise(bars: int = 320, symbol: str = "TINY") -> Bars:
     close = 100 * np.exp(np.cumsum(np.random.default_rng(3).normal(0, 0.01, bars)))
     open_ = np.concatenate([[100.0], close[:-1]])
     return Bars(
-        symbol="TINY", timeframe="1d", time=1_600_000_000_000 + DAY_MS * np.arange(bars), open=open_, high=np.maximum(open_, close),
+        symbol=symbol, timeframe="1d", time=1_600_000_000_000 + DAY_MS * np.arange(bars), open=open_, high=np.maximum(open_, close),
         low=np.minimum(open_, close), close=close, volume=np.full(bars, 1e6), source="made for a test", bars_per_year=252.0,
     )  # fmt: skip
 
@@ -146,6 +159,7 @@ class Building:
 @pytest.fixture
 def building(settings: Settings) -> Building:
     BarStore(settings.home).save(flat_noise())
+    BarStore(settings.home).save(flat_noise(1_600, symbol="NOISE"))
     return Building(settings)
 
 
@@ -213,7 +227,14 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxe
     )
     exported = building.handle(ExportModel(model_id=naive), "x1")
     assert isinstance(exported, ModelExported)
+    tuning = {"symbol": "NOISE", "timeframe": "1d", "cv_folds": 2}
+    tuned = building.handle(TuneHyperparameters(model_type="ridge", n_trials=3, **tuning), "t1")
+    assert isinstance(tuned, HyperparametersTuned)
+    study_id = tuned.result.study_id
     requests: list[Request[Any]] = [
+        TuneHyperparameters(model_type="ridge", n_trials=3, **tuning), AutoTune(model_types=("ridge",), max_trials_per_model=2, **tuning),
+        GetTuningHistory(model_type="ridge"), GetBestParams(model_type="ridge"), WorkOnStudy(study_id=study_id, worker="w"),
+        GetStudyTrials(study_id=study_id),
         SearchGithub(query="bots"), SearchArxiv(query="momentum"), SummarizePaper(paper_abstract="We test momentum on daily data."),
         GenerateCode(description="momentum over the past week", symbol="TINY"), GetResearchLog(), AddResearchNote(entry_id=paper.entry_id, note="read"),
         ExportModel(model_id=naive), ImportModel(bundle=exported.bundle), ListAliases(),
@@ -460,9 +481,7 @@ def test_a_secret_in_a_question_never_reaches_the_record(building: Building, log
 
 
 def test_a_service_of_the_specification_that_is_not_there_yet_is_no_misspelling() -> None:
-    with pytest.raises(
-        UnknownService, match=r"^updater is not part of this version of Evolve; there are model_builder"
-    ):
+    with pytest.raises(UnknownService, match=r"^updater is not part of this version of Evolve; there are meta_tuner"):
         service_path("updater")
 
 
