@@ -45,19 +45,21 @@ def search(
         output.print(f"{number:>3}. {_plain(_titled(found))}", style="bold")
         output.print(f"     {_plain(found.url)} · {_plain(_dated(found))}")
         output.print(f"     {found.tag} · {found.score:.2f}: {_plain('; '.join(found.reasons))}", style="dim")
-    _say_next(reply.count, where)
+    _say_next(reply.count, where, offline=reply.source == "library")
 
 
-def _say_next(count: int, where: str) -> None:
+def _say_next(count: int, where: str, *, offline: bool) -> None:
     """What to type next."""
     output = console()
     if count:
         output.print(
             "Read one: evolve research paper ID; try it: evolve research replicate ID --symbol MSFT", style="dim"
         )
+    elif offline:
+        output.print("Without a network a paper can be a file: evolve research paper FILE", style="dim")
     elif where == "arxiv":
         output.print(
-            "Fewer words or --category '' may find more; a paper of your own can be a file: evolve research paper FILE",
+            "Fewer words or --category '' may find more",
             style="dim",
         )
     else:

@@ -275,6 +275,12 @@ def test_no_word_of_the_text_enters_the_program() -> None:
     assert all(a.split(" = ")[0] == b.split(" = ")[0] and float(a.split(" = ")[1]) for a, b in different)
 
 
+def test_a_unit_without_a_number_is_one_of_it() -> None:
+    assert draft("Short-term reversal: it buys what fell over the last day", "strategy").value("LOOKBACK_BARS") == 1
+    assert draft("Short-term reversal: it buys what fell over the past week", "strategy").value("LOOKBACK_BARS") == 5
+    assert draft("Momentum over the previous year", "strategy").value("LOOKBACK_BARS") == 252
+
+
 def test_a_number_that_cannot_be_is_not_taken() -> None:
     made = draft("RSI of 9000 days below 99", "strategy")
     assert {each.name: (each.value, each.origin) for each in made.settings}["WINDOW_BARS"] == (14, "usual")
