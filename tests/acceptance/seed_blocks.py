@@ -11,14 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SEED = Path(__file__).with_name("seed.md")
 
-# Client methods of services that later issues bring. Their lines are left out of the blocks; a test sees that none exists yet.
-NOT_YET = {
-    "retrain_model": 8,
-}
-# Calls that take minutes: left out of the blocks too, and run as they stand by a proof of their own (`make prove`).
+# Calls that take minutes: left out of the blocks, and run as they stand by a proof of their own (`make prove`).
 SLOW = ("tune_hyperparameters",)
-# The same for the command line: action → issue.
-ACTIONS_NOT_YET = {"retrain": 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +55,13 @@ def block(containing: str) -> Block:
     return found[0]
 
 
-def without_later_services(python: str) -> str:
-    """The block without calls of methods in NOT_YET and SLOW, and without the `print(result)` after each."""
+def without_slow_calls(python: str) -> str:
+    """The block without calls of methods in SLOW, and without the `print(result)` after each."""
     kept: list[ast.stmt] = []
     left_out = False
     for statement in ast.parse(python).body:
         called = {node.attr for node in ast.walk(statement) if isinstance(node, ast.Attribute)}
-        if called & {*NOT_YET, *SLOW}:
+        if called & {*SLOW}:
             left_out = True
         elif not (left_out and ast.unparse(statement) == "print(result)"):
             kept.append(statement)

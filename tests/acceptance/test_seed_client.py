@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from seed_blocks import ACTIONS_NOT_YET, NOT_YET, block, without_later_services
+from seed_blocks import block, without_slow_calls
 from seed_system import System, eventually
 
 from evolve.client.client import ServiceClient
@@ -27,7 +27,7 @@ CLIENT = "python service_client.py --action"
 @pytest.fixture(scope="module")
 def printed(running) -> list[dict]:
     """What the ServiceClient block prints, in its order."""
-    program = without_later_services(block("client.build_model('lstm', 'BTCUSDT', '1h')").text)
+    program = without_slow_calls(block("client.build_model('lstm', 'BTCUSDT', '1h')").text)
     return [ast.literal_eval(line) for line in running.python(program, timeout=600.0).splitlines()]
 
 
@@ -44,6 +44,7 @@ def test_the_block_runs_from_top_to_bottom_with_an_answer_for_every_call(printed
     assert [reply["type"] for reply in printed] == [
         "model_built",
         "error",  # model_123 is nobody's model
+        "error",  # so it cannot be trained anew either
         "github_search_results",
         "plot_generated",
         "prompt_routed",
@@ -78,7 +79,7 @@ def test_evaluating_model_123_names_the_nearest_ids_and_the_command_that_builds_
 
 
 def test_searching_without_a_network_succeeds_and_says_where_the_answer_comes_from(printed):
-    reply = printed[2]
+    reply = printed[3]
     assert (reply["status"], reply["query"], reply["count"]) == ("success", "trading bot machine learning", 0)
     assert (reply["results"], reply["source"]) == ([], "library")
     assert reply["as_of"]
@@ -86,7 +87,7 @@ def test_searching_without_a_network_succeeds_and_says_where_the_answer_comes_fr
 
 
 def test_route_prompt_names_the_service_and_the_request_to_send_and_runs_nothing(printed):
-    result = printed[4]["result"]
+    result = printed[5]["result"]
     assert (result["target_agent"], result["intent"]) == ("model_builder", "model_build")
     request = result["request"]
     assert (request["service"], request["type"]) == ("model_builder", "build_model")
@@ -95,7 +96,7 @@ def test_route_prompt_names_the_service_and_the_request_to_send_and_runs_nothing
 
 def test_generate_plot_draws_the_latest_backtest_into_the_plots_directory(printed, running):
     """`backtest_results` is the walk-forward test of the model that the block built just before."""
-    result = printed[3]["result"]
+    result = printed[4]["result"]
     assert (result["success"], result["plot_type"]) == (True, "equity_curve")
     assert result["data_source"] == printed[0]["model_info"]["model_id"]
     assert result["simulated"]  # there are no real bars of BTCUSDT here
@@ -125,7 +126,7 @@ def test_charts_insights_and_pictures_are_asked_for_by_methods_of_their_own(clie
 
 
 def test_a_question_in_plain_english_is_answered_with_its_parse_and_a_commentary(printed):
-    result = printed[5]["result"]
+    result = printed[6]["result"]
     assert result["query"] == "Give me the best model for NVDA over 90 days"
     assert result["status"] == "success"
     parsed = result["parsed_intent"]
@@ -134,13 +135,13 @@ def test_a_question_in_plain_english_is_answered_with_its_parse_and_a_commentary
 
 
 def test_the_query_history_of_a_symbol_holds_the_question(printed):
-    assert (printed[6]["symbol"], printed[6]["count"]) == ("NVDA", len(printed[6]["history"]))
-    assert printed[6]["history"][0]["query"] == "Give me the best model for NVDA over 90 days"
+    assert (printed[7]["symbol"], printed[7]["count"]) == ("NVDA", len(printed[7]["history"]))
+    assert printed[7]["history"][0]["query"] == "Give me the best model for NVDA over 90 days"
 
 
 def test_the_available_symbols_hold_those_of_the_specification(printed):
     """Section "Supported Parameters"."""
-    reply = printed[7]
+    reply = printed[8]
     assert set(reply["symbols"]) >= {"BTCUSDT", "ETHUSDT", "NVDA", "TSLA", "AAPL", "GOOGL", "MSFT", "AMZN"}
     assert set(reply["timeframes"]) >= {"1m", "5m", "15m", "1h", "4h", "1d"}
     assert reply["periods"] == ["7d", "14d", "30d", "90d", "180d", "1y"]
@@ -148,8 +149,8 @@ def test_the_available_symbols_hold_those_of_the_specification(printed):
 
 
 def test_the_programs_of_the_block_run_and_return_what_they_say(printed):
-    values = [reply["result"]["return_value"] for reply in printed[8:11]]
-    assert [reply["result"]["status"] for reply in printed[8:11]] == ["success"] * 3
+    values = [reply["result"]["return_value"] for reply in printed[9:12]]
+    assert [reply["result"]["status"] for reply in printed[9:12]] == ["success"] * 3
     assert values == [
         {"prediction": 100.5},
         {"signal": "BUY", "confidence": 0.8},
@@ -162,10 +163,6 @@ def test_every_timeframe_and_symbol_of_the_specification_can_be_asked_for(client
     for symbol, timeframe in [("BTCUSDT", "5m"), ("ETHUSDT", "4h"), ("AMZN", "15m"), ("TSLA", "1d"), ("NVDA", "1m")]:
         reply = client.build_model("naive", symbol, timeframe)
         assert reply["type"] == "model_built", (symbol, timeframe, reply)
-
-
-def test_only_methods_of_later_services_are_left_out():
-    assert [name for name in NOT_YET if hasattr(ServiceClient, name)] == []
 
 
 def test_the_keys_of_data_are_lifted_and_data_stays(printed):
@@ -274,6 +271,30 @@ def test_evaluate_of_a_built_model_exits_with_0(running, client):
     assert (reply["type"], reply["evaluation"]["model_id"]) == ("model_evaluated", model_id)
 
 
+def test_retrain_of_a_built_model_exits_with_0(running, client):
+    model_id = client.build_model("naive", "BTCUSDT", "1h")["model_info"]["model_id"]
+    reply = running.json(f"{CLIENT} retrain --service {model_id}")
+    assert (reply["type"], reply["result"]["success"]) == ("model_retrained", True)
+
+
+def test_retrain_of_an_unknown_model_prints_the_error_reply_and_exits_with_1(running):
+    reply = running.json(f"{CLIENT} retrain --service model_123", code=1)
+    assert (reply["status"], reply["code"]) == ("error", "unknown_model")
+
+
+def test_the_updater_answers_its_messages_over_the_client(client):
+    old, new = (
+        client.build_model(model_type, "ETHUSDT", "1d")["model_info"]["model_id"] for model_type in ("naive", "drift")
+    )
+    assert client.auto_update("ETHUSDT", "1d")["result"]["champion"] == new
+    refused = client.replace_model(new, old)
+    assert (refused["type"], refused["result"]["success"]) == ("model_replaced", False)
+    assert refused["result"]["test"]["figures"]
+    assert client.tune_model("model_123")["code"] == "unknown_model"
+    history = client.get_update_history(new)["history"]
+    assert [step["kind"] for step in history][:1] == ["refused"]
+
+
 def test_route_exits_with_0(running):
     assert running.json(f"{CLIENT} route")["type"] == "prompt_routed"
 
@@ -287,13 +308,6 @@ def test_tune_exits_with_0_and_shows_its_trials(running):
 
     assert json.loads(done.stdout)["type"] == "hyperparameters_tuned"
     assert "of at most 50, fold" in done.stderr
-
-
-@pytest.mark.parametrize("action", ACTIONS_NOT_YET)
-def test_an_action_of_a_later_service_says_so_and_exits_with_1(action, running):
-    reply = running.json(f"{CLIENT} {action} --service model_123", code=1)
-    assert reply["status"] == "error"
-    assert "not part of this version" in reply["data"]["error"]
 
 
 def test_progress_goes_to_stderr_and_only_the_reply_to_stdout(running):

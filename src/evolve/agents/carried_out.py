@@ -10,6 +10,7 @@ from evolve.evidence import render
 from evolve.findings import Paper, Repository
 from evolve.language import commentary
 from evolve.tunings import TuningCard
+from evolve.updates import Retrained
 
 LISTED = 5  # what a person reads before asking again; `evolve research search` lists all
 MAX_CHARACTERS = 160
@@ -26,6 +27,8 @@ def told(service: str, reply: Mapping[str, object]) -> Told:
     model, drawn, found = reply.get("model_info"), reply.get("result"), reply.get("results")
     if isinstance(model, ModelCard):
         return _built(model)
+    if isinstance(drawn, Retrained):
+        return _retrained(drawn)
     if isinstance(drawn, PlotCard):
         return Told(f"Drew {drawn.title}: {drawn.save_path}.", (f"Data: {drawn.source}.", *drawn.notes))
     if isinstance(drawn, TuningCard):
@@ -70,6 +73,27 @@ def _tuned(card: TuningCard) -> Told:
             *card.notes,
             *commentary.on_data(card.data),
             f"`evolve build {card.model_type} {card.symbol}` uses them; `evolve tune show {card.study_id}` lists the trials.",
+        ),
+    )
+
+
+def _retrained(done: Retrained) -> Told:
+    if done.model_id == done.old_model_id:
+        return Told(f"{done.model_id} stays as it is.", (f"{done.reason[0].upper()}{done.reason[1:]}.",))
+    shown = done.new_performance
+    charge = (
+        "It runs in the shadow of the champion, and replaces it when its own bars show that it may."
+        if done.challenger
+        else f"Nobody was replaced: `evolve promote {done.model_id}` asks the evidence."
+    )
+    simulated = ("The bars are SIMULATED: no view on the symbol.",) if done.simulated else ()
+    return Told(
+        f"Retrained {done.old_model_id} as {done.model_id}.",
+        (
+            f"{done.reason[0].upper()}{done.reason[1:]}; data to {done.data_to}.",
+            f"Lately, out of sample and net of costs: return {shown['total_return']}, R² {shown['skill_r2']} against no change.",
+            charge,
+            *simulated,
         ),
     )
 

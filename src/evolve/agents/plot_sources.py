@@ -35,7 +35,7 @@ Kind = Literal["models", "symbols", "studies"]
 LATEST = ("backtest_results", "latest", "latest_backtest", "backtest")
 LATEST_STUDY = (*LATEST, "tuning_results", "latest_study")
 BUILD = "evolve build ridge AAPL"
-TUNE = "evolve tune run xgboost --symbol AAPL"
+TUNE = "evolve tune run xgboost AAPL"
 MAX_NAMES = 24
 LISTED = 200  # ids that an error looks through for the nearest
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from evolve.agents.aftercare import asks_whether_still_good, drift_now, model_meant, said_of_drift, to_retrain
 from evolve.agents.answer import plain, with_picture, worst_status, write_answer
 from evolve.agents.carried_out import told
 from evolve.agents.desk import Desk
@@ -54,8 +55,6 @@ CRYPTO = ("BTCUSDT", "ETHUSDT")
 SESSION_TURNS = 5
 # Without a model these still have a part that the bars answer.
 NEED_MODELS = ("model_recommendation", "trading_signal", "model_evaluate")
-# Asked of services that this version does not have, whether or not their model was named.
-LATER = {"model_retrain": "updater"}
 
 
 class QuantGptAgent:
@@ -163,6 +162,8 @@ class QuantGptAgent:
             suggestions = tuple(question.routing.suggestions) or EXAMPLES
             said = question.routing.question or "this is not something Evolve answers"
             return _failed(question.query, self._clock.now(), said, code="invalid_request", suggestions=suggestions)
+        if asks_whether_still_good(question) and (meant := model_meant(question, desk)) is not None:
+            return self._still_good(question, desk, meant)
         if intent == "model_recommendation":
             return self._recommendation.recommend(question, desk, earlier)
         if intent == "trading_signal":
@@ -271,15 +272,19 @@ class QuantGptAgent:
             )  # fmt: skip
         return self._recommendation.recommend(question, desk, earlier)
 
+    def _still_good(self, question: Question, desk: Desk, model_id: str) -> AnswerCard:
+        """What the bars since its training say about a model."""
+        drift = drift_now(question, desk, model_id)
+        head, said = said_of_drift(drift)
+        return self._answer_with(question, head, said, figures=drift.figures, extra={"model_id": model_id})
+
     def _forward(self, question: Question, desk: Desk) -> AnswerCard:
         """Build, retrain, tune, search, plot: carried out by the service they are for."""
+        if question.routing.intent == "model_retrain":
+            question = to_retrain(question, desk)
         routing = question.routing
         # A request to ourselves would go round for ever: the router sends us what it lacks a model or symbol for.
         if routing.request is None or routing.request.service == "quant_gpt":
-            if routing.intent in LATER:
-                raise Unavailable(
-                    f"{LATER[routing.intent]} is not part of this version of Evolve", service=LATER[routing.intent]
-                )
             raise InvalidRequest(
                 routing.question or "say which model or symbol this is about; `evolve models` lists the models"
             )

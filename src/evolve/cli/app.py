@@ -275,6 +275,58 @@ def models(symbol: str | None = None, timeframe: str | None = None, as_json: AsJ
     return None
 
 
+# --- models after they were built ---
+
+
+@app.command()
+def promote(
+    model_id: str,
+    force: Annotated[bool, typer.Option("--force", help="Whatever the evidence says; it is put on record.")] = False,
+    reason: str = "asked for",
+    as_json: AsJson = False,
+) -> None:
+    """Put a model in charge of its symbol, if the evidence says so; else show the evidence."""
+    from evolve.cli.updates import promote
+
+    promote(model_id, reason, force=force, as_json=as_json)
+
+
+@app.command()
+def rollback(symbol: str, timeframe: str = "1d", reason: str = "asked for", as_json: AsJson = False) -> None:
+    """Put the champion before the present one in charge again."""
+    from evolve.cli.updates import rollback
+
+    rollback(symbol, timeframe, reason, as_json=as_json)
+
+
+@app.command()
+def retrain(
+    model_id: str,
+    period: Annotated[str, typer.Option(help="The latest stretch to show old and new on.")] = "30d",
+    full: Annotated[bool, typer.Option("--full", help="Walk forward anew, not one fit only.")] = False,
+    as_json: AsJson = False,
+    timeout: Timeout = None,
+) -> None:
+    """Train a model's recipe again on all bars there are now."""
+    from evolve.cli.updates import retrain
+
+    retrain(model_id, period, full=full, as_json=as_json, timeout=timeout)
+
+
+@app.command()
+def update(
+    symbol: str,
+    timeframe: str = "1d",
+    check: Annotated[bool, typer.Option("--check", help="Only look, change nothing.")] = False,
+    as_json: AsJson = False,
+    timeout: Timeout = None,
+) -> None:
+    """One round over a symbol's models: roll back, promote, retire, look for drift, retrain."""
+    from evolve.cli.updates import update
+
+    update(symbol, timeframe, "check" if check else "smart", as_json=as_json, timeout=timeout)
+
+
 # --- pictures ---
 
 

@@ -23,10 +23,12 @@ research_app = typer.Typer(help="Papers and code: find, read, try.", no_args_is_
 schema_app = typer.Typer(help="Machine-readable descriptions.", no_args_is_help=True, rich_markup_mode=None)
 setup_app = typer.Typer(help="Optional parts.", no_args_is_help=True, rich_markup_mode=None)
 models_app = typer.Typer(help="The registered models.", rich_markup_mode=None)
+watch_app = typer.Typer(help="Champions and challengers: age, drift, last test, next run.", rich_markup_mode=None)
 bus_app.add_typer(dead_app, name="dead")
 
 GROUPS = {
     "models": models_app,
+    "watch": watch_app,
     "data": data_app,
     "bus": bus_app,
     "config": config_app,
@@ -121,6 +123,52 @@ def models_aliases(symbol: str | None = None, timeframe: str | None = None, as_j
     from evolve.cli.models import aliases
 
     aliases(symbol, timeframe, as_json=as_json)
+
+
+# --- watch ---
+
+
+@watch_app.callback(invoke_without_command=True)
+def watch(
+    context: typer.Context, symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False
+) -> None:
+    """Champions and challengers: age, drift, last test, next run."""
+    if context.invoked_subcommand is None:
+        from evolve.cli.updates import board
+
+        board(symbol, timeframe, as_json=as_json)
+
+
+@watch_app.command("add")
+def watch_add(
+    model_id: str,
+    cron: Annotated[str, typer.Option(help="Minute hour day month weekday, as in crontab.")] = "30 22 * * 1-5",
+    timezone: Annotated[str, typer.Option(help="An IANA name, such as America/New_York.")] = "UTC",
+    max_age: Annotated[int, typer.Option("--max-age", help="Bars after which it is trained anew in any case.")] = 126,
+    as_json: AsJson = False,
+) -> None:
+    """Look after a model by a timetable; it is put in charge of its symbol if nobody is."""
+    from evolve.cli.updates import add
+
+    add(model_id, cron, timezone, max_age, as_json=as_json)
+
+
+@watch_app.command("remove")
+def watch_remove(symbol: str, timeframe: str) -> None:
+    """Look after a symbol no longer; its models stay as they are."""
+    from evolve.cli.updates import remove
+
+    remove(symbol, timeframe)
+
+
+@watch_app.command("history")
+def watch_history(
+    model_id: str, limit: Annotated[int, typer.Option(min=1, max=1000)] = 20, as_json: AsJson = False
+) -> None:
+    """What was done to a model and decided about it, each with its reason."""
+    from evolve.cli.updates import history
+
+    history(model_id, limit, as_json=as_json)
 
 
 # --- data ---

@@ -28,7 +28,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0)]
 @tune_app.command("run")
 def run(
     model_type: str,
-    symbol: Symbol = "AAPL",
+    symbol: Annotated[str, typer.Argument(help="On whose training part.")] = "AAPL",
     timeframe: Timeframe = None,
     trials: Trials = 50,
     method: Annotated[str, typer.Option("--method", help="bayesian, grid or random.")] = "bayesian",

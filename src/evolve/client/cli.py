@@ -9,17 +9,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from evolve.client.client import ServiceClient
-from evolve.errors import EvolveError, UnknownService
+from evolve.errors import EvolveError
 
 # action → the client method and its arguments when nothing else is said: the calls of the specification
-ACTIONS: dict[str, tuple[str, str]] = {
-    "build": ("model_builder", "build_model"),
-    "evaluate": ("performance_critic", "evaluate_model"),
-    "retrain": ("updater", "retrain_model"),
-    "search": ("research", "search_github"),
-    "tune": ("meta_tuner", "tune_hyperparameters"),
-    "plot": ("multimodal", "generate_plot"),
-    "route": ("prompt_router", "route_prompt"),
+# Action → the method of the client that it calls.
+ACTIONS: dict[str, str] = {
+    "build": "build_model",
+    "evaluate": "evaluate_model",
+    "retrain": "retrain_model",
+    "search": "search_github",
+    "tune": "tune_hyperparameters",
+    "plot": "generate_plot",
+    "route": "route_prompt",
 }
 
 
@@ -54,12 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _send(client: ServiceClient, options: argparse.Namespace) -> dict[str, Any]:
-    service, name = ACTIONS[options.action]
-    method = getattr(client, name, None)
-    if method is None:
-        raise UnknownService(
-            f"{service} is not part of this version; `python services/service_manager.py --action status` lists what is"
-        )
+    method = getattr(client, ACTIONS[options.action])
     positional: dict[str, tuple[Any, ...]] = {
         "build": (options.model_type, options.symbol, options.timeframe),
         "evaluate": (options.service, options.symbol, options.timeframe),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -22,11 +22,6 @@ from evolve.messaging.messages import Reply, Request, validated
 from evolve.settings import Settings
 
 T = TypeVar("T")
-# Methods of the specification whose service is not part of this version: the service that will answer them.
-NOT_YET = {
-    "retrain_model": "updater", "tune_model": "updater", "replace_model": "updater", "get_update_history": "updater", "auto_update": "updater",
-    "tune_hyperparameters": "meta_tuner", "get_tuning_history": "meta_tuner", "get_best_params": "meta_tuner", "auto_tune": "meta_tuner",
-}  # fmt: skip
 ReplyT = TypeVar("ReplyT", bound=Reply)
 CLOSE_S = 5.0
 
@@ -61,12 +56,6 @@ class ServiceClient(GeneratedMethods):
     ) -> ReplyT:
         """The typed reply to a typed request. Raises the typed errors; see `AsyncClient.ask`. Ctrl-C cancels the job too."""
         return self._run(self._core.ask(request, timeout=timeout, on_progress=on_progress, request_id=request_id))
-
-    def __getattr__(self, name: str) -> Callable[..., dict[str, Any]]:
-        """A method of the specification that comes with a later version answers as for any service that is not there."""
-        if name not in NOT_YET:
-            raise AttributeError(f"ServiceClient has no method {name!r}")
-        return lambda *_, **__: self.send_request(NOT_YET[name], name, {})
 
     def generate_plot(
         self,

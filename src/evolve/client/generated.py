@@ -52,6 +52,18 @@ from evolve.contracts.safe_executor import (
     ExecuteStrategy,
     GetStatistics,
 )
+from evolve.contracts.updater import (
+    AutoUpdate,
+    CheckDrift,
+    GetUpdateHistory,
+    GetWatchBoard,
+    ReplaceModel,
+    RetrainModel,
+    RollBack,
+    StartWatch,
+    StopWatch,
+    TuneModel,
+)
 from evolve.messaging.asker import ProgressCallback
 from evolve.messaging.messages import Request
 
@@ -1138,6 +1150,205 @@ class GeneratedMethods:
         Sends `cleanup` to safe_executor; answers `cleanup_completed`.
         """
         return self._call(Cleanup, _given(Cleanup, {}), timeout=timeout, on_progress=on_progress)
+
+    def retrain_model(
+        self,
+        model_id: str,
+        new_data_period: str = "30d",
+        retrain_type: Any = "incremental",
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Train a model's recipe again on all bars there are now; the new one replaces nothing until it has proved itself.
+
+        Sends `retrain_model` to updater; answers `model_retrained`.
+        """
+        return self._call(
+            RetrainModel,
+            _given(
+                RetrainModel, {"model_id": model_id, "new_data_period": new_data_period, "retrain_type": retrain_type}
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def tune_model(
+        self,
+        model_id: str,
+        tuning_params: Any = None,
+        optimization_method: Any = "bayesian",
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Search better hyperparameters for a model's family, build a model with them, and test it against the old one.
+
+        Sends `tune_model` to updater; answers `model_tuned`.
+        """
+        return self._call(
+            TuneModel,
+            _given(
+                TuneModel,
+                {"model_id": model_id, "tuning_params": tuning_params, "optimization_method": optimization_method},
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def replace_model(
+        self,
+        old_model_id: str,
+        new_model_id: str,
+        reason: str = "performance_improvement",
+        *,
+        force: bool = False,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Put a model in charge in another's place, if the evidence says so; else `success` is false and the evidence is shown.
+
+        Sends `replace_model` to updater; answers `model_replaced`.
+        """
+        return self._call(
+            ReplaceModel,
+            _given(
+                ReplaceModel,
+                {"old_model_id": old_model_id, "new_model_id": new_model_id, "reason": reason, "force": force},
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def get_update_history(
+        self,
+        model_id: str,
+        limit: int = 10,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """What was done to a model and decided about it, each with its reason; also of models that are deleted.
+
+        Sends `get_update_history` to updater; answers `update_history`.
+        """
+        return self._call(
+            GetUpdateHistory,
+            _given(GetUpdateHistory, {"model_id": model_id, "limit": limit}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def auto_update(
+        self,
+        symbol: str = "BTCUSDT",
+        timeframe: Any = "1h",
+        update_type: Any = "smart",
+        *,
+        scheduled_for: Any = None,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """One round over the models of a symbol: roll back, promote, retire, look for drift, retrain, as the evidence asks.
+
+        Sends `auto_update` to updater; answers `auto_update_completed`.
+        """
+        return self._call(
+            AutoUpdate,
+            _given(
+                AutoUpdate,
+                {"symbol": symbol, "timeframe": timeframe, "update_type": update_type, "scheduled_for": scheduled_for},
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def check_drift(
+        self, model_id: str, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> dict[str, Any]:
+        """Whether a model still meets the world it was tested in; changes nothing.
+
+        Sends `check_drift` to updater; answers `drift_checked`.
+        """
+        return self._call(
+            CheckDrift, _given(CheckDrift, {"model_id": model_id}), timeout=timeout, on_progress=on_progress
+        )
+
+    def start_watch(
+        self,
+        model_id: str,
+        cron: str = "30 22 * * 1-5",
+        timezone: str = "UTC",
+        *,
+        max_age_bars: int = 126,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Look after a model: put it in charge of its symbol if nobody is, and run `auto_update` by a timetable.
+
+        Sends `start_watch` to updater; answers `watch_started`.
+        """
+        return self._call(
+            StartWatch,
+            _given(
+                StartWatch, {"model_id": model_id, "cron": cron, "timezone": timezone, "max_age_bars": max_age_bars}
+            ),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def stop_watch(
+        self, symbol: str, timeframe: Any, *, timeout: float | None = None, on_progress: ProgressCallback | None = None
+    ) -> dict[str, Any]:
+        """Look after a symbol no longer; its models stay as they are.
+
+        Sends `stop_watch` to updater; answers `watch_stopped`.
+        """
+        return self._call(
+            StopWatch,
+            _given(StopWatch, {"symbol": symbol, "timeframe": timeframe}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def get_watch_board(
+        self,
+        symbol: Any = None,
+        timeframe: Any = None,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Champions and challengers: age, drift, last test, next run.
+
+        Sends `get_watch_board` to updater; answers `watch_board`.
+        """
+        return self._call(
+            GetWatchBoard,
+            _given(GetWatchBoard, {"symbol": symbol, "timeframe": timeframe}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def roll_back(
+        self,
+        symbol: str,
+        timeframe: Any,
+        *,
+        reason: str = "asked for",
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """Put the champion before the present one in charge again, whatever the evidence says; recorded with its reason.
+
+        Sends `roll_back` to updater; answers `rolled_back`.
+        """
+        return self._call(
+            RollBack,
+            _given(RollBack, {"symbol": symbol, "timeframe": timeframe, "reason": reason}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
 
 
 def _given(request: type[Request[Any]], fields: dict[str, Any]) -> dict[str, Any]:

@@ -99,9 +99,11 @@ class DecisionLog:
         request_type: str | None = None,
         asked_by_users: bool = False,
         session: str | None = None,
+        naming: str | None = None,
     ) -> tuple[Decision, ...]:
         """The latest decisions, newest first; since: finished at or after, Unix seconds; asked_by_users: none of those that one
-        service asked of another; session: of one conversation, whose name is in the inputs."""
+        service asked of another; session: of one conversation, whose name is in the inputs; naming: whose inputs hold this text as a
+        value, such as a model's id."""
         query = select(decisions).order_by(decisions.c.id.desc()).limit(limit)
         if service is not None:
             query = query.where(decisions.c.service == service)
@@ -114,6 +116,8 @@ class DecisionLog:
             query = query.where(
                 decisions.c.inputs.contains(canonical_json({"session": session})[1:-1], autoescape=True)
             )
+        if naming is not None:
+            query = query.where(decisions.c.inputs.contains(canonical_json(naming), autoescape=True))
         if since is not None:
             query = query.where(decisions.c.finished_at >= since)
         if symbol is not None:

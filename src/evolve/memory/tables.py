@@ -222,3 +222,28 @@ tunings = Table(
     Column("finished_at", Float, nullable=False),
     UniqueConstraint("request_id"),
 )
+
+watches = Table(
+    "watches",
+    metadata,
+    _text("symbol", primary_key=True),
+    _text("timeframe", primary_key=True),
+    Column("simulate", Integer, nullable=False),
+    _text("cron"),
+    _text("timezone"),
+    Column("max_age_bars", Integer, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("claimed", Float, nullable=False),
+    Column("claimed_at", Float, nullable=False),
+    Column("done", Float, nullable=False),
+    _text("result"),
+)
+
+leaders = Table(
+    "leaders",
+    metadata,
+    _text("role", primary_key=True),
+    _text("holder"),
+    Column("term", Integer, nullable=False),
+    Column("until", Float, nullable=False),
+)

@@ -13,10 +13,8 @@ SERVICES: dict[str, str] = {
     "quant_gpt": "evolve.services.quant_gpt:QuantGPTService",
     "research": "evolve.services.research:ResearchService",
     "safe_executor": "evolve.services.safe_executor:SafeExecutorService",
+    "updater": "evolve.services.updater:UpdaterService",
 }
-
-# Named by the specification: who asks for one before it is there made no slip of the pen.
-PLANNED = ("updater",)
 
 
 def service_path(name: str) -> str:
@@ -24,11 +22,6 @@ def service_path(name: str) -> str:
     try:
         return SERVICES[name]
     except KeyError:
-        if name in PLANNED:
-            raise UnknownService(
-                f"{name} is not part of this version of Evolve; there are {', '.join(sorted(SERVICES))}",
-                known=sorted(SERVICES),
-            ) from None
         close = nearest(name, SERVICES) or sorted(SERVICES)
         raise UnknownService(
             f"there is no service {name!r}; nearest: {', '.join(close)}", known=sorted(SERVICES)

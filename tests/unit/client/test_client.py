@@ -408,15 +408,3 @@ def test_a_wrong_setting_is_said_when_the_client_is_made(monkeypatch: pytest.Mon
 
     with pytest.raises(InvalidRequest, match="REDIS_PORT"):
         ServiceClient()
-
-
-def test_a_method_whose_service_comes_later_answers_as_for_any_service_that_is_not_there(
-    nowhere: ServiceClient,
-) -> None:
-    """So that the specification's example runs from top to bottom."""
-    reply = nowhere.retrain_model("model_123")
-
-    assert (reply["status"], reply["code"]) == ("error", "unknown_service")
-    assert "updater is not part of this version" in reply["error"]
-    with pytest.raises(AttributeError):
-        nowhere.no_such_method()

@@ -64,16 +64,6 @@ def test_an_error_reply_is_printed_and_the_exit_code_is_one(
     assert json.loads(capsys.readouterr().out)["data"]["error"] == "no"
 
 
-@pytest.mark.parametrize("action", ["retrain"])
-def test_an_action_of_a_service_that_is_not_there_yet_is_an_error_reply(
-    capsys: pytest.CaptureFixture[str], action: str
-) -> None:
-    code = cli.main(["--action", action, "--service", "m-1"])
-
-    reply = json.loads(capsys.readouterr().out)
-    assert (code, reply["status"], reply["data"]["code"]) == (1, "error", "unknown_service")
-
-
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from evolve.agents.updater_desk import Tuning
 from evolve.contracts.meta_tuner import (
     AutoTune,
     GetBestParams,
@@ -69,6 +70,18 @@ from evolve.contracts.safe_executor import (
     ExecuteStrategy,
     GetStatistics,
 )
+from evolve.contracts.updater import (
+    AutoUpdate,
+    CheckDrift,
+    GetUpdateHistory,
+    GetWatchBoard,
+    ReplaceModel,
+    RetrainModel,
+    RollBack,
+    StartWatch,
+    StopWatch,
+    TuneModel,
+)
 from evolve.errors import EvolveError, InvalidRequest, Unavailable, UnknownModel, UnknownService
 from evolve.market.bars import Bars
 from evolve.market.store import BarStore
@@ -111,6 +124,10 @@ CONTRACT = {
     "safe_executor": {
         "execute_model": "model_executed", "execute_strategy": "strategy_executed", "execute_indicator": "indicator_executed",
         "get_statistics": "statistics", "cleanup": "cleanup_completed",
+    },
+    "updater": {
+        "retrain_model": "model_retrained", "tune_model": "model_tuned", "replace_model": "model_replaced",
+        "get_update_history": "update_history", "auto_update": "auto_update_completed",
     },
 }  # fmt: skip
 
@@ -216,8 +233,12 @@ def sandboxed(building: Building) -> Iterator[Building]:
         yield building
 
 
-def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxed: Building) -> None:
+def test_every_handler_answers_with_the_reply_that_its_request_declares(
+    sandboxed: Building, monkeypatch: pytest.MonkeyPatch
+) -> None:
     building = sandboxed
+    # What the meta tuner finds is its own tests' business.
+    monkeypatch.setattr("evolve.services.updater._Desk.tune", lambda desk, order: Tuning({}, {}, 0.0, None))
     naive, drift = built(building), built(building, "drift")
     answer = building.handle(ProcessQuery(query="Analyze TINY over 30 days"), "q1")
     assert isinstance(answer, QueryProcessed)
@@ -247,6 +268,9 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxe
         ProcessQuery(query="What can you do?"), GetQueryHistory(), GetAvailableSymbols(), GetAnswer(answer_id=answer.result.answer.answer_id),
         GeneratePlot(plot_type="equity_curve", data_source=naive), GenerateInsights(data_source="TINY", include_plots=False), GetPlotHistory(),
         GenerateReport(data_source="TINY"), AnalyzeImage(image_path=line_picture(building.settings), calibration={"y": ((0, 2), (200, 1))}),
+        RetrainModel(model_id=naive), TuneModel(model_id=naive), CheckDrift(model_id=naive), GetUpdateHistory(model_id=naive),
+        ReplaceModel(old_model_id=naive, new_model_id=drift, force=True), RollBack(symbol="TINY", timeframe="1d"),
+        AutoUpdate(symbol="TINY", timeframe="1d"), StartWatch(model_id=naive), GetWatchBoard(), StopWatch(symbol="TINY", timeframe="1d"),
         DeleteModel(model_id=drift),
         ExecuteModel(model_code=HOLD, model_name="m"), ExecuteStrategy(strategy_code=HOLD, strategy_name="s"),
         ExecuteIndicator(indicator_code=HOLD, indicator_name="i"), GetStatistics(), Cleanup(),
@@ -262,6 +286,90 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(sandboxe
     assert tested == {name for service in CONTRACT for name in load_service(service_path(service)).handlers}, (
         "a request without a test"
     )
+
+
+def test_tuning_without_a_meta_tuner_says_which_service_is_missing(
+    building: Building, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naive = built(building)
+    building.down.add("meta_tuner")
+
+    with pytest.raises(Unavailable, match="meta_tuner is not") as missing:
+        building.handle(TuneModel(model_id=naive))
+
+    assert missing.value.details["service"] == "meta_tuner"
+
+
+@pytest.mark.parametrize("question", ["retrain my TINY model", "update my TINY model"])
+def test_a_model_that_is_meant_but_not_named_is_trained_anew(building: Building, question: str) -> None:
+    naive = built(building)
+
+    reply: Any = building.handle(ProcessQuery(query=question))
+
+    assert reply.result.status == "success", reply.result.error
+    assert reply.result.answer.headline == f"{naive} stays as it is."
+    assert "nothing to learn" in reply.result.gpt_commentary.lower()
+
+
+def test_a_champion_is_meant_before_a_newer_model(building: Building) -> None:
+    naive = built(building)
+    building.handle(MoveAlias(alias="champion", model_id=naive, symbol="TINY", timeframe="1d"), "move")
+    built(building, "drift")
+
+    reply: Any = building.handle(ProcessQuery(query="retrain my TINY model"))
+
+    assert reply.result.answer.headline.startswith(naive)
+
+
+def test_without_a_model_of_the_symbol_retraining_says_how_to_build_one(building: Building) -> None:
+    reply: Any = building.handle(ProcessQuery(query="retrain my TINY model"))
+
+    assert reply.result.status == "error"
+    assert "`evolve build ridge TINY`" in reply.result.error
+
+
+@pytest.mark.parametrize("question", ["is my TINY model still good today?", "has the model of TINY drifted?"])
+def test_whether_a_model_is_still_good_is_what_its_own_bars_say(building: Building, question: str) -> None:
+    naive = built(building)
+
+    reply: Any = building.handle(ProcessQuery(query=question))
+
+    assert reply.result.status == "success", reply.result.error
+    assert reply.result.answer.headline == f"{naive} cannot be judged yet."
+    assert "it needs 42" in reply.result.gpt_commentary
+
+
+def test_is_it_still_good_asks_about_the_model_before_it(building: Building) -> None:
+    naive = built(building)
+    building.handle(ProcessQuery(query=f"how did {naive} do?", session="s"), "first")
+
+    reply: Any = building.handle(ProcessQuery(query="is it still good today?", session="s"), "second")
+
+    assert reply.result.answer.headline == f"{naive} cannot be judged yet."
+
+
+@pytest.mark.parametrize("question", ["retrain my TINY model", "is my TINY model still good today?"])
+def test_without_the_updater_these_questions_name_it(building: Building, question: str) -> None:
+    built(building)
+    building.down.add("updater")
+
+    reply: Any = building.handle(ProcessQuery(query=question))
+
+    named = reply.result.missing or (reply.result.answer.missing if reply.result.answer else ())
+    assert "updater" in {gap["service"] for gap in named}
+
+
+def test_a_round_that_cannot_be_carried_out_is_done_for_the_timetable(building: Building) -> None:
+    """Else it would be sent again and again."""
+    naive = built(building)
+    building.handle(StartWatch(model_id=naive), "watch")
+    BarStore(building.settings.home).save(flat_noise(100))
+
+    with pytest.raises(EvolveError, match="do not hold"):
+        building.handle(AutoUpdate(symbol="TINY", timeframe="1d", scheduled_for=1e10), "round")
+
+    board: Any = building.handle(GetWatchBoard(), "board")
+    assert "do not hold" in board.rows[0].watch.last_result
 
 
 def test_one_of_a_papers_address_title_and_text_is_needed(building: Building) -> None:
@@ -478,11 +586,6 @@ def test_a_secret_in_a_question_never_reaches_the_record(building: Building, log
 
 
 # --- the frame around them ---
-
-
-def test_a_service_of_the_specification_that_is_not_there_yet_is_no_misspelling() -> None:
-    with pytest.raises(UnknownService, match=r"^updater is not part of this version of Evolve; there are meta_tuner"):
-        service_path("updater")
 
 
 def test_the_longest_horizon_of_a_request_is_the_longest_that_is_forecast() -> None:

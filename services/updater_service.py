@@ -1,0 +1,3 @@
+"""The updater service's class."""
+
+from evolve.services.updater import UpdaterService as UpdaterService

@@ -1,0 +1,61 @@
+"""Which of several processes does what only one may do? A role with a term: who holds it, until when, and a token for what it writes.
+
+A holder that falls asleep and wakes after another took over has a smaller token: its writes are refused by the fence (see `fence`), in
+the transaction that would have made them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from evolve.clock import SYSTEM_CLOCK, Clock
+from evolve.memory.database import Database
+from evolve.memory.fence import Fence
+from evolve.memory.tables import leaders
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A role that is held. number: grows with every change of hands."""
+
+    role: str
+    holder: str
+    number: int
+    until: float
+
+    @property
+    def fence(self) -> Fence:
+        """What every write of the holder is made behind."""
+        return Fence(f"leader/{self.role}", f"{self.number:020d}", again=True)
+
+
+class Leadership:
+    def __init__(self, database: Database, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._database = database
+        self._clock = clock
+
+    def claim(self, role: str, holder: str, *, lease_s: float) -> Term | None:
+        """Take or keep a role for `lease_s` more seconds; None while another holds it."""
+        now = self._clock.now()
+        with self._database.write() as connection:
+            held = connection.execute(select(leaders).where(leaders.c.role == role)).mappings().first()
+            mine = held is not None and held["holder"] == holder and held["until"] > now
+            if held is not None and not mine and held["until"] > now:
+                return None
+            # An own lease that lapsed is a new term: another may have led and gone in between.
+            number = 1 if held is None else held["term"] + (not mine)
+            term = Term(role, holder, number, now + lease_s)
+            row = {"holder": holder, "term": number, "until": term.until}
+            statement = sqlite_insert(leaders).values(role=role, **row)
+            connection.execute(statement.on_conflict_do_update(index_elements=["role"], set_=row))
+            return term
+
+    def resign(self, term: Term) -> None:
+        """Let another take over at once; nothing if the term is over."""
+        with self._database.write() as connection:
+            now = self._clock.now()
+            mine = (leaders.c.role == term.role) & (leaders.c.holder == term.holder) & (leaders.c.term == term.number)
+            connection.execute(leaders.update().where(mine).values(until=now))
