@@ -65,10 +65,40 @@ def feed(entries: list[str], total: int | None = None) -> Reply:
     return Reply(body.encode(), content_type=ATOM)
 
 
-def arxiv(entries: list[str], *, at_most: int = 1000):
-    """GET /api/query over `entries`; at_most: a page never holds more."""
+def record(arxiv_id: str, licence: str, dates: list[str]) -> tuple[str, str]:
+    """A paper's id and what arXiv's OAI-PMH records (arXivRaw) hold of it: the licence, and the date of each version."""
+    versions = "".join(
+        f"<version version='v{number}'><date>{escape(date)}</date><size>9kb</size></version>"
+        for number, date in enumerate(dates, 1)
+    )
+    named = f"<license>{escape(licence)}</license>" if licence else ""
+    return (
+        arxiv_id,
+        f"<arXivRaw xmlns='http://arxiv.org/OAI/arXivRaw/'><id>{arxiv_id}</id>{versions}<title>T</title>{named}</arXivRaw>",
+    )
+
+
+def _oai(asked: Asked, records: list[tuple[str, str]]) -> Reply:
+    wanted = asked.query["identifier"].removeprefix("oai:arXiv.org:")
+    found = dict(records).get(wanted)
+    said = (
+        "<error code='idDoesNotExist'>No matching identifier</error>" if found is None
+        else f"<GetRecord><record><header/><metadata>{found}</metadata></record></GetRecord>"
+    )  # fmt: skip
+    body = (
+        f'<?xml version="1.0" encoding="UTF-8"?><OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/">{said}</OAI-PMH>'
+    )
+    return Reply(body.encode(), content_type="text/xml")
+
+
+def arxiv(entries: list[str], *, at_most: int = 1000, records: list[tuple[str, str]] | None = None):
+    """GET /api/query over `entries`, and /oai over `records`; nothing else. at_most: a page never holds more."""
 
     def answer(asked: Asked) -> Reply:
+        if asked.path == "/oai":
+            return _oai(asked, records or [])
+        if asked.path != "/api/query":
+            return Reply(b"", 404)
         start, wanted = int(asked.query.get("start", 0)), int(asked.query["max_results"])
         return feed(entries[start : start + min(wanted, at_most)], len(entries))
 

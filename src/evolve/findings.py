@@ -40,7 +40,10 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """A paper on arXiv. arxiv_id: without its version; summary: the abstract; score in [0, 1] with its reasons."""
+    """A paper on arXiv. arxiv_id: without its version; summary: the abstract; score in [0, 1] with its reasons.
+
+    licence, versions ("v1 2021-01-01"): from arXiv's records, which are asked when a paper is read; empty before.
+    """
 
     arxiv_id: str
     version: int
@@ -61,6 +64,8 @@ class Paper:
     reasons: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     fetched_at: str = ""
+    licence: str = ""
+    versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +77,20 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence of a language model about a text, and the sentences of the text that it rests on."""
+
+    text: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PaperSummary:
     """What a text says about itself, in its own sentences; nothing here was tested.
 
     read: which part was read ("abstract", "web page", "PDF, 12 pages", "README"); claimed: the figures it states, each with the
-    sentence in `computed`; extractor: how it was made; notes: what was left out, and why.
+    sentence in `computed`; extractor: how it was made; notes: what was left out, and why. overview: statements of a language model (`by`),
+    whose figures are among `claimed`, each with the sentences of the text it rests on; versions: "v1 2021-01-01".
     """
 
     title: str
@@ -91,13 +105,18 @@ class PaperSummary:
     method: tuple[Quote, ...]
     caveats: tuple[Quote, ...]
     claimed: tuple[Evidence, ...]
-    extractor: Literal["sentences"] = "sentences"
+    extractor: Literal["sentences", "sentences and language model"] = "sentences"
     notes: tuple[str, ...] = ()
+    overview: tuple[Statement, ...] = ()
+    by: str = ""
+    versions: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One parameter of a program. origin: stated in the text (`said`), or the template's usual value."""
+    """One parameter of a program. origin: stated in the text (`said`), or the template's usual value; a model's program has none."""
 
     name: str
     value: float | int | str
@@ -134,7 +153,8 @@ class Replication:
 class CodeSuggestion:
     """A program for the bar loop, how it was chosen, what was tried with it, and the replication verdict.
 
-    status "failing": it did not get through its checks, after `repairs` (at most two); `replication` is then None.
+    status "failing": it did not get through its checks, after `repairs` (at most two); `replication` is then None. by: the language
+    model that wrote it, where one did; notes: why none did although one is configured.
     """
 
     status: Literal["tested", "failing"]
@@ -149,8 +169,10 @@ class CodeSuggestion:
     repairs: tuple[str, ...]
     replication: Replication | None
     paper: str = ""
-    written_by: Literal["template"] = "template"
+    written_by: Literal["template", "language model"] = "template"
     others: tuple[str, ...] = ()
+    by: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

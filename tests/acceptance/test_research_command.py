@@ -46,6 +46,24 @@ def test_what_no_template_describes_exits_with_1_and_says_what_there_is(running:
     assert "no strategy of the library is described here; it has:" in done.stderr
 
 
+def test_a_pair_of_which_one_symbol_is_named_says_what_is_missing(running: System, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.txt"
+    file.write_text("Pairs trading: buy the cheap one of two stocks when their spread is wide, and short the other.")
+    done = running.shell(f"evolve research replicate {file} --symbol MSFT")
+    assert done.returncode == 1
+    assert "--symbol MSFT --second IBM" in done.stderr
+
+
+@pytest.mark.prove
+def test_a_pair_is_replicated_on_both_symbols(running: System, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.txt"
+    file.write_text(
+        "Pairs trading: when the spread of two stocks is 2 standard deviations from its 60-day mean buy the cheap one."
+    )
+    found = running.json(f"evolve research replicate {file} --symbol MSFT --second IBM --json")["code_suggestion"]
+    assert (found["status"], found["replication"]["symbol"]) == ("tested", "MSFT~IBM")
+
+
 @pytest.mark.prove
 def test_search_paper_and_replicate_over_servers_that_speak_the_protocols(fresh: System) -> None:
     def papers(asked):

@@ -31,8 +31,9 @@ from evolve.errors import InvalidRequest
 from evolve.evidence import Evidence
 from evolve.forecasting.base import restore
 from evolve.market.bars import Bars
-from evolve.market.calendar import default_costs
+from evolve.market.calendar import PAIR_SIGN, default_costs
 from evolve.market.catalog import Catalog
+from evolve.market.pair import Pair, pair_of_bars
 from evolve.market.store import BarStore
 from evolve.memory.artifacts import ArtifactStore
 from evolve.memory.database import Database
@@ -188,7 +189,7 @@ class PerformanceCriticAgent:
             bench = bench.barred(f"No edge: {differs}")
         simulate = " --simulate" if bars.simulated else ""
         command = (
-            f"evolve backtest --code FILE --symbol {bars.symbol} --timeframe {bars.timeframe} --period {period}{simulate}"
+            f"evolve backtest --code FILE --symbol {bars.symbol.replace(PAIR_SIGN, ' --second ')} --timeframe {bars.timeframe} --period {period}{simulate}"
             f" (FILE: sha256 {strategy.code_sha256[:12]}…)"
         )
         card = self._compared(bench, period, progress, command)
@@ -216,6 +217,15 @@ class PerformanceCriticAgent:
     def bars_for(self, symbol: str, timeframe: str | None, *, simulate: bool) -> tuple[Bars, tuple[str, ...]]:
         """The bars that a strategy is tested on, and notes about them. Raises UnknownSymbol, DataUnavailable."""
         return usable_history(self._catalog.load(symbol, timeframe, simulate=simulate or self._simulate))
+
+    def pair_for(
+        self, symbol: str, second: str, timeframe: str | None, *, simulate: bool
+    ) -> tuple[Pair, tuple[str, ...]]:
+        """The bars of a pair that a strategy is tested on, and notes. Raises as `bars_for`, and InvalidRequest for what is no pair."""
+        legs = [self._catalog.load(each, timeframe, simulate=simulate or self._simulate) for each in (symbol, second)]
+        pair = pair_of_bars(*legs)
+        bars, notes = usable_history(pair.bars)
+        return pair.slice(len(pair.bars) - len(bars), len(pair.bars)), notes
 
     # --- what was found before ---
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from evolve.clock import Clock, iso
-from evolve.errors import DataUnavailable, EvolveError, Unavailable
+from evolve.errors import DataUnavailable, DeadlineExceeded, EvolveError, InvalidRequest, Unavailable
 from evolve.findings import Paper, PaperSummary, Repository
 from evolve.memory.library import Library
-from evolve.research.arxiv import arxiv_id_in, paper_of, search_papers
+from evolve.research.arxiv import arxiv_id_in, paper_of, record_of, search_papers
 from evolve.research.fetch import check_url, fetch
-from evolve.research.github import readme_of
+from evolve.research.github import readme_of, repository_of
 from evolve.research.ranking import relevance
 from evolve.research.sought import Outside, reason_of
 from evolve.research.summarize import summarize
-from evolve.research.text import Reading, read_markdown, read_page
+from evolve.research.text import Reading, licence_named, read_markdown, read_page
 
 # Three quarters of the words of a title: a subtitle may be missing, another paper is not taken for it.
 SAME_TITLE = 0.75
@@ -78,12 +78,11 @@ class Reader:
     def _paper(self, arxiv_id: str) -> Read:
         """The whole text where it can be had, else the abstract, saying so."""
         notes = []
+        known = self._library.get(Paper, arxiv_id)
         try:
             paper = paper_of(self._outside, arxiv_id)
-            if paper is not None:
-                self._library.save([paper])
         except Unavailable as error:
-            paper = self._library.get(Paper, arxiv_id)
+            paper = known
             notes.append(f"arXiv could not be asked ({reason_of(error)}); what the library kept was read")
         if paper is None:
             raise DataUnavailable(
@@ -91,6 +90,9 @@ class Reader:
             )
         reading = Reading(paper.title, paper.summary, "abstract")
         if not notes:
+            paper, trouble = self._with_record(paper, known)
+            notes += trouble
+            self._library.save([paper])
             whole = self._whole(arxiv_id)
             if whole is None:
                 notes.append("only the abstract could be read: neither HTML nor PDF could be had")
@@ -100,8 +102,23 @@ class Reader:
                 )
         if paper.withdrawn:
             notes.insert(0, "WITHDRAWN by its authors: nothing in it should be relied on")
-        read = self._made(reading, paper.title, paper.url, (paper.published or paper.fetched_at)[:10])
-        return replace(read, summary=replace(read.summary, notes=(*notes, *read.summary.notes)))
+        licence = paper.licence or licence_named(reading.licence) or "not known"
+        read = self._made(reading, paper.title, paper.url, (paper.published or paper.fetched_at)[:10], licence)
+        summary = replace(
+            read.summary, notes=(*notes, *read.summary.notes), withdrawn=paper.withdrawn, categories=paper.categories,
+            versions=paper.versions or (f"v{paper.version} {paper.updated[:10]}".strip(),),
+        )  # fmt: skip
+        return replace(read, summary=summary)
+
+    def _with_record(self, paper: Paper, known: Paper | None) -> tuple[Paper, list[str]]:
+        """The paper with its licence and versions, asked once for each version of it."""
+        if known is not None and known.licence and known.version == paper.version:
+            return replace(paper, licence=known.licence, versions=known.versions), []
+        try:
+            record = record_of(self._outside, paper.arxiv_id)
+        except (DataUnavailable, Unavailable, DeadlineExceeded, InvalidRequest) as error:
+            return paper, [f"its licence and the dates of its versions could not be asked ({reason_of(error)})"]
+        return replace(paper, licence=licence_named(record.licence), versions=record.versions), []
 
     def _whole(self, arxiv_id: str) -> Reading | None:
         for kind in ("html", "pdf"):
@@ -114,7 +131,9 @@ class Reader:
     def _repository(self, name: str) -> Read:
         known = self._library.get(Repository, name)
         url = known.url if known is not None else f"https://github.com/{name}"
-        licence = known.licence if known is not None else ""
+        if known is None:
+            known = self._described(name)
+        licence = known.licence if known is not None else "not known"
         try:
             text, as_of = readme_of(self._outside, name)
         except Unavailable as error:
@@ -126,6 +145,15 @@ class Reader:
             note = f"GitHub could not be asked ({reason_of(error)}); only its description, from the library, was read"
             return replace(read, summary=replace(read.summary, notes=(note, *read.summary.notes)))
         return self._made(replace(read_markdown(text), kind="README"), name, url, as_of[:10], licence)
+
+    def _described(self, name: str) -> Repository | None:
+        """A repository that no search has found yet; None where GitHub cannot say, which asking for its README then tells."""
+        try:
+            found = repository_of(self._outside, name)
+        except (DataUnavailable, Unavailable, DeadlineExceeded):
+            return None
+        self._library.save([found])
+        return found
 
     def _fetched(self, url: str) -> tuple[Reading, str]:
         settings = self._outside.settings

@@ -12,15 +12,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from evolve.agents.author import Candidate, Writer
 from evolve.agents.figures import figures
 from evolve.agents.strategy import Strategy, columns_of
 from evolve.agents.track_record import RESAMPLING_SEED, first_train_bars, record_of_positions, usable_history
 from evolve.cards import ComparisonCard, Costs, RankedRow
+from evolve.errors import InvalidRequest
 from evolve.evidence import Evidence, EvidenceBook, render, render_interval
 from evolve.findings import Check, CodeSuggestion, Replication, ReplicationStatus
 from evolve.market.bars import Bars, Floats
 from evolve.market.calendar import default_costs
-from evolve.research.codegen import Draft, repaired
+from evolve.market.pair import Pair, pair_of_bars
+from evolve.research.codegen import MOST_REPAIRS
 
 DEFAULT_SYMBOL = "AAPL"  # its bundled bars are real
 FREE = Costs(fee_bps=0.0, slippage_bps=0.0)
@@ -48,43 +51,81 @@ class Workbench(Protocol):
     """The sandbox and the performance critic. Each method raises their typed errors."""
 
     def run(self, code: str, name: str, bars: Mapping[str, Sequence[Any]], about: Mapping[str, str]) -> ProgramRun: ...
-    def backtest(self, code: str, name: str, symbol: str, timeframe: str) -> ComparisonCard: ...
+    def backtest(self, code: str, name: str, given: Bars | Pair) -> ComparisonCard: ...
     def progress(self, stage: str, done: int, total: int, message: str) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """One run of a program. trouble: empty where it went well, else what went wrong, with `detail` for whoever mends it."""
+
+    run: ProgramRun
+    position: Floats | None
+    checks: tuple[Check, ...]
+    trouble: str = ""
+    detail: str = ""
+
+
 def try_out(
-    draft: Draft, bars: Bars, claims: Sequence[Evidence], bench: Workbench, caveats: Sequence[str] = ()
+    writer: Writer, given: Bars | Pair, claims: Sequence[Evidence], bench: Workbench, caveats: Sequence[str] = ()
 ) -> CodeSuggestion:
-    """The program with its checks and the replication verdict; repaired at most twice, or else reported as failing.
+    """The program with its checks and the replication verdict; mended at most twice, or else reported as failing.
 
     claims: what the text states of its strategy. Raises DataUnavailable for too few bars, Unavailable where no sandbox runs.
     """
-    bars, notes = usable_history(bars)
+    given, notes = _usable(given)
+    bars = given.bars if isinstance(given, Pair) else given
+    candidate = writer.first()
     repairs: list[str] = []
     while True:
-        bench.progress("sandbox", 0, len(bars), f"{draft.name} decides on {len(bars):,} bars in the sandbox")
-        run = bench.run(draft.code, draft.name, columns_of(bars), _about(bars))
-        position = Strategy(draft.code, draft.name).positions(run.decisions, bars) if run.status == "success" else None
-        trouble = run.status if position is None else "" if _held(position, bars) else "no_position"
-        better = repaired(draft, trouble, len(repairs)) if trouble else None
+        tried = _tried(candidate, given, bench)
+        better = writer.mended(tried.trouble, tried.detail, len(repairs)) if _mendable(tried, repairs) else None
         if better is None:
             break
-        draft, what = better
+        candidate, what = better
         repairs.append(what)
-    checks = [_gate(run), _sandbox(run, len(bars))]
-    if position is None:
-        return _suggestion(draft, "failing", checks, repairs, None)
-    checks += [_look_ahead(draft, run, bars, bench), _takes_positions(draft, position, bars)]
-    if not all(check.passed for check in checks):
-        return _suggestion(draft, "failing", checks, repairs, None)
-    comparison = bench.backtest(draft.code, draft.name, bars.symbol, bars.timeframe)
-    own = _own_figures(draft.name, position, bars)
+    if tried.trouble or tried.position is None or not all(check.passed for check in tried.checks):
+        return _suggestion(candidate, "failing", tried.checks, repairs, None)
+    comparison = bench.backtest(candidate.code, candidate.name, given)
+    own = _own_figures(candidate.name, tried.position, bars)
     row = next(row for row in comparison.rows if row.kind == "model")
-    checks.append(_same_again(own, row))
-    caveats = (*caveats, *draft.template.caveats, *_caveats(draft, bars), *notes, *comparison.trust.caveats)
+    checks = (*tried.checks, _same_again(own, row))
+    caveats = (
+        *caveats, *candidate.caveats, *_caveats(candidate, given), *notes, *comparison.trust.caveats
+    )  # fmt: skip
     replication = compare(claims, row, own["gross"], comparison, caveats)
     status = "tested" if checks[-1].passed else "failing"
-    return _suggestion(draft, status, checks, repairs, replication if status == "tested" else None)
+    return _suggestion(candidate, status, checks, repairs, replication if status == "tested" else None)
+
+
+def _tried(candidate: Candidate, given: Bars | Pair, bench: Workbench) -> _Try:
+    """Gate, sandbox, decisions, look-ahead audit, positions; ends at the first that fails."""
+    bars = given.bars if isinstance(given, Pair) else given
+    bench.progress("sandbox", 0, len(bars), f"{candidate.name} decides on {len(bars):,} bars in the sandbox")
+    run = bench.run(candidate.code, candidate.name, columns_of(given), _about(bars))
+    checks: tuple[Check, ...] = (_gate(run), _sandbox(run, len(bars)))
+    if run.status != "success":
+        return _Try(run, None, checks, run.status, run.error)
+    try:
+        position = Strategy(candidate.code, candidate.name).positions(run.decisions, bars)
+    except InvalidRequest as error:
+        return _Try(run, None, (*checks, Check("takes_positions", False, error.message)), "no_decision", error.message)
+    ahead = _look_ahead(candidate, run, given, bench)
+    checks = (*checks, ahead, _takes_positions(candidate, position, bars))
+    if not ahead.passed:
+        return _Try(run, position, checks, "look_ahead", ahead.detail)
+    return _Try(run, position, checks, "" if checks[-1].passed else "no_position", checks[-1].detail)
+
+
+def _mendable(tried: _Try, repairs: Sequence[str]) -> bool:
+    return bool(tried.trouble) and tried.trouble != "system_error" and len(repairs) < MOST_REPAIRS
+
+
+def _usable(given: Bars | Pair) -> tuple[Bars | Pair, tuple[str, ...]]:
+    if not isinstance(given, Pair):
+        return usable_history(given)
+    kept, notes = usable_history(given.bars)
+    return given.slice(len(given.bars) - len(kept), len(given.bars)), notes
 
 
 def compare(
@@ -175,11 +216,12 @@ def _sandbox(run: ProgramRun, bars: int) -> Check:
     return Check("sandbox", False, f"{run.status} at bar {len(run.decisions):,}: {run.error[:300]}")
 
 
-def _look_ahead(draft: Draft, first: ProgramRun, bars: Bars, bench: Workbench) -> Check:
+def _look_ahead(candidate: Candidate, first: ProgramRun, given: Bars | Pair, bench: Workbench) -> Check:
     """The same program on the same past and another future must decide the same up to there."""
+    bars = given.bars if isinstance(given, Pair) else given
     cut = round(CUT * len(bars))
     bench.progress("audit", 0, 1, f"changing every bar after {bars.date(cut)}")
-    second = bench.run(draft.code, draft.name, columns_of(_with_another_future(bars, cut)), _about(bars))
+    second = bench.run(candidate.code, candidate.name, columns_of(with_another_future(given, cut)), _about(bars))
     if second.status != "success":
         return Check(
             "look_ahead", None, f"could not be audited: the second run ended with {second.status}: {second.error[:200]}"
@@ -198,10 +240,10 @@ def _look_ahead(draft: Draft, first: ProgramRun, bars: Bars, bench: Workbench) -
     )
 
 
-def _takes_positions(draft: Draft, position: Floats, bars: Bars) -> Check:
+def _takes_positions(candidate: Candidate, position: Floats, bars: Bars) -> Check:
     held, scored = _held(position, bars), len(bars) - first_train_bars(len(bars), horizon_bars=1)
     if held == 0:
-        usual = ", ".join(f"{each.name} = {each.value}" for each in draft.settings if each.origin == "usual")
+        usual = ", ".join(f"{each.name} = {each.value}" for each in candidate.settings if each.origin == "usual")
         said = f"; the text does not state {usual}" if usual else ""
         return Check(
             "takes_positions", False, f"it never takes a position in the {scored:,} bars that are scored{said}"
@@ -234,9 +276,15 @@ def _own_figures(name: str, position: Floats, bars: Bars) -> dict[str, Evidence]
     return found
 
 
-def _with_another_future(bars: Bars, cut: int) -> Bars:
-    """The same bars up to `cut`, and behind it prices on another path; deterministic."""
-    steps = np.random.default_rng(CHANGE_SEED).normal(0, 0.03, len(bars) - cut - 1)
+def with_another_future(given: Bars | Pair, cut: int) -> Bars | Pair:
+    """The same bars up to `cut`, and behind it prices on another path; deterministic. Of a pair each leg goes its own way."""
+    if isinstance(given, Pair):
+        return pair_of_bars(_changed(given.first, cut, CHANGE_SEED), _changed(given.second, cut, CHANGE_SEED + 1))
+    return _changed(given, cut, CHANGE_SEED)
+
+
+def _changed(bars: Bars, cut: int, seed: int) -> Bars:
+    steps = np.random.default_rng(seed).normal(0, 0.03, len(bars) - cut - 1)
     factor = np.concatenate([np.ones(cut + 1), np.exp(np.cumsum(steps))])
     return replace(
         bars, open=bars.open * factor, high=bars.high * factor, low=bars.low * factor, close=bars.close * factor
@@ -247,30 +295,36 @@ def _about(bars: Bars) -> dict[str, str]:
     return {"symbol": bars.symbol, "timeframe": bars.timeframe}
 
 
-def _caveats(draft: Draft, bars: Bars) -> list[str]:
-    usual = [each.name for each in draft.settings if each.origin == "usual"]
-    found = ["one symbol, not the sample of the text"]
+def _caveats(candidate: Candidate, given: Bars | Pair) -> list[str]:
+    usual = [each.name for each in candidate.settings if each.origin == "usual"]
+    found = [
+        "one pair, not the sample of the text" if isinstance(given, Pair) else "one symbol, not the sample of the text"
+    ]
     if usual:
         found.append(f"the text does not state {', '.join(usual)}: the usual values were taken")
-    if bars.timeframe != "1d":
-        found.append(f"spans of the text count trading days; here they count bars of {bars.timeframe}")
+    timeframe = given.bars.timeframe if isinstance(given, Pair) else given.timeframe
+    if timeframe != "1d":
+        found.append(f"spans of the text count trading days; here they count bars of {timeframe}")
     return found
 
 
 def _suggestion(
-    draft: Draft, status: str, checks: Sequence[Check], repairs: Sequence[str], replication: Replication | None
+    candidate: Candidate, status: str, checks: Sequence[Check], repairs: Sequence[str], replication: Replication | None
 ) -> CodeSuggestion:
     return CodeSuggestion(
         status="tested" if status == "tested" else "failing",
-        code=draft.code,
-        name=draft.name,
-        title=draft.template.title,
-        family=draft.template.family,
-        implementation_type=draft.implementation_type,
-        settings=draft.settings,
-        reasons=draft.reasons,
+        code=candidate.code,
+        name=candidate.name,
+        title=candidate.title,
+        family=candidate.family,
+        implementation_type=candidate.implementation_type,
+        settings=candidate.settings,
+        reasons=candidate.reasons,
         checks=tuple(checks),
         repairs=tuple(repairs),
         replication=replication,
-        others=draft.others,
+        written_by="language model" if candidate.by else "template",
+        others=candidate.others,
+        by=candidate.by,
+        notes=candidate.notes,
     )

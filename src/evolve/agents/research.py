@@ -6,17 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
+from evolve.agents.author import Author
 from evolve.agents.reading import Reader
 from evolve.agents.replication import DEFAULT_SYMBOL, Workbench, try_out
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.errors import DeadlineExceeded, EvolveError, InvalidRequest, Unavailable
 from evolve.findings import CodeSuggestion, Paper, PaperSummary, Repository
+from evolve.market.bars import Bars
 from evolve.market.catalog import Catalog
+from evolve.market.pair import Pair, pair_of_bars
 from evolve.market.store import BarStore
 from evolve.memory.database import Database
 from evolve.memory.library import Library
 from evolve.memory.research_log import ResearchLog
-from evolve.research import codegen
 from evolve.research.arxiv import search_papers
 from evolve.research.github import search_repositories
 from evolve.research.ranking import rank_papers, rank_repositories, subject_of
@@ -42,7 +44,8 @@ class Found(Generic[Item]):
 
 class ResearchAgent:
     def __init__(
-        self, outside: Outside, library: Library, log: ResearchLog, catalog: Catalog, *, clock: Clock = SYSTEM_CLOCK, simulate: bool = False
+        self, outside: Outside, library: Library, log: ResearchLog, catalog: Catalog, *, author: Author | None = None,
+        clock: Clock = SYSTEM_CLOCK, simulate: bool = False,
     ) -> None:  # fmt: skip
         self.log = log
         self._outside = outside
@@ -51,6 +54,7 @@ class ResearchAgent:
         self._clock = clock
         self._simulate = simulate
         self._reader = Reader(outside, library, clock)
+        self._author = author or Author(outside.settings, clock=clock)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ResearchAgent:
@@ -79,7 +83,7 @@ class ResearchAgent:
         """Papers, best first; from the library where arXiv does not answer. Raises InvalidRequest."""
         found = self._searched(
             "arxiv", Paper, query, max_results, lambda each: not category or category in each.categories,
-            lambda: search_papers(self._outside, subject_of(query), max_results, category),
+            lambda: self._with_licences(search_papers(self._outside, subject_of(query), max_results, category)),
             lambda items: rank_papers(subject_of(query), items, self._clock.now()),
         )  # fmt: skip
         self._note_search(
@@ -94,7 +98,8 @@ class ResearchAgent:
         """
         if not any(given.strip() for given in (url, title, abstract)):
             raise InvalidRequest("summarize_paper needs one of paper_url, paper_title and paper_abstract")
-        summary = self._reader.read(url=url, title=title, abstract=abstract).summary
+        read = self._reader.read(url=url, title=title, abstract=abstract)
+        summary = self._author.reviewed(read.summary, read.text)
         return summary, self._note_paper(summary, request_id)
 
     def suggest(
@@ -106,28 +111,35 @@ class ResearchAgent:
         symbol: str | None,
         timeframe: str | None,
         simulate: bool,
+        second_symbol: str | None = None,
+        writer: str = "auto",
         workbench: Workbench,
         request_id: str,
     ) -> tuple[CodeSuggestion, str]:
-        """A program for what is described, tried; and its log entry's id.
+        """A program for what is described, tried; and its log entry's id. second_symbol: then on the pair of both.
 
-        Raises InvalidRequest for what the library of strategies has not, UnknownSymbol, DataUnavailable, and what fetching raises.
+        Raises InvalidRequest for what can be written by nobody here, UnknownSymbol, DataUnavailable, and what fetching raises.
         """
         workbench.progress("read", 0, 1, reference or "the description")
         own = self._reader.read(url="", title="", abstract=description)
         papers = [self._reader.refer(reference)] if reference else []
         links = [self._note_paper(each.summary, f"{request_id}/paper") for each in papers]
-        draft = codegen.draft(" ".join([own.text, *(each.text for each in papers)]), implementation_type)
-        bars = self._catalog.load(symbol or DEFAULT_SYMBOL, timeframe, simulate=simulate or self._simulate)
+        text = " ".join([own.text, *(each.text for each in papers)])
+        writing = self._author.writer(text, implementation_type, writer, pair=second_symbol is not None)
+        simulate = simulate or self._simulate
+        bars = self._catalog.load(symbol or DEFAULT_SYMBOL, timeframe, simulate=simulate)
+        given: Bars | Pair = bars
+        if second_symbol is not None:
+            given = pair_of_bars(bars, self._catalog.load(second_symbol, timeframe, simulate=simulate))
         claims = [claim for each in (*papers, own) for claim in own_claims(each.summary)]
         caveats = (
             [] if symbol else [f"no symbol was named: tried on {bars.symbol}, which may not be what the text is about"]
         )
-        suggestion = try_out(draft, bars, claims, workbench, caveats)
+        suggestion = try_out(writing, given, claims, workbench, caveats)
         suggestion = replace(suggestion, paper=papers[0].summary.source if papers else "")
         entry = self.log.record(
             "code",
-            f"{suggestion.title} on {bars.symbol}: {suggestion.replication.headline if suggestion.replication else 'failing'}",
+            f"{suggestion.title} on {' and '.join(filter(None, (bars.symbol, second_symbol)))}: {suggestion.replication.headline if suggestion.replication else 'failing'}",
             document={"code_suggestion": suggestion, "description": description[:1000]},
             request_id=request_id,
             tags=(suggestion.family, suggestion.replication.status if suggestion.replication else "failing", "code"),
@@ -156,6 +168,17 @@ class ResearchAgent:
             merged = f"{len(sought.items) - len(ranked)} duplicates merged"
             note = f"{note}; {merged}" if note else merged
         return Found(ranked[:wanted], source, iso(sought.as_of), note)
+
+    def _with_licences(self, sought: Sought[Paper]) -> Sought[Paper]:
+        """A search knows no licences; those that reading a paper has found stay known."""
+        known = {each.arxiv_id: self._library.get(Paper, each.arxiv_id) for each in sought.items}
+        items = tuple(
+            replace(each, licence=old.licence, versions=old.versions)
+            if (old := known[each.arxiv_id]) is not None and old.version == each.version
+            else each
+            for each in sought.items
+        )
+        return replace(sought, items=items)
 
     def _from_library(
         self,

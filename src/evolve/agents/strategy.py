@@ -18,6 +18,7 @@ from evolve.backtest.sizing import volatility_targeted
 from evolve.cards import Recipe
 from evolve.errors import InvalidRequest
 from evolve.market.bars import Bars, Floats
+from evolve.market.pair import Pair
 
 SIGNALS = {"BUY": 1.0, "SELL": -1.0, "FLAT": 0.0}
 ALLOWED = 'a position in [-1, 1], "BUY", "SELL", "FLAT" or "HOLD", or a dict with one of them as "position" or "signal"'
@@ -114,8 +115,11 @@ def _target(decision: Any, where: str) -> float | None:
     raise InvalidRequest(f"{where} returned {str(asked)[:60]!r}: return {ALLOWED}")
 
 
-def columns_of(bars: Bars) -> dict[str, list[Any]]:
-    """The bars as a strategy is sent them, one list per column, oldest first; `time` is ISO text, UTC."""
+def columns_of(bars: Bars | Pair) -> dict[str, list[Any]]:
+    """The bars as a strategy is sent them, one list per column, oldest first; `time` is ISO text, UTC. Of a pair also its legs."""
+    if isinstance(bars, Pair):
+        # A pair has no volume of its own.
+        return {**columns_of(bars.bars), "volume": [None] * len(bars.bars), **bars.columns()}
     return {
         "time": [bars.date(bar) for bar in range(len(bars))],
         "open": bars.open.tolist(),

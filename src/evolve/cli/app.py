@@ -233,6 +233,9 @@ def backtest(
         float | None,
         typer.Option("--vol-target", metavar="SHARE", help="Scale positions to this volatility a year; 0.15 is 15 %."),
     ] = None,
+    second: Annotated[
+        str | None, typer.Option("--second", metavar="SYMBOL", help="Hold the pair: long --symbol, short this one.")
+    ] = None,
     simulate: Simulate = False,
     as_json: AsJson = False,
     timeout: Timeout = None,
@@ -246,6 +249,7 @@ def backtest(
     fields = {
         "strategy_code": program(code), "strategy_name": code.stem[:64], "symbol": symbol, "timeframe": timeframe,
         "period": period, "parameters": _parameters(param or []), "long_only": long_only, "volatility_target": vol_target, "simulate": simulate,
+        "second_symbol": second,
     }  # fmt: skip
     reply = _send(BacktestStrategy, fields, timeout)
     typed = [word for word in sys.argv[1:] if word != "--json"]

@@ -447,6 +447,14 @@ def research_replicate(
     describe: Annotated[str, typer.Option("--describe", help="The strategy in words, where the text is vague.")] = "",
     symbol: SymbolOption = None,
     timeframe: Annotated[str, typer.Option("--timeframe", help="1m 5m 15m 30m 1h 4h 1d 1w.")] = "1d",
+    second: Annotated[
+        str | None,
+        typer.Option("--second", metavar="SYMBOL", help="For a strategy of a pair: long --symbol, short this one."),
+    ] = None,
+    writer: Annotated[
+        str,
+        typer.Option("--writer", help="template, model (a language model), or auto: a model where one is configured."),
+    ] = "auto",
     simulate: Simulate = False,
     as_json: AsJson = False,
     timeout: Timeout = None,
@@ -454,7 +462,9 @@ def research_replicate(
     """Write its strategy as code, test that with costs, and compare with what is claimed."""
     from evolve.cli.research import replicate
 
-    replicate(reference, describe, symbol, timeframe, simulate=simulate, as_json=as_json, timeout=timeout)
+    replicate(
+        reference, describe, symbol, timeframe, second=second, writer=writer, simulate=simulate, as_json=as_json, timeout=timeout
+    )  # fmt: skip
 
 
 @research_app.command("log")

@@ -43,7 +43,27 @@ def search(
         output.print(_plain(reply.note), style="yellow")
     for number, found in enumerate(reply.results, start=1):
         output.print(f"{number:>3}. {_plain(_titled(found))}", style="bold")
-        output.print(f"     {_plain(found.url)} · {found.tag} · {found.score:.2f}: {_plain('; '.join(found.reasons))}")
+        output.print(f"     {_plain(found.url)} · {_plain(_dated(found))}")
+        output.print(f"     {found.tag} · {found.score:.2f}: {_plain('; '.join(found.reasons))}", style="dim")
+    _say_next(reply.count, where, offline=reply.source == "library")
+
+
+def _say_next(count: int, where: str, *, offline: bool) -> None:
+    """What to type next."""
+    output = console()
+    if count:
+        output.print(
+            "Read one: evolve research paper ID; try it: evolve research replicate ID --symbol MSFT", style="dim"
+        )
+    elif offline:
+        output.print("Without a network a paper can be a file: evolve research paper FILE", style="dim")
+    elif where == "arxiv":
+        output.print(
+            "Fewer words or --category '' may find more",
+            style="dim",
+        )
+    else:
+        output.print("Fewer words or --language '' may find more", style="dim")
 
 
 def paper(reference: str, *, as_json: bool, timeout: float | None) -> None:
@@ -57,6 +77,8 @@ def replicate(
     symbol: str | None,
     timeframe: str,
     *,
+    second: str | None,
+    writer: str,
     simulate: bool,
     as_json: bool,
     timeout: float | None,
@@ -70,6 +92,8 @@ def replicate(
         "symbol": symbol,
         "timeframe": timeframe,
         "simulate": simulate,
+        "second_symbol": second,
+        "writer": writer,
     }
     reply = send(GenerateCode, fields, timeout)
     print_json(reply) if as_json else _show_suggestion(reply.code_suggestion)
@@ -123,7 +147,17 @@ def _titled(found: Repository | Paper) -> str:
     if isinstance(found, Repository):
         return f"{found.full_name} ({found.stars:,} stars, {found.language or 'no language'}, licence {found.licence})"
     withdrawn = "WITHDRAWN: " if found.withdrawn else ""
-    return f"{withdrawn}{found.title} ({found.published[:4]}, {', '.join(found.authors[:2])}, arXiv {found.arxiv_id}v{found.version})"
+    by = f"{', '.join(found.authors[:2])}{' and others' if len(found.authors) > 2 else ''}"
+    return f"{withdrawn}{found.title} ({by}, arXiv {found.arxiv_id}v{found.version})"
+
+
+def _dated(found: Repository | Paper) -> str:
+    """Dates, categories and licence; a licence that was never asked for is not said to be missing."""
+    if isinstance(found, Repository):
+        return f"last push {found.pushed_at[:10] or 'unknown'}"
+    changed = f", changed {found.updated[:10]}" if found.version > 1 else ""
+    licence = f"licence {found.licence}" if found.licence else "licence: shown when the paper is read"
+    return f"submitted {found.published[:10] or 'unknown'}{changed} · {' '.join(found.categories)} · {licence}"
 
 
 def _show_summary(summary: PaperSummary) -> None:
@@ -132,8 +166,18 @@ def _show_summary(summary: PaperSummary) -> None:
     output.print(
         f"{_plain(summary.source)} · read: {summary.read} · {summary.as_of} · {summary.tag} · licence {_plain(summary.licence)}"
     )
+    if summary.versions or summary.categories:
+        output.print(
+            f"versions {_plain(', '.join(summary.versions)) or 'unknown'} · {_plain(' '.join(summary.categories))}"
+        )
     for note in summary.notes:
         output.print(f"• {_plain(note)}", style="yellow")
+    if summary.overview:
+        output.print(f"\nIn the words of {_plain(summary.by)}, resting on sentences of the text", style="bold")
+    for statement in summary.overview:
+        output.print(f"  {_plain(statement.text)}")
+        for source in statement.sources:
+            output.print(f"      “{_plain(source)}”", style="dim")
     for heading, quotes in (
         ("Claims", summary.claims),
         ("Data", summary.data),
@@ -147,12 +191,16 @@ def _show_summary(summary: PaperSummary) -> None:
     if summary.claimed:
         output.print("\nFigures it states; nothing of this was tested here", style="bold")
     for figure in summary.claimed:
-        output.print(f"  {figure.name} {render(figure)}: {figure.note}")
+        output.print(f"  {figure.name} {render(figure)}: {_plain(figure.note)}")
+        output.print(f"      {_plain(figure.computed)}", style="dim")
 
 
 def _show_suggestion(suggestion: CodeSuggestion) -> None:
     output = console()
-    output.print(suggestion.code, markup=False)
+    output.print(suggestion.code, markup=False, soft_wrap=True)
+    output.print(f"written by {_plain(suggestion.by) or 'a template of the library'}")
+    for note in suggestion.notes:
+        output.print(f"• {_plain(note)}", style="yellow")
     output.print("; ".join(_plain(reason) for reason in suggestion.reasons), style="bold")
     for setting in suggestion.settings:
         said = f" (“{_plain(setting.said)}”)" if setting.said else ""

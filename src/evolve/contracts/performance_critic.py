@@ -158,6 +158,7 @@ class BacktestStrategy(
 
     It is run twice; what decides differently the second time wins nothing. Its `main(input_data)` decides at each close; docs/sandbox.md says what it gets and may return. long_only: SELL means out of
     the market, and negative positions count as 0. volatility_target: a year, to which its positions are scaled; null leaves them.
+    second_symbol: then the position is one in the pair, long `symbol` and short this one by half of the account each.
     """
 
     strategy_code: str = Field(min_length=1, max_length=MAX_CODE)
@@ -168,4 +169,5 @@ class BacktestStrategy(
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     long_only: bool = False
     volatility_target: float | None = Field(None, gt=0, le=10)
+    second_symbol: Symbol | None = None
     simulate: bool = False

@@ -92,7 +92,8 @@ class GenerateCode(
     """A program for the strategy described, tried in the sandbox and backtested with costs beside baselines.
 
     paper_reference: an address, an arXiv id, `owner/repository`, or the title of something in the library; its claims are compared with
-    what comes out. symbol: null means AAPL, whose bundled bars are real.
+    what comes out. symbol: null means AAPL, whose bundled bars are real. second_symbol: for strategies of a pair, which is long the first and
+    short the second. writer: a language model where one is configured ("auto"), the library of templates, or a language model or nothing.
     """
 
     description: str = Field(min_length=1, max_length=MAX_TEXT)
@@ -102,6 +103,8 @@ class GenerateCode(
     timeframe: Timeframe | None = "1d"
     period: Period = "1y"
     simulate: bool = False
+    second_symbol: Symbol | None = None
+    writer: Literal["auto", "template", "model"] = "auto"
 
 
 class ResearchLogReply(Reply, wire="research_log"):

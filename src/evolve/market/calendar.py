@@ -13,6 +13,8 @@ from evolve.cards import Costs
 from evolve.market.types import TIMEFRAME_SECONDS, Timeframe
 
 Venue = Literal["crypto", "fx", "us_equity"]
+# Between the two symbols of a pair that is held as one instrument (`market.pair`); no symbol of its own has it.
+PAIR_SIGN = "~"
 VENUES: tuple[Venue, ...] = ("crypto", "fx", "us_equity")
 
 DAY_S = 86_400
@@ -75,8 +77,8 @@ _COSTS: dict[Venue, Costs] = {
 
 
 def venue_of(symbol: str) -> Venue:
-    """Where `symbol` trades: BTCUSDT and BTC-USD crypto, EURUSD fx, anything else a US stock."""
-    name = symbol.upper().replace("-", "").replace("/", "")
+    """Where `symbol` trades: BTCUSDT and BTC-USD crypto, EURUSD fx, anything else a US stock. A pair trades where its legs do."""
+    name = symbol.partition(PAIR_SIGN)[0].upper().replace("-", "").replace("/", "")
     for quote in _STABLECOINS:
         if name.endswith(quote) and len(name) > len(quote):
             return "crypto"
@@ -92,7 +94,7 @@ def venue_of(symbol: str) -> Venue:
 def pair_of(symbol: str) -> tuple[str, str] | None:
     """Base and quote of a crypto or currency pair: BTCUSDT is (BTC, USDT); None for anything else."""
     name = symbol.upper().replace("-", "").replace("/", "")
-    if venue_of(name) == "us_equity":
+    if PAIR_SIGN in name or venue_of(name) == "us_equity":
         return None
     for quote in _STABLECOINS:
         if name.endswith(quote) and len(name) > len(quote):

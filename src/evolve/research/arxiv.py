@@ -1,15 +1,18 @@
-"""Which papers are there for some words? arXiv's own search, at most once in three seconds, as its terms ask.
+"""Which papers are there for some words, and under which licence? arXiv's own search, at most once in three seconds, as its terms ask.
 
-Source: arXiv API User's Manual (GET /api/query, an Atom feed with OpenSearch counts).
+Source: arXiv API User's Manual (GET /api/query, an Atom feed with OpenSearch counts). Licence and dates of all versions are not in that
+feed; its OAI-PMH records have them (format arXivRaw), and are asked for the one paper that is read.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from xml.etree import ElementTree
 
 from evolve.clock import iso
-from evolve.errors import BadAnswer, InvalidRequest
+from evolve.errors import BadAnswer, DataUnavailable, InvalidRequest
 from evolve.findings import Paper
 from evolve.market.sources.answers import Answer
 from evolve.market.sources.line import Line, Question, looks_like
@@ -21,6 +24,10 @@ from evolve.research.topics import tag_of
 NAME = "arxiv"
 PAGE = 100
 PACE = Allowance(1, 3.0)
+SEARCH_URL = "https://export.arxiv.org"
+RECORDS_URL = "https://oaipmh.arxiv.org"
+OAI = "{http://www.openarchives.org/OAI/2.0/}"
+RAW = "{http://arxiv.org/OAI/arXivRaw/}"
 ATOM = "{http://www.w3.org/2005/Atom}"
 OPENSEARCH = "{http://a9.com/-/spec/opensearch/1.1/}"
 ARXIV = "{http://arxiv.org/schemas/atom}"
@@ -55,6 +62,47 @@ def paper_of(outside: Outside, arxiv_id: str) -> Paper | None:
     outside.truce(NAME).check()
     found, _ = _ask(line, {"id_list": arxiv_id, "max_results": "1"})
     return found[0] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """licence: its address, or "none stated"; versions: "v1 2021-01-01", oldest first."""
+
+    licence: str
+    versions: tuple[str, ...]
+
+
+def record_of(outside: Outside, arxiv_id: str) -> Record:
+    """What arXiv keeps beside a paper. Raises DataUnavailable where it has no record, and as `search_papers`."""
+    base = outside.settings.arxiv_url
+    # Whoever names another address for arXiv (a mirror, a test) means all of arXiv.
+    line = outside.line(NAME, RECORDS_URL if base == SEARCH_URL else base, PACE)
+    outside.truce(NAME).check()
+    asked = {"verb": "GetRecord", "identifier": f"oai:arXiv.org:{arxiv_id}", "metadataPrefix": "arXivRaw"}
+    return line.ask(Question("/oai", asked), _read_record)
+
+
+def _read_record(answer: Answer) -> Record:
+    root = parse_xml(answer)
+    if root.tag != f"{OAI}OAI-PMH" or answer.status != 200:
+        raise BadAnswer(f"arXiv answered no record (status {answer.status}): {answer.url}", source=NAME)
+    error = root.find(f"{OAI}error")
+    raw = root.find(f".//{RAW}arXivRaw")
+    if error is not None or raw is None:
+        why = "" if error is None else f" ({error.get('code', '')[:40]})"
+        raise DataUnavailable(f"arXiv has no record of this paper{why}")
+    versions = (
+        f"{each.get('version', '')[:5]} {_day(_text(each, f'{RAW}date'))}" for each in raw.findall(f"{RAW}version")
+    )
+    return Record(_text(raw, f"{RAW}license")[:200] or "none stated", tuple(versions))
+
+
+def _day(text: str) -> str:
+    """`2008-04-14` from `Mon, 14 Apr 2008 20:41:24 GMT`; the text itself where it is no such date."""
+    try:
+        return parsedate_to_datetime(text).date().isoformat()
+    except ValueError:
+        return text[:40] or "without a date"
 
 
 def arxiv_id_in(text: str) -> str | None:

@@ -18,11 +18,14 @@ from evolve.research.text import addressed_to_machines, sentences
 
 MOST_REPAIRS = 2
 LEAST_WEIGHT = 3  # less points nowhere: one passing word
-# What a program that sees the bars of one symbol cannot be.
+# What a program that sees the bars of one symbol, or of two, cannot be.
 BEYOND = {
-    "pairs": "pairs trading needs the bars of two symbols at once, and the bar loop gives a program one",
-    "portfolio": "choosing among symbols needs the bars of all of them at once, and the bar loop gives a program one",
+    "portfolio": "choosing among many symbols needs the bars of all of them at once, and a program gets those of one, or of a pair"
 }
+PAIR_NEEDED = (
+    "pairs trading needs the bars of two symbols, and only one is given: name the other as second_symbol "
+    "(evolve research replicate … --symbol MSFT --second IBM)"
+)
 # An asker who wants a model rather than a rule gets the learning template when the text leaves it open.
 MODEL_BONUS = 1
 # Windows that, halved, make a program lighter.
@@ -51,8 +54,11 @@ class Draft:
         return next(float(each.value) for each in self.settings if each.name == name)
 
 
-def draft(text: str, implementation_type: str) -> Draft:
-    """The program that a text describes. Raises InvalidRequest for a text that describes none of the library's strategies."""
+def draft(text: str, implementation_type: str, *, pair: bool = False) -> Draft:
+    """The program that a text describes. pair: the bars of two symbols are given.
+
+    Raises InvalidRequest for a text that describes none of the library's strategies, or one that needs two symbols where one is given.
+    """
     spoken = spoken_to_people(text)
     weighed = []
     for template in TEMPLATES:
@@ -66,13 +72,17 @@ def draft(text: str, implementation_type: str) -> Draft:
     subject = topics.weights(spoken)
     beyond = next((name for name in BEYOND if subject.get(name, 0) >= LEAST_WEIGHT and subject[name] >= best[0]), None)
     if beyond is not None:
-        raise InvalidRequest(f"{BEYOND[beyond]}; describe a strategy on one symbol", family=beyond)
+        raise InvalidRequest(f"{BEYOND[beyond]}; describe a strategy on one symbol or a pair", family=beyond)
     if best[0] < LEAST_WEIGHT:
         known = ", ".join(template.title.lower() for template in TEMPLATES)
         raise InvalidRequest(
-            f"no strategy of the library is described here; it has: {known}", known=[t.name for t in TEMPLATES]
+            f"no strategy of the library is described here; it has: {known}. Describe yours in such words, or set up a language model "
+            "(OPENAI_API_KEY or OPENAI_BASE_URL), which writes others",
+            known=[t.name for t in TEMPLATES],
         )
     weight, template, words = best
+    if template.symbols == 2 and not pair:
+        raise InvalidRequest(PAIR_NEEDED, family=template.family, needed=["symbol", "second_symbol"])
     quoted = ", ".join(f"“{each[:60]}”" for each in words)
     others = sorted(
         (each for each in weighed if each[1] is not template and each[0] >= LEAST_WEIGHT), key=lambda each: -each[0]

@@ -6,8 +6,8 @@ token; at most 1,000 results of one search.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from evolve.clock import iso
 from evolve.errors import BadAnswer, DataUnavailable, EvolveError, InvalidRequest, RateLimited
@@ -18,6 +18,7 @@ from evolve.market.sources.pace import Allowance
 from evolve.research.sought import SECONDARY_WAIT_S, Outside, Sought, paged
 from evolve.research.topics import tag_of
 
+T = TypeVar("T")
 NAME = "github"
 PAGE = 100
 MOST = 1000
@@ -117,23 +118,43 @@ def _text(value: object) -> str:
     return " ".join(str(value or "").encode("utf-8", "replace").decode().split())
 
 
+def repository_of(outside: Outside, full_name: str) -> Repository:
+    """What GitHub says of one repository, its licence among it. Raises as `readme_of`."""
+    return _asked_about(outside, full_name, "", _described)
+
+
 def readme_of(outside: Outside, full_name: str) -> tuple[str, str]:
     """Text of a repository's README, and when it was fetched. Raises as `search_repositories`; DataUnavailable where there is none."""
+    return _asked_about(outside, full_name, "/readme", _readme)
+
+
+def _asked_about(outside: Outside, full_name: str, part: str, read: Callable[[Answer, str], T]) -> T:
     settings = outside.settings
     outside.truce(NAME).check()
     line = outside.line(NAME, settings.github_url, Allowance(60, 3600.0))  # requests without a token share 60 an hour
-    headers = {"Accept": "application/vnd.github.raw+json", "X-GitHub-Api-Version": API_VERSION}
+    kind = "raw+json" if part else "json"
+    headers = {"Accept": f"application/vnd.github.{kind}", "X-GitHub-Api-Version": API_VERSION}
     if settings.github_token:
         headers["Authorization"] = f"Bearer {settings.github_token}"
-    question = Question(f"/repos/{full_name}/readme", secret_headers=headers)
+    question = Question(f"/repos/{full_name}{part}", secret_headers=headers)
 
-    def read(answer: Answer) -> str:
+    def answered(answer: Answer) -> Callable[[str], T]:
         if answer.status == 404:
-            raise DataUnavailable(f"GitHub has no repository {full_name}, or it has no README", repository=full_name)
+            missing = ", or it has no README" if part else ""
+            raise DataUnavailable(f"GitHub has no repository {full_name}{missing}", repository=full_name)
         if answer.status != 200:
             raise refusal(line, answer, question)
         if answer.content_type == "text/html":
-            raise BadAnswer(f"GitHub answered an HTML page where a README was expected: {answer.url}", source=NAME)
-        return answer.body.decode("utf-8", "replace")
+            raise BadAnswer(f"GitHub answered an HTML page, which nobody asked for: {answer.url}", source=NAME)
+        return lambda fetched_at: read(answer, fetched_at)
 
-    return line.ask(question, read), iso(line.as_of)
+    made = line.ask(question, answered)
+    return made(iso(line.as_of))
+
+
+def _readme(answer: Answer, fetched_at: str) -> tuple[str, str]:
+    return answer.body.decode("utf-8", "replace"), fetched_at
+
+
+def _described(answer: Answer, fetched_at: str) -> Repository:
+    return _repository(json_of(answer, NAME), fetched_at)

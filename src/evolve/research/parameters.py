@@ -16,7 +16,7 @@ MONTHS = {name: number for number, name in enumerate("january february march apr
 
 _COUNT = r"(?P<{0}>\d+(?:\.\d+)?|" + "|".join(WORDS) + ")"
 _SPAN = _COUNT + r"[- ]?(?:trading |calendar )?(?P<{0}u>days?|weeks?|months?|years?|bars?|periods?|sessions?)\b"
-LAST_ONE = r"(?:past|last|previous|prior|trailing) (?P<n>)(?P<nu>week|month|year)\b"
+LAST_ONE = r"(?:past|last|previous|prior|trailing) (?P<n>)(?P<nu>day|week|month|year)\b"
 Read = Callable[[str], "Stated | None"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -118,4 +119,5 @@ def reason_of(error: EvolveError) -> str:
     """Why it was not answered, in the words of whoever searches."""
     if isinstance(error, DeadlineExceeded):
         return f"{error.details.get('source', 'it')} took longer than EVOLVE_RESEARCH_LIMIT_S allows"
-    return error.message
+    # The address asked is for whoever mends the service; it says nothing to whoever searches.
+    return re.sub(r":? https?://\S+", "", error.message)

@@ -7,7 +7,8 @@ is found is what the authors say, not what is true.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from evolve.evidence import Evidence, EvidenceBook, Unit
@@ -144,6 +145,61 @@ def _costs_said(sentence: str) -> str:
     if GROSS.search(sentence):
         return "stated before costs"
     return "the sentence does not say whether costs are in it"
+
+
+FIGURE_NAMES = tuple(dict.fromkeys(figure.name for figure in FIGURES))
+
+
+# What a sentence must say besides a number, for the number to be this figure.
+SPOKEN_OF = {
+    "sharpe": r"\bsharpe\b", "sortino": r"\bsortino\b", "annual_return": rf"\breturns?\b.*{YEARLY}|{YEARLY}.*\breturns?\b|\bannual returns?\b|\bcagr\b",
+    "monthly_return": r"\bmonth", "drawdown": r"\bdraw-?downs?\b", "volatility": r"\bvolatility\b", "win_rate": r"\b(win|hit)",
+    "accuracy": r"\baccura", "alpha": r"\balphas?\b", "t_statistic": r"\bt[- ]?(stat|value)",
+}  # fmt: skip
+
+
+def why_not_stated(name: str, sentence: str, words: str) -> str:
+    """Why these words of a sentence do not state a figure of this name, as a sentence; empty where they do."""
+    spoken, said = " ".join(sentence.split()), " ".join(words.split())
+    # Whole words, so that a part of a number, or one without its sign or its unit, is none.
+    whole = rf"(?<![\w.,−-]){re.escape(said)}(?!\w|[.,]\d|\s?%|\s?per ?cent)"
+    if not said or re.search(whole, spoken) is None:
+        return f"“{words[:80]}” does not stand in that sentence"
+    if name not in FIGURE_NAMES:
+        return f"{name[:40]!r} is none of the names {', '.join(FIGURE_NAMES)}"
+    if not re.search(SPOKEN_OF[name], spoken, re.IGNORECASE):
+        return f"the sentence does not speak of {name.replace('_', ' ')}"
+    if _pointed_value(name, said) is None:
+        return f"“{said[:80]}” does not hold exactly one number that can be a {name}, with its unit"
+    return ""
+
+
+def with_figures(summary: PaperSummary, pointed_at: Sequence[tuple[str, str, str]], by: str) -> PaperSummary:
+    """The summary with figures that somebody pointed at: name, sentence, words. Each must have passed `why_not_stated`."""
+    book = EvidenceBook()
+    found = [book.adopt(each) for each in summary.claimed]
+    known = {(each.name, each.value) for each in found}
+    for name, sentence, words in pointed_at:
+        value = _pointed_value(name, " ".join(words.split()))
+        if value is None or (name, value) in known:
+            continue
+        known.add((name, value))
+        unit = next(figure.unit for figure in FIGURES if figure.name == name)
+        found.append(book.add(
+            name, summary.title, value, unit, as_of=summary.as_of, source=summary.source,
+            computed=f"stated, not tested: “{' '.join(sentence.split())}”", note=f"{_costs_said(sentence)}; pointed at by {by}",
+        ))  # fmt: skip
+    return replace(summary, claimed=tuple(found))
+
+
+def _pointed_value(name: str, words: str) -> float | None:
+    """The one number of the words, as the figure counts it; None where there are none or several, or the unit is another."""
+    numbers = list(re.finditer(NUMBER, words))
+    figure = next(figure for figure in FIGURES if figure.name == name)
+    share = re.search(SHARE, words, re.IGNORECASE) is not None
+    if len(numbers) != 1 or share != (figure.unit == "fraction"):
+        return None
+    return _value(figure, numbers[0])
 
 
 def own_claims(summary: PaperSummary) -> tuple[Evidence, ...]:

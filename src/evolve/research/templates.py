@@ -14,7 +14,10 @@ ALLOW_SHORT = Parameter("ALLOW_SHORT", 0, 0, 1, SHORT)
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A program of `programs/`. cues: patterns with what each weighs; parameters: its constants; caveats: what it leaves out."""
+    """A program of `programs/`. cues: patterns with what each weighs; parameters: its constants; caveats: what it leaves out.
+
+    symbols: of how many its program needs the bars; two are held as a pair.
+    """
 
     name: str
     title: str
@@ -22,6 +25,7 @@ class Template:
     cues: tuple[tuple[str, int], ...]
     parameters: tuple[Parameter, ...]
     caveats: tuple[str, ...] = ()
+    symbols: int = 1
 
     @property
     def program(self) -> str:
@@ -69,6 +73,17 @@ TEMPLATES = (
             Parameter("WIDTH", 2, 0.5, 5, number(r"<N>[- ](?:standard deviations?|sigmas?|std)"), whole=False),
             ALLOW_SHORT,
         ),
+    ),
+    Template(
+        "pairs_reversion", "Pairs trading, the spread back to its mean", "pairs",
+        ((r"\bpairs?[- ]trad\w*|\btrad\w+ (of )?(a )?pairs?\b", 9), (r"\bcointegrat\w+", 8), (r"\bstat(istical)?[- ]arb\w*", 8), (r"\bspreads?\b", 3), (r"\b(two|both) (stocks|shares|symbols|assets|coins)\b", 2), (r"\bdiverge\w*|\bconverge\w*", 2)),
+        (
+            Parameter("WINDOW_BARS", 60, 5, 500, span(r"<S>[^.]{0,30}(?:mean|average|window|z-?score|formation|spread)", r"(?:mean|average|z-?score|window|formation)[^.\d]{0,30}<S>")),
+            Parameter("ENTRY_Z", 2, 0.25, 6, number(r"<N>[- ](?:historical )?standard deviations?", r"z-?score[^.\d]{0,30}(?:minus |[-−])?<N>\b", r"(?:below|under|exceeds?|beyond|above)\s+(?:minus |[-−])?<N>\b"), whole=False),
+            Parameter("EXIT_Z", 0.5, 0, 3, number(r"(?:exit\w*|clos\w+|leav\w+|within|inside)[^.\d]{0,40}<N>"), whole=False),
+        ),
+        ("both legs have the same size: no hedge ratio is estimated, and no test of cointegration chooses the pair",),
+        symbols=2,
     ),
     Template(
         "turn_of_month", "Turn of the month", "seasonality",

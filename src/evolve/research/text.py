@@ -29,6 +29,11 @@ INSTRUCTION = re.compile(
 )  # fmt: skip
 
 
+CODE = re.compile(
+    r"\b(def|class|function) \w+ ?\(|\bimport \w+|\bfrom [\w.]+ import\b|\breturn \w+[\[(.]|[{};]\s*$|\w+\(\w*\)\s*[.:;{=]|[=!<>]=|\w+ ?= ?[\w\[(\"']+[(\[.]|=>|->|\$\{"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """title: empty where the document has none; kind: what was read, in words."""
@@ -101,6 +106,29 @@ def sentences(text: str) -> list[str]:
 def addressed_to_machines(sentence: str) -> bool:
     """Whether a sentence is an instruction to whoever processes the text; such sentences are data of no use here."""
     return INSTRUCTION.search(sentence) is not None
+
+
+def is_code(sentence: str) -> bool:
+    """Whether it is rather a piece of a program than a sentence: code of others is read by nobody who writes code."""
+    return CODE.search(sentence) is not None
+
+
+LICENCES = (
+    (r"creativecommons\.org/licenses/([a-z-]+)/(\d\.\d)", "CC {0} {1}"),
+    (r"creativecommons\.org/publicdomain/zero/(\d\.\d)", "CC0 {0}"),
+    (
+        r"arxiv\.org/licenses/nonexclusive-distrib/(\d\.\d)",
+        "arXiv's licence to distribute {0}, all other rights reserved",
+    ),
+)
+
+
+def licence_named(address: str) -> str:
+    """A licence as people call it, with its address; what is no known address stays as it is."""
+    for pattern, name in LICENCES:
+        if (match := re.search(pattern, address)) is not None:
+            return f"{name.format(*(part.upper() for part in match.groups()))} ({address})"
+    return address
 
 
 def _one_line(text: str) -> str:

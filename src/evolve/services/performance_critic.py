@@ -32,6 +32,7 @@ from evolve.services.base import BaseService, Facts
 if TYPE_CHECKING:
     from evolve.agents.strategy import Strategy
     from evolve.market.bars import Bars
+    from evolve.market.pair import Pair
 
 
 class PerformanceCriticService(BaseService):
@@ -72,14 +73,22 @@ class PerformanceCriticService(BaseService):
             request.long_only,
             request.volatility_target,
         )
-        bars, notes = self.agent.bars_for(request.symbol, request.timeframe, simulate=request.simulate)
+        given: Bars | Pair
+        if request.second_symbol is None:
+            bars, notes = self.agent.bars_for(request.symbol, request.timeframe, simulate=request.simulate)
+            given = bars
+        else:
+            given, notes = self.agent.pair_for(
+                request.symbol, request.second_symbol, request.timeframe, simulate=request.simulate
+            )
+            bars = given.bars
         job.progress("decide", 0, 2 * len(bars), f"{strategy.name} decides on {len(bars):,} bars in the sandbox")
         program = _Sandboxed(strategy, bars, job)
-        run = program.run(columns_of(bars))
+        run = program.run(columns_of(given))
         job.progress(
             "decide", len(bars), 2 * len(bars), f"{len(bars):,} decisions; once more, to see whether they are the same"
         )
-        again = program.run(columns_of(bars))
+        again = program.run(columns_of(given))
         job.progress("decide", 2 * len(bars), 2 * len(bars), f"{len(bars):,} decisions, made twice")
         comparison = self.agent.backtest(
             strategy,

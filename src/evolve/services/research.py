@@ -29,6 +29,8 @@ from evolve.services.base import BaseService, Facts
 if TYPE_CHECKING:
     from evolve.agents.replication import ProgramRun
     from evolve.cards import ComparisonCard
+    from evolve.market.bars import Bars
+    from evolve.market.pair import Pair
 
 
 class ResearchService(BaseService):
@@ -69,7 +71,8 @@ class ResearchService(BaseService):
     def generate_code(self, request: GenerateCode, job: Job) -> CodeGenerated:
         suggestion, entry_id = self.agent.suggest(
             request.description, request.paper_reference or "", request.implementation_type, symbol=request.symbol,
-            timeframe=request.timeframe, simulate=request.simulate, workbench=_Workbench(job, request), request_id=job.request_id,
+            timeframe=request.timeframe, simulate=request.simulate, second_symbol=request.second_symbol, writer=request.writer,
+            workbench=_Workbench(job, request), request_id=job.request_id,
         )  # fmt: skip
         return CodeGenerated(code_suggestion=suggestion, entry_id=entry_id)
 
@@ -109,13 +112,17 @@ class _Workbench:
         )
         return ProgramRun(done.result.status, done.result.error or "", done.decisions)
 
-    def backtest(self, code: str, name: str, symbol: str, timeframe: str) -> ComparisonCard:
+    def backtest(self, code: str, name: str, given: Bars | Pair) -> ComparisonCard:
+        from evolve.market.pair import Pair
+
+        legs = (given.first, given.second) if isinstance(given, Pair) else (given,)
         reply = self._job.ask(
             BacktestStrategy(
                 strategy_code=code,
                 strategy_name=name,
-                symbol=symbol,
-                timeframe=timeframe,
+                symbol=legs[0].symbol,
+                second_symbol=legs[1].symbol if len(legs) > 1 else None,
+                timeframe=legs[0].timeframe,
                 period=self._request.period,
                 simulate=self._request.simulate,
             )

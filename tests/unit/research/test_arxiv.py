@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from data_services import HTML, Reply, Waits, serving
-from evolve.errors import BadAnswer, InvalidRequest, Unavailable
-from evolve.research.arxiv import arxiv_id_in, paper_of, search_papers
-from research_services import ATOM, arxiv, entry, feed, outside
+from evolve.errors import BadAnswer, DataUnavailable, InvalidRequest, Unavailable
+from evolve.research.arxiv import arxiv_id_in, paper_of, record_of, search_papers
+from evolve.research.text import licence_named
+from research_services import ATOM, arxiv, entry, feed, outside, record
 
 
 def search(service, home, wanted=10, query="momentum trading", category="q-fin.TR", **more):
@@ -131,3 +132,29 @@ def test_one_paper_is_asked_for_by_its_id(tmp_path):
         paper = paper_of(outside(tmp_path, arxiv_url=service.url), "2101.00005")
     assert paper is not None
     assert service.asked[0].query["id_list"] == "2101.00005"
+
+
+def test_licence_and_versions_are_read_from_arxivs_records(tmp_path):
+    raw = record(
+        "2101.00005", "http://arxiv.org/licenses/nonexclusive-distrib/1.0/", ["Fri, 1 Jan 2021 10:00:00 GMT", "soon"]
+    )
+    with serving(arxiv([], records=[raw])) as service:
+        desk = outside(tmp_path, arxiv_url=service.url)
+        found = record_of(desk, "2101.00005")
+        assert service.asked[0].query == {
+            "verb": "GetRecord",
+            "identifier": "oai:arXiv.org:2101.00005",
+            "metadataPrefix": "arXivRaw",
+        }
+        with pytest.raises(DataUnavailable, match="idDoesNotExist"):
+            record_of(desk, "2101.00099")
+    assert found.versions == ("v1 2021-01-01", "v2 soon")
+    assert licence_named(found.licence).startswith("arXiv's licence to distribute 1.0, all other rights reserved (")
+    assert licence_named("http://creativecommons.org/publicdomain/zero/1.0/").startswith("CC0 1.0")
+    assert licence_named("MIT") == "MIT"
+
+
+@pytest.mark.parametrize("body", [HTML, b"<OAI-PMH xmlns='http://www.openarchives.org/OAI/2.0/'><GetRec", b"<feed/>"])
+def test_a_record_that_is_none_is_named(tmp_path, body):
+    with serving(lambda asked: Reply(body, content_type="text/xml")) as service, pytest.raises(BadAnswer):
+        record_of(outside(tmp_path, arxiv_url=service.url), "2101.00005")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evolve.research.summarize import own_claims, summarize
+from evolve.research.summarize import own_claims, summarize, why_not_stated
 from evolve.research.text import Reading
 
 
@@ -93,3 +93,24 @@ def test_a_text_without_figures_says_so() -> None:
     assert summary("We study momentum in many markets.").notes == (
         "it states no figure of performance that we can read",
     )
+
+
+LONG = "Its Sharpe ratio for the whole of the sample is 10.45, with a return of 12 % and a change of −0.4 in the Sharpe ratio."
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "why"),
+    [
+        ("sharpe", "is 10.45", ""),
+        ("sharpe", "0.4", "does not stand"),  # of 10.45, or −0.4 without its sign
+        ("sharpe", "of 12", "does not stand"),  # without its unit
+        ("sharpe", "of 12 %", "exactly one number"),
+        ("sharpe", "is 10.45, with a return of 12 %", "exactly one number"),
+        ("annual_return", "of 12 %", "does not speak of annual return"),
+        ("t_statistic", "is 10.45", "does not speak of t statistic"),
+        ("beauty", "is 10.45", "none of the names"),
+    ],
+)
+def test_words_that_are_pointed_at_count_only_where_they_state_that_figure(name: str, words: str, why: str) -> None:
+    said = why_not_stated(name, LONG, words)
+    assert (why in said) if why else said == ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import InvalidRequest
 from evolve.language.model.allowance import Limits
-from evolve.language.model.consultant import Consultant
+from evolve.language.model.consultant import MAX_TOKENS, Consultant
 from evolve.language.model.openai_endpoint import OpenAiEndpoint
 from evolve.settings import Settings
 
@@ -17,9 +17,14 @@ def is_configured(settings: Settings) -> bool:
 
 
 def consultant_for(
-    settings: Settings, *, clock: Clock = SYSTEM_CLOCK, replay: bool = False, seconds: float | None = None
+    settings: Settings,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+    replay: bool = False,
+    seconds: float | None = None,
+    max_tokens: int = MAX_TOKENS,
 ) -> Consultant:
-    """The consultant of one question. seconds: a tighter limit than the user's.
+    """The consultant of one question. seconds: a tighter limit than the user's; max_tokens: of a reply.
 
     Raises InvalidRequest for settings that cannot be meant, MissingExtra without the SDK.
     """
@@ -43,4 +48,6 @@ def consultant_for(
     )
     key = settings.openai_api_key
     endpoint = OpenAiEndpoint(key, settings.openai_base_url, settings.llm_model or MODEL_AT_OPENAI)
-    return Consultant(endpoint, limits, settings.home / "llm", clock=clock, replay=replay, secret=key)
+    return Consultant(
+        endpoint, limits, settings.home / "llm", clock=clock, replay=replay, secret=key, max_tokens=max_tokens
+    )

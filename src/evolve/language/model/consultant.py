@@ -69,7 +69,7 @@ class Consultant:
 
     def __init__(
         self, endpoint: Endpoint, limits: Limits, directory: Path, *, clock: Clock, replay: bool = False, secret: str | None = None,
-        wait: Callable[[float], None] = time.sleep,
+        wait: Callable[[float], None] = time.sleep, max_tokens: int = MAX_TOKENS,
     ) -> None:  # fmt: skip
         self._endpoint = endpoint
         self._directory = directory
@@ -77,6 +77,7 @@ class Consultant:
         self._replay = replay
         self._secret = secret
         self._wait = wait
+        self._max_tokens = max_tokens
         self._exchanges = Exchanges(directory, clock)
         self._breaker = Breaker(directory, endpoint.identity, clock)
         self._rung: Rung | None = None
@@ -134,11 +135,13 @@ class Consultant:
             told = f"Answer with one JSON object and nothing else, valid by this JSON schema:\n{json.dumps(dict(schema.body))}"
             asked = [*asked[:-1], Message(asked[-1].role, f"{asked[-1].text}\n\n{told}")]
         for attempt in range(RETRIES + 1):
-            self.allowance.check(asked, MAX_TOKENS)
+            self.allowance.check(asked, self._max_tokens)
             self._breaker.check()
             seconds = min(CALL_S, self.allowance.seconds_left)
             try:
-                completion = self._endpoint.complete(asked, schema, rung=rung, max_tokens=MAX_TOKENS, seconds=seconds)
+                completion = self._endpoint.complete(
+                    asked, schema, rung=rung, max_tokens=self._max_tokens, seconds=seconds
+                )
             except (RateLimited, Unavailable) as error:
                 pause = _pause(error, attempt)
                 if attempt == RETRIES or pause is None or pause >= self.allowance.seconds_left:

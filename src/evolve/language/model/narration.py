@@ -72,6 +72,15 @@ def faults_of(sentences: Sequence[str], ground: Ground) -> list[str]:
     return found
 
 
+def reported_faults_of(sentences: Sequence[str], ground: Ground) -> list[str]:
+    """The same for what a text of others is said to say: its claims are its own, but figures and directions are checked alike."""
+    found: list[str] = []
+    for number, sentence in enumerate(sentences, 1):
+        faults = list(_signs(sentence, ground)) or [*_orders(sentence), *_directions(sentence, ground)]
+        found += [f"sentence {number}: {fault}" for fault in faults]
+    return found
+
+
 def rendered(sentence: str, ground: Ground) -> str:
     """The sentence with its figures. Behind a word that says the direction the sign is left out: "a loss of 5.0 %"."""
     parts: list[str] = []
@@ -154,13 +163,28 @@ _WORDS = re.compile(r"[^\W\d_]+")
 
 
 def _faults(sentence: str, ground: Ground) -> Iterator[str]:
+    signs = list(_signs(sentence, ground))
+    yield from signs
+    if any(fault.startswith((_NO_LENGTH, _NO_ID)) for fault in signs):
+        return
+    text = SLOT.sub(" ", sentence)
+    yield from _claims(text, [_folded(word) for word in _WORDS.findall(text)], ground)
+    yield from _names(text, ground)
+    yield from _directions(sentence, ground)
+
+
+_NO_LENGTH, _NO_ID = "it must have 1 to", "there is no"
+
+
+def _signs(sentence: str, ground: Ground) -> Iterator[str]:
+    """What no sentence may hold: numbers of its own, unknown ids, markup, signs that nobody sees, another language."""
     if len(sentence) > LONGEST_SENTENCE or not sentence.strip():
-        yield f"it must have 1 to {LONGEST_SENTENCE} characters"
+        yield f"{_NO_LENGTH} {LONGEST_SENTENCE} characters"
         return
     ids = [match.group(1) for match in SLOT.finditer(sentence)]
     unknown = [id for id in ids if id not in ground.figures and id not in ground.names]
     if unknown:
-        yield f"there is no {unknown[0]}"
+        yield f"{_NO_ID} {unknown[0]}"
         return
     text = SLOT.sub(" ", sentence)
     words = [_folded(word) for word in _WORDS.findall(text)]
@@ -176,9 +200,6 @@ def _faults(sentence: str, ground: Ground) -> Iterator[str]:
     letters = [character for character in text if character.isalpha()]
     if sum(character.isascii() for character in letters) < 0.9 * len(letters):
         yield "it must be in English"
-    yield from _claims(text, words, ground)
-    yield from _names(text, ground)
-    yield from _directions(sentence, ground)
 
 
 def _claims(text: str, words: Sequence[str], ground: Ground) -> Iterator[str]:
@@ -191,6 +212,11 @@ def _claims(text: str, words: Sequence[str], ground: Ground) -> Iterator[str]:
     claim = _EDGE.search(text)
     if claim and not ground.edge and not _NO & set(words):
         yield f"“{claim.group()}” claims skill where the verdict is that there is none"
+
+
+def _orders(text: str) -> Iterator[str]:
+    if read(text).concepts & {"INJECT", "DESTROY", "TRANSFER", "ILLEGAL"}:
+        yield "it gives orders to a system"
 
 
 def _names(text: str, ground: Ground) -> Iterator[str]:
