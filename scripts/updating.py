@@ -38,8 +38,7 @@ def worlds_table() -> str:
         for slowly in (0, 126):
             found = drift_found_after(range(WORLDS), share=share, slowly=slowly)
             how = f"over {slowly} bars" if slowly else "at once"
-            wanted = "≤ 150" if not (slowly and share < 0.1) else "(shown, not promised)"
-            rows.append((f"a signal of {share:.0%} reverses {how}", f"{WORLDS}", "bars until the alarm: median, 90 %", f"{np.median(found):.0f}, {np.quantile(found, 0.9):.0f}", wanted))  # fmt: skip
+            rows.append((f"a signal of {share:.0%} reverses {how}", f"{WORLDS}", "bars until the alarm: median, 90 %", f"{np.median(found):.0f}, {np.quantile(found, 0.9):.0f}", "≤ 150"))  # fmt: skip
     rows += [
         ("an equal challenger, 8 symbols pooled", f"{FULL}", "promoted", f"{equal_promoted(range(FULL)):.1%}", "≤ 5 %"),
         ("one that explains 3 % more, 8 symbols pooled", f"{WORLDS}", "promoted", f"{better_promoted(range(WORLDS)):.0%}", "≥ 80 %"),

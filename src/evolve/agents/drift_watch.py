@@ -22,8 +22,10 @@ from evolve.updates import DriftCard
 WINDOW_BARS = 126  # half a year of days: shorter windows see faster and cry wolf five times as often
 MIN_LIVE_BARS = 42  # two months of days: below, two tests that agree are still luck too often
 REFERENCE_BARS = 750  # three years of days of the test: enough that its own chance does not matter beside the window's
-P_LIMIT = 0.001
-STABILITY_LIMIT = {"losses": 0.25, "gain": 0.2}  # 0.25 is the usual limit of a large shift; the gain's tails are calmer
+# At 0.001 and 0.2 half as many false alarms (0.24 per 1,000 bars, not 0.44), and a relation of 5 % that fades over half a year is seen 30 bars later.
+P_LIMIT = 0.003
+STABILITY_LIMIT = {"losses": 0.25, "gain": 0.12}  # 0.25 is the usual limit of a large shift; the gain's tails are calmer
+FEATURE_P_LIMIT = 0.001  # over all features of a model together
 COVERAGE_LIMIT = 0.82  # of a 90 % band: three standard errors below over 126 independent outcomes
 TESTED = {"losses": "loss over variance", "gain": "loss of no change less its own, over variance"}
 
@@ -91,7 +93,7 @@ def features_moved(bars: Bars, names: Sequence[str], *, trained_to: int) -> dict
         if min(len(before), len(recent)) < MIN_LIVE_BARS or np.ptp(before) == 0:
             continue
         found = drift_between(before, recent, independent=False)
-        if found.agree(p=P_LIMIT / len(names), stability=STABILITY_LIMIT["losses"]):
+        if found.agree(p=FEATURE_P_LIMIT / len(names), stability=STABILITY_LIMIT["losses"]):
             moved[name] = found
     return moved
 
