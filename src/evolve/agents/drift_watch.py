@@ -24,7 +24,10 @@ MIN_LIVE_BARS = 42  # two months of days: below, two tests that agree are still 
 REFERENCE_BARS = 750  # three years of days of the test: enough that its own chance does not matter beside the window's
 # At 0.001 and 0.2 half as many false alarms (0.24 per 1,000 bars, not 0.44), and a relation of 5 % that fades over half a year is seen 30 bars later.
 P_LIMIT = 0.003
-STABILITY_LIMIT = {"losses": 0.25, "gain": 0.12}  # 0.25 is the usual limit of a large shift; the gain's tails are calmer
+STABILITY_LIMIT = {
+    "losses": 0.25,
+    "gain": 0.12,
+}  # 0.25 is the usual limit of a large shift; the gain's tails are calmer
 FEATURE_P_LIMIT = 0.001  # over all features of a model together
 COVERAGE_LIMIT = 0.82  # of a 90 % band: three standard errors below over 126 independent outcomes
 TESTED = {"losses": "loss over variance", "gain": "loss of no change less its own, over variance"}

@@ -134,7 +134,7 @@ def test_features_are_said_to_have_moved_at_most_once_in_two_thousand_bars_of_an
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize(("share", "slowly"), [(0.05, 0), (0.1, 0), (0.1, 126), (0.2, 126)])
+@pytest.mark.parametrize(("share", "slowly"), [(0.05, 0), (0.05, 126), (0.1, 0), (0.1, 126), (0.2, 126)])
 def test_a_reversed_relation_is_found_within_150_bars(share, slowly):
     assert np.median(drift_found_after(range(WORLDS), share=share, slowly=slowly)) <= 150
 
