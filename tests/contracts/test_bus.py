@@ -335,6 +335,20 @@ async def test_what_an_asker_sends_anew_because_the_server_forgot_it_is_answered
     assert await ground.bus.stored_reply(ground.service, "r1") == b"reply"
 
 
+async def test_who_asks_by_hand_for_what_was_sent_anew_hears_the_reply_on_the_output(ground: Ground) -> None:
+    await ground.bus.open(ground.service)
+    await ground.bus.send(
+        ground.service, "light", b"{}", request_id="r1", content_hash="content", reader="asker", again=True
+    )
+    running = await ground.take()
+    await ground.send("r1")
+    assert await ground.bus.begin(await ground.take("b"), "b", "content", None) == "joined"
+
+    async with ground.outputs() as outputs:
+        await ground.bus.finish(running, "a", b"reply")
+        assert await outputs.wait_for(1) == [b"reply"]
+
+
 async def test_an_id_used_again_for_other_content_is_told_so(ground: Ground) -> None:
     await ground.bus.open(ground.service)
     await ground.bus.finish(await ground.begun("r1"), "a", b"reply")

@@ -19,8 +19,7 @@ from evolve.agents.track_record import (
     trials_of,
     usable_history,
 )
-from evolve.agents.tuned import Settings as Chosen
-from evolve.agents.tuned import settings_of_build
+from evolve.agents.tuned import ChosenParams, settings_of_build
 from evolve.cards import AliasMove, AliasName, DataCard, ModelCard, Recipe
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.errors import InvalidRequest
@@ -158,7 +157,7 @@ class ModelBuilderAgent:
         bars: Bars,
         data: DataCard,
         notes: Sequence[str],
-        chosen: Chosen,
+        chosen: ChosenParams,
         request_id: str,
         progress: Progress,
     ) -> ModelCard:

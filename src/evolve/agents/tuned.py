@@ -18,7 +18,7 @@ LIKE = 50  # findings looked through for one that fits
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ChosenParams:
     """The hyperparameters of a build, and where they come from: `caller`, `defaults`, or `study ID`; notes: for the reader of its card."""
 
     hyperparameters: Mapping[str, HyperValue]
@@ -36,26 +36,26 @@ def settings_of_build(
     horizon_bars: int,
     first_tested_bar: int,
     tuned: bool,
-) -> Settings:
+) -> ChosenParams:
     """What the caller gave with defaults for the rest; given nothing, what the newest study that fits recommends.
 
     Raises InvalidRequest as `Forecaster.settings` does.
     """
     if given:
-        return Settings(family.settings(given), "caller")
+        return ChosenParams(family.settings(given), "caller")
     if not tuned or not family.hyperparameters:
-        return Settings(family.settings(None), "defaults")
+        return ChosenParams(family.settings(None), "defaults")
     for card in studies.found(model_type=family.family, symbol=bars.symbol, timeframe=bars.timeframe, limit=LIKE):
         if (card.horizon_bars, card.features, card.data.simulated) != (horizon_bars, tuple(features), bars.simulated):
             continue
         if card.verdict != "better":
-            return Settings(family.settings(None), "defaults", (f"study {card.study_id}: {card.reason}",))
+            return ChosenParams(family.settings(None), "defaults", (f"study {card.study_id}: {card.reason}",))
         if card.train_last >= bars.date(first_tested_bar):
             note = f"study {card.study_id} saw bars up to {card.train_last}, which this model is tested on: the defaults are used instead"
-            return Settings(family.settings(None), "defaults", (note,))
+            return ChosenParams(family.settings(None), "defaults", (note,))
         note = f"hyperparameters of study {card.study_id} (bars up to {card.train_last}): {card.reason}"
-        return Settings(family.settings(card.recommended_params), f"study {card.study_id}", (note,))
-    return Settings(family.settings(None), "defaults")
+        return ChosenParams(family.settings(card.recommended_params), f"study {card.study_id}", (note,))
+    return ChosenParams(family.settings(None), "defaults")
 
 
 def best_known(family: Forecaster, studies: Studies, size: DatasetSize) -> TunedParams:

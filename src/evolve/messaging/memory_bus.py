@@ -213,6 +213,8 @@ class MemoryBus:
         ):
             if reply_to:
                 state.readers.add(reply_to)
+            else:
+                state.alone = False  # who asked by hand listens to the output
             queue.pop(delivery.entry, None)
             return "joined"
         state.content_hash, state.place = content_hash, here

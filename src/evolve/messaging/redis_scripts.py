@@ -114,7 +114,11 @@ for i = 3, #KEYS do
       local other, place = string.match(known[2], '^(%S+) (%S+)$')
       if other == 'delayed' and redis.call('ZSCORE', KEYS[2], id)
          or other ~= 'delayed' and #redis.call('XRANGE', prefix .. other, place, place) > 0 then
-        if reader ~= '' then redis.call('HSET', key, 'to:' .. reader, '1') end
+        if reader ~= '' then
+          redis.call('HSET', key, 'to:' .. reader, '1')
+        else
+          redis.call('HDEL', key, 'alone')  -- who asked by hand listens to the output
+        end
         answer, gone[#gone + 1] = 'joined', entry
       end
     end
