@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evolve.agents.live_record import LiveRecord
-from evolve.evidence import Evidence, EvidenceBook
+from evolve.evidence import Evidence, EvidenceBook, Unit
 from evolve.forecasting.features import feature_matrix
 from evolve.market.bars import Bars, Floats
 from evolve.statistics.drift import Drift, drift_between
@@ -109,8 +109,8 @@ def _figures(book: EvidenceBook, name: str, of: str, found: Drift, limit: float,
     _figure(book, f"{name}_psi", of, found.stability, "ratio", f"population stability index; {sizes}; alarm above {limit}", bars)  # fmt: skip
 
 
-def _figure(book: EvidenceBook, name: str, of: str, value: float, unit: str, computed: str, bars: Bars) -> Evidence:
-    return book.add(name, of, value, unit, as_of=bars.date(-1), source=bars.source, computed=computed)  # type: ignore[arg-type]
+def _figure(book: EvidenceBook, name: str, of: str, value: float, unit: Unit, computed: str, bars: Bars) -> Evidence:
+    return book.add(name, of, value, unit, as_of=bars.date(-1), source=bars.source, computed=computed)
 
 
 def _reason(alarms: list[str], held: float, window: int, moved: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ nobody could have chosen it on. What was promoted is held against its predecesso
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import cast
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from evolve.agents.live_record import LiveRecord
 from evolve.cards import Recipe
-from evolve.evidence import Evidence, EvidenceBook
+from evolve.evidence import Evidence, EvidenceBook, Unit
 from evolve.market.bars import Floats
 from evolve.statistics.comparison import Inference, diebold_mariano
 from evolve.statistics.sequential import Looks, cautious_looks, prompt_looks
@@ -177,11 +177,11 @@ def _card(
     )  # fmt: skip
 
 
-def _adder(book: EvidenceBook, pair: Pair, bars: int, symbols: tuple[str, ...]):  # type: ignore[no-untyped-def]
-    def add(name: str, value: float | None, unit: str, computed: str, note: str = "") -> Evidence:
+def _adder(book: EvidenceBook, pair: Pair, bars: int, symbols: tuple[str, ...]) -> Callable[..., Evidence]:
+    def add(name: str, value: float | None, unit: Unit, computed: str, note: str = "") -> Evidence:
         shown = pair.challenger.bars
         over = f"{computed}; {bars} bars of {', '.join(symbols)}"
         why = note or ("no bars to compare yet" if value is None else "")
-        return book.add(name, pair.challenger.card.model_id, value, unit, as_of=shown.date(-1), source=shown.source, computed=over, note=why)  # type: ignore[arg-type]  # fmt: skip
+        return book.add(name, pair.challenger.card.model_id, value, unit, as_of=shown.date(-1), source=shown.source, computed=over, note=why)  # fmt: skip
 
     return add
