@@ -139,14 +139,19 @@ def record_of_forecasts(
     name: str, forecasts: OutOfSample, bars: Bars, costs: Costs, *, model_id: str | None, kind: Kind = "model"
 ) -> TrackRecord:
     """Trade the forecasts by the documented position rule."""
-    position = position_from_forecast(
+    position = positions_of(forecasts, bars, costs)
+    return _record(name, kind, model_id, bars, forecasts.start, position, costs, forecasts)
+
+
+def positions_of(forecasts: OutOfSample, bars: Bars, costs: Costs) -> Floats:
+    """The target positions that the documented rule makes of forecasts, shape (forecasts,)."""
+    return position_from_forecast(
         forecasts.mean,
         forecasts.std,
         horizon_bars=forecasts.horizon_bars,
         bars_per_year=bars.bars_per_year,
         round_trip_cost=2 * (costs.fee_bps + costs.slippage_bps) * BPS,
     )
-    return _record(name, kind, model_id, bars, forecasts.start, position, costs, forecasts)
 
 
 def record_of_constant(name: str, position: float, start: int, bars: Bars, costs: Costs) -> TrackRecord:

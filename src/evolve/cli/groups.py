@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evolve.cli.alerts import alerts_app
 from evolve.cli.options import AsJson, Simulate, SymbolOption, TimeframeOption, Timeout
 from evolve.cli.tune import tune_app
 
@@ -29,6 +30,7 @@ bus_app.add_typer(dead_app, name="dead")
 GROUPS = {
     "models": models_app,
     "watch": watch_app,
+    "alerts": alerts_app,
     "data": data_app,
     "bus": bus_app,
     "config": config_app,
