@@ -428,6 +428,14 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """What is wrong here and how to mend each; starts nothing. Exit code 1 where something must be mended."""
+    from evolve.cli.doctor import run
+
+    raise typer.Exit(run(as_json=as_json))
+
+
+@app.command()
 def ping(service: str) -> None:
     """Whether a service answers; exit code 1 if not."""
     import time

@@ -94,6 +94,12 @@ class Database:
         with self.read() as connection:
             return self._version(connection)
 
+    def damage(self) -> str | None:
+        """What SQLite's own check of the whole file says is wrong; None where nothing is. Reads all of it."""
+        with self.read() as connection:
+            said = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+        return None if said == "ok" else said
+
     def close(self) -> None:
         self._engine.dispose(close=self._pid == os.getpid())
 

@@ -272,9 +272,9 @@ def test_a_round_of_a_watched_model_tells_its_signal_and_its_drift(tmp_path):
         for bars in (660, 720, 780, 780):
             stable.feed.move_to(bars)
             stable.update(update_type="check", request_id=f"round-{bars}")  # the last one twice, as after a lost lease
-            desk.step(lambda: [])
+            desk.step(list)
         stable.clock.advance(HOUR_S)
-        desk.step(lambda: [])
+        desk.step(list)
 
     log = stable.log.history(100, service="updater", request_type="standing")
     sides = [(each.outcome["position"] > 0) - (each.outcome["position"] < 0) for each in reversed(log)]
