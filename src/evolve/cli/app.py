@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +11,7 @@ from evolve.cli import CANCELLED
 from evolve.cli import model_commands as models
 from evolve.cli import question_commands as questions
 from evolve.cli.groups import GROUPS
-from evolve.cli.options import AsJson
+from evolve.cli.options import AlwaysJson, AsJson
 
 if TYPE_CHECKING:
     from evolve.client.client import ServiceClient
@@ -39,6 +40,7 @@ app.command("read-chart")(models.read_chart)
 
 @app.command()
 def up(
+    as_json: AsJson = False,
     redis_port: Annotated[
         int | None,
         typer.Option("--redis-port", min=1, max=65_535, help="Open the embedded server on TCP (localhost) too."),
@@ -46,10 +48,16 @@ def up(
     replicas: int = 1,
 ) -> None:
     """Start everything: server, supervisor, services."""
+    from evolve.cli.show import busy
     from evolve.manager.manager import ServiceManager
 
+    with busy("starting"), ServiceManager() as manager:
+        services = manager.up(redis_port=redis_port or 0, replicas=replicas)
     with ServiceManager() as manager:
-        _print_status(manager.up(redis_port=redis_port or 0, replicas=replicas))
+        if as_json:
+            typer.echo(json.dumps(manager.get_manager_stats(), indent=2))
+            return
+        _print_status(services)
         typer.echo(f"server: {manager.get_manager_stats()['server']}")
     from evolve.cli.bus import hazards
 
@@ -58,12 +66,16 @@ def up(
 
 
 @app.command()
-def down() -> None:
+def down(as_json: AsJson = False) -> None:
     """Stop everything of this home: services, supervisor, embedded server."""
+    from evolve.cli.show import busy
     from evolve.manager.manager import ServiceManager
 
-    with ServiceManager() as manager:
+    with busy("stopping"), ServiceManager() as manager:
         stopped = manager.down()
+    if as_json:
+        typer.echo(json.dumps(stopped, indent=2))
+        return
     typer.echo(f"stopped: {', '.join(stopped['stopped']) or 'no service was running'}")
     if stopped["embedded_server_stopped"]:
         typer.echo("stopped: embedded server")
@@ -72,8 +84,6 @@ def down() -> None:
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """What runs, where it logs, and how to reach the server."""
-    import json
-
     from evolve.manager.manager import ServiceManager
 
     with ServiceManager() as manager:
@@ -97,7 +107,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def ping(service: str) -> None:
+def ping(service: str, as_json: AsJson = False) -> None:
     """Whether a service answers; exit code 1 if not."""
     import time
 
@@ -110,14 +120,16 @@ def ping(service: str) -> None:
         took_ms = 1000 * (time.perf_counter() - started)
     if found["status"] != "success":
         raise error_for(found["code"])(found["error"])
+    if as_json:
+        typer.echo(json.dumps({"service": service, "replica": found["replica"], "ms": round(took_ms, 3)}, indent=2))
+        return
     typer.echo(f"{service} answers ({took_ms:.1f} ms, replica {found['replica']})")
 
 
 @app.command()
-def reply(service: str, request_id: str) -> None:
+def reply(service: str, request_id: str, as_json: AlwaysJson = True) -> None:
     """The late reply to a request that timed out."""
-    import json
-
+    del as_json
     with _client() as client:
         found = client.get_reply(request_id, service)
     if found is None:
@@ -129,10 +141,13 @@ def reply(service: str, request_id: str) -> None:
 
 
 @app.command()
-def cancel(service: str, request_id: str) -> None:
+def cancel(service: str, request_id: str, as_json: AsJson = False) -> None:
     """Withdraw a request, queued or running."""
     with _client() as client:
         withdrawn = client.cancel(request_id, service)
+    if as_json:
+        typer.echo(json.dumps({"service": service, "request_id": request_id, "withdrawn": withdrawn}, indent=2))
+        return
     typer.echo("cancelled, if it was queued or running" if withdrawn else "it was done already")
 
 
@@ -177,8 +192,6 @@ def _send(request: Any, fields: dict[str, Any], timeout: float | None) -> Any:
 
 
 def _parameters(words: list[str]) -> dict[str, Any]:
-    import json
-
     from evolve.errors import InvalidRequest
 
     found: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from evolve.cli.alerts import alerts_app
 from evolve.cli.bus_group import bus_app
 from evolve.cli.data_group import data_app
 from evolve.cli.model_groups import models_app, watch_app
-from evolve.cli.options import AsJson
+from evolve.cli.options import AlwaysJson, AsJson
 from evolve.cli.research_group import research_app
 from evolve.cli.tune import tune_app
 
@@ -74,26 +74,29 @@ def config_redis(
     url: Annotated[
         str | None, typer.Argument(help="redis://host:port/db; none: show; 'embedded': back to ours.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Which server the default settings mean."""
     from evolve.cli.config import redis
 
-    redis(url)
+    redis(url, as_json=as_json)
 
 
 @setup_app.command("torch")
 def setup_torch(
     cpu: Annotated[bool, typer.Option("--cpu", help="The CPU build, even where there is a GPU.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Install torch for the neural models: the CPU build where there is no GPU."""
     from evolve.cli.setup_torch import run
 
-    run(cpu=cpu)
+    run(cpu=cpu, as_json=as_json)
 
 
 @schema_app.command("asyncapi")
-def schema_asyncapi() -> None:
+def schema_asyncapi(as_json: AlwaysJson = True) -> None:
     """All channels and messages as an AsyncAPI 3 document (JSON)."""
+    del as_json
     import json
 
     from evolve.client.core import all_requests

@@ -39,29 +39,31 @@ def models_show(model_id: str, as_json: AsJson = False) -> None:
 
 
 @models_app.command("delete")
-def models_delete(model_id: str) -> None:
+def models_delete(model_id: str, as_json: AsJson = False) -> None:
     """Take a model out of the registry; its history stays. Refused while it is a champion."""
     from evolve.cli.models import delete
 
-    delete(model_id)
+    delete(model_id, as_json=as_json)
 
 
 @models_app.command("export")
 def models_export(
-    model_id: str, file: Annotated[Path | None, typer.Argument(help="Default: MODEL_ID.evolve")] = None
+    model_id: str,
+    file: Annotated[Path | None, typer.Argument(help="Default: MODEL_ID.evolve")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a model to a file that another home can import."""
     from evolve.cli.models import export
 
-    export(model_id, file)
+    export(model_id, file, as_json=as_json)
 
 
 @models_app.command("import")
-def models_import(file: Path) -> None:
+def models_import(file: Path, as_json: AsJson = False) -> None:
     """Register a model from a file; one that was changed, or is none of ours, is refused."""
     from evolve.cli.models import import_file
 
-    import_file(file)
+    import_file(file, as_json=as_json)
 
 
 @models_app.command("promote")
@@ -72,19 +74,20 @@ def models_promote(
         str | None, typer.Option("--replacing", metavar="MODEL", help="Who holds it now; default: nobody.")
     ] = None,
     reason: str = "",
+    as_json: AsJson = False,
 ) -> None:
     """Make a model the champion or challenger of its symbol and timeframe."""
     from evolve.cli.models import promote
 
-    promote(model_id, alias, replacing, reason)
+    promote(model_id, alias, replacing, reason, as_json=as_json)
 
 
 @models_app.command("release")
-def models_release(model_id: str, reason: str = "") -> None:
+def models_release(model_id: str, reason: str = "", as_json: AsJson = False) -> None:
     """Set the aliases of a model free."""
     from evolve.cli.models import release
 
-    release(model_id, reason)
+    release(model_id, reason, as_json=as_json)
 
 
 @models_app.command("aliases")
@@ -121,11 +124,11 @@ def watch_add(
 
 
 @watch_app.command("remove")
-def watch_remove(symbol: str, timeframe: str) -> None:
+def watch_remove(symbol: str, timeframe: str, as_json: AsJson = False) -> None:
     """Look after a symbol no longer; its models stay as they are."""
     from evolve.cli.updates import remove
 
-    remove(symbol, timeframe)
+    remove(symbol, timeframe, as_json=as_json)
 
 
 @watch_app.command("history")

@@ -52,11 +52,12 @@ def chat(
     session: Annotated[
         str | None, typer.Option("--session", metavar="NAME", help="A conversation by name, new or old.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Ask one question after the other; follow-ups lean on the ones before, "forget it" ends that."""
     from evolve.chat import converse
 
-    raise typer.Exit(converse(session=session, resume=resume))
+    raise typer.Exit(converse(session=session, resume=resume, as_json=as_json))
 
 
 def parse(
