@@ -11,7 +11,7 @@ from evolve.cli import CANCELLED
 from evolve.cli import model_commands as models
 from evolve.cli import question_commands as questions
 from evolve.cli.groups import GROUPS
-from evolve.cli.options import AlwaysJson, AsJson
+from evolve.cli.options import AlwaysJson, AsJson, RequestId, ServiceName
 
 if TYPE_CHECKING:
     from evolve.client.client import ServiceClient
@@ -45,7 +45,7 @@ def up(
         int | None,
         typer.Option("--redis-port", min=1, max=65_535, help="Open the embedded server on TCP (localhost) too."),
     ] = None,
-    replicas: int = 1,
+    replicas: Annotated[int, typer.Option(min=1, max=64, help="Of each service.")] = 1,
 ) -> None:
     """Start everything: server, supervisor, services."""
     from evolve.cli.show import busy
@@ -107,7 +107,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def ping(service: str, as_json: AsJson = False) -> None:
+def ping(service: ServiceName, as_json: AsJson = False) -> None:
     """Whether a service answers; exit code 1 if not."""
     import time
 
@@ -127,7 +127,7 @@ def ping(service: str, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def reply(service: str, request_id: str, as_json: AlwaysJson = True) -> None:
+def reply(service: ServiceName, request_id: RequestId, as_json: AlwaysJson = True) -> None:
     """The late reply to a request that timed out."""
     del as_json
     with _client() as client:
@@ -141,7 +141,7 @@ def reply(service: str, request_id: str, as_json: AlwaysJson = True) -> None:
 
 
 @app.command()
-def cancel(service: str, request_id: str, as_json: AsJson = False) -> None:
+def cancel(service: ServiceName, request_id: RequestId, as_json: AsJson = False) -> None:
     """Withdraw a request, queued or running."""
     with _client() as client:
         withdrawn = client.cancel(request_id, service)
@@ -174,13 +174,15 @@ def _ask(request: Any, fields: dict[str, Any], as_json: bool, timeout: float | N
 
 def _send(request: Any, fields: dict[str, Any], timeout: float | None) -> Any:
     """The typed reply; starts what is missing first, shows progress, and cancels the job on Ctrl-C."""
-    from evolve.cli.show import watch
+    from evolve.cli.show import busy, watch
     from evolve.messaging.messages import validated
     from evolve.quant_gpt import start_missing
     from evolve.settings import Settings
 
     typed = validated(request, fields)
-    for line in start_missing(Settings.load(), idle_stop=True):
+    with busy("looking for the services"):
+        started = start_missing(Settings.load(), idle_stop=True)
+    for line in started:
         typer.echo(line, err=True)
     try:
         with _client() as client, watch() as on_progress:

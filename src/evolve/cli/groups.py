@@ -42,7 +42,7 @@ GROUPS = {
 
 @sandbox_app.command("run")
 def sandbox_run(
-    file: Path,
+    file: Annotated[Path, typer.Argument(help="A program with main(input_data).")],
     given: Annotated[str, typer.Option("--input", metavar="JSON", help="Its input_data, or @FILE.")] = "{}",
     timeout: Annotated[
         float | None, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Default: SAFE_EXECUTOR_TIMEOUT.")
