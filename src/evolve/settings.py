@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     redis_tls: bool = Field(False, validation_alias="REDIS_TLS")
     redis_ca_certs: str | None = Field(None, validation_alias="REDIS_CA_CERTS")
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field("INFO", validation_alias="LOG_LEVEL")
+    # json: one object a line, for collectors; text: for people.
+    log_format: Literal["text", "json"] = Field("text")
     openai_api_key: str | None = Field(None, repr=False, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
     llm_model: str | None = Field(None)
