@@ -23,7 +23,7 @@ ModelId = Annotated[str, typer.Argument(help="A model's id; `evolve models` list
 ModelType = Annotated[str, typer.Argument(help="ridge xgboost lstm tcn transformer ensemble ets naive drift.")]
 SymbolArgument = Annotated[str, typer.Argument(help="Such as AAPL or BTCUSDT; `evolve data list` shows them.")]
 ServiceName = Annotated[str, typer.Argument(help="Such as model_builder; `evolve status` lists them.")]
-RequestId = Annotated[str, typer.Argument(help="The id that the error of the request named.")]
+RequestId = Annotated[str, typer.Argument(help="As its error, the logs or `evolve bus monitor` name it.")]
 DeadEntry = Annotated[str, typer.Argument(help="As `evolve bus dead list` shows it.")]
 Reference = Annotated[str, typer.Argument(help="An address, an arXiv id, owner/repository, a title or a file.")]
 Question = Annotated[str, typer.Argument(help='In plain English: "Give me the best model for AAPL over 90 days".')]

@@ -281,7 +281,7 @@ def test_a_round_of_a_watched_model_tells_its_signal_and_its_drift(tmp_path):
     changes = sum(now != before for before, now in zip([0, *sides], sides, strict=False))
     told = [queued.alert for queued in book.log()]
     assert len(log) == len({each.request_id for each in log}) == 3
-    assert sum(alert.kind == "signal" for alert in told) == changes
+    assert sum(alert.kind == "signal" for alert in told) == changes > 0
     assert [alert.level for alert in told if alert.kind == "drift"] == ["raised"]
     assert all("SIMULATED" in alert.text for alert in told)
     assert {alert.rule for alert in told} == {"signal", "drift"}
