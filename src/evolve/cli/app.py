@@ -53,12 +53,12 @@ def up(
 
     with busy("starting"), ServiceManager() as manager:
         services = manager.up(redis_port=redis_port or 0, replicas=replicas)
-    with ServiceManager() as manager:
-        if as_json:
-            typer.echo(json.dumps(manager.get_manager_stats(), indent=2))
-            return
-        _print_status(services)
-        typer.echo(f"server: {manager.get_manager_stats()['server']}")
+        stats = manager.get_manager_stats()
+    if as_json:
+        typer.echo(json.dumps(stats, indent=2))
+        return
+    _print_status(services)
+    typer.echo(f"server: {stats['server']}")
     from evolve.cli.bus import hazards
 
     for hazard in hazards():
