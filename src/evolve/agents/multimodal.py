@@ -6,10 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from evolve.agents.insights import InsightFinder, insight_kind
 from evolve.agents.pictures import draw
 from evolve.agents.plot_sources import Found, PlotSources
-from evolve.agents.report_page import write_report
 from evolve.cards import ImageAnalysis, Insight, InsightsCard, PastPlot, PlotCard, WrittenReport
 from evolve.charts.kinds import OF_STUDIES, PlotOptions
 from evolve.charts.picture import Format, format_of, save, write_atomically
@@ -69,6 +67,8 @@ class MultimodalAgent:
         self, data_source: str, options: PlotOptions, save_path: str | None, *, progress: Progress
     ) -> WrittenReport:
         """Write a page about a source. Raises as `plot` does."""
+        from evolve.agents.report_page import write_report
+
         path = plot_path(save_path or f"plots/report_{int(self._clock.now())}.html", self._plots, format="html")
         found = self._sources.find(data_source)
         progress("report", 0, 1, f"writing about {found.said}")
@@ -79,6 +79,8 @@ class MultimodalAgent:
 
     def insights(self, data_source: str, insight_type: str, *, with_plots: bool, progress: Progress) -> InsightsCard:
         """Raises InvalidRequest for an unknown type or source, DataUnavailable where there is too little to say anything."""
+        from evolve.agents.insights import InsightFinder, insight_kind
+
         kinds = insight_kind(insight_type)
         found = self._sources.find(data_source)
         progress("look", 0, 1, f"looking at {found.said}")

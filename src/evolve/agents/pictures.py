@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evolve.agents.figures import figures as figures_of
-from evolve.agents.plot_sources import Found, PlotSources, Tested
+from evolve.agents.plot_sources import Found, PlotSources, Tested, light_engine
 from evolve.agents.track_record import RESAMPLING_SEED, curve
 from evolve.cards import Curve
 from evolve.charts.candlestick import Signals, candlestick_figure
@@ -28,7 +27,6 @@ from evolve.charts.tuning_slices import Slice, tuning_slices_figure
 from evolve.charts.walk_forward import FoldSpan, walk_forward_figure
 from evolve.errors import DataUnavailable, InvalidRequest
 from evolve.evidence import EvidenceBook
-from evolve.forecasting.learned import Learned, windows
 from evolve.market.bars import Bars, Floats, Stamps
 from evolve.market.types import TIMEFRAME_SECONDS
 from evolve.memory.studies import Study
@@ -36,6 +34,8 @@ from evolve.tunings import TuningCard
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from evolve.forecasting.learned import Learned
 
 CURVES = 6  # models in one picture of curves: as many as there are colours
 CANDLES, FAN_BARS = 120, 90  # what can be told apart in 1,200 pixels
@@ -264,6 +264,8 @@ def importance_of(tested: Tested, sources: PlotSources) -> dict[str, float]:
 
     It says what the model listens to, not what pays. Raises InvalidRequest for a model without features.
     """
+    from evolve.forecasting.learned import Learned
+
     fitted = sources.fitted(tested.card.model_id)
     if not isinstance(fitted, Learned):
         raise InvalidRequest(
@@ -287,6 +289,8 @@ def importance_of(tested: Tested, sources: PlotSources) -> dict[str, float]:
 
 
 def _vote(fitted: Learned, matrix: Floats, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Floats:
+    from evolve.forecasting.learned import windows
+
     table = windows(matrix, rows, fitted.window_bars)
     votes: Floats = np.stack([member.parts(table).sum(axis=0) for member in fitted.members]).mean(axis=0)
     return votes
@@ -317,8 +321,10 @@ def model_comparison(found: Found, options: PlotOptions, sources: PlotSources) -
         cards = [sources.card(id) for id in ids]
         known = [next((item for item in card.metrics if item.name == "sharpe"), None) for card in cards]
         rows = [(card.model_id, item, True) for card, item in zip(cards, known, strict=True)]
+        from evolve.agents.figures import sharpe_alone
+
         first = sources.tested(ids[0])
-        held = figures_of(first.hold, first.bars, EvidenceBook(), names=("sharpe",), seed=RESAMPLING_SEED)["sharpe"]
+        held = sharpe_alone(first.hold, first.bars, EvidenceBook(), seed=RESAMPLING_SEED, engine=light_engine())
         rows.append((f"buy and hold {first.bars.symbol}", held, False))
     candidates = [
         Candidate(name, float(item.value), item.low, item.high, is_model)

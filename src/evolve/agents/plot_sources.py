@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from evolve.agents.performance_critic import PerformanceCriticAgent
 from evolve.agents.track_record import (
     TrackRecord,
     forecasts_from,
@@ -14,6 +15,7 @@ from evolve.agents.track_record import (
     record_of_forecasts,
     usable_history,
 )
+from evolve.backtest.engine import Engine
 from evolve.cards import AnswerCard, ModelCard, TrustCard
 from evolve.errors import DataUnavailable, InvalidRequest, UnknownModel, nearest
 from evolve.forecasting.base import FittedForecaster, restore
@@ -26,6 +28,7 @@ from evolve.memory.answers import Answers
 from evolve.memory.artifacts import ArtifactStore
 from evolve.memory.canonical import from_json
 from evolve.memory.database import Database
+from evolve.memory.evaluations import Evaluations
 from evolve.memory.registry import Registry
 from evolve.memory.studies import Studies, Study, StudyTrial
 from evolve.settings import Settings
@@ -37,6 +40,7 @@ LATEST_STUDY = (*LATEST, "tuning_results", "latest_study")
 BUILD = "evolve build ridge AAPL"
 TUNE = "evolve tune run xgboost AAPL"
 MAX_NAMES = 24
+KEPT = 8  # tested models that are held ready: a report draws its charts of one, a comparison of a few
 LISTED = 200  # ids that an error looks through for the nearest
 
 
@@ -72,27 +76,34 @@ class Tested:
         return self.bars.time[self.record.start + 1 :]
 
 
+def light_engine() -> Engine:
+    """The compiled kernels where they are loaded, else the reference: both agree to 1e-9, far below a pixel, and loading numba costs
+    0.5 s where the reference takes 40 ms more."""
+    return "numba" if "evolve.backtest.kernels" in sys.modules else "numpy"
+
+
 class PlotSources:
     def __init__(
         self,
         catalog: Catalog,
         registry: Registry,
         answers: Answers,
-        critic: PerformanceCriticAgent,
+        evaluations: Evaluations,
         studies: Studies,
     ) -> None:
         self._catalog = catalog
         self._registry = registry
         self._answers = answers
-        self._critic = critic
+        self._evaluations = evaluations
         self._studies = studies
+        self._kept: OrderedDict[str, Tested] = OrderedDict()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PlotSources:
         database = Database.open(settings)
         registry = Registry(database, ArtifactStore.open(settings))
-        critic = PerformanceCriticAgent.from_settings(settings)
-        return cls(Catalog(BarStore(settings.home)), registry, Answers(database), critic, Studies(database))
+        catalog = Catalog(BarStore(settings.home))
+        return cls(catalog, registry, Answers(database), Evaluations(database), Studies(database))
 
     def find(self, data_source: str) -> Found:
         """Raises InvalidRequest with the nearest names, or with the command that makes a first backtest."""
@@ -173,7 +184,8 @@ class PlotSources:
 
     def _evaluated(self, evaluation_id: str) -> Found | None:
         for card in self._registry.list(limit=LISTED):
-            if any(past.evaluation_id == evaluation_id for past in self._critic.history(card.model_id, LISTED)):
+            past = self._evaluations.history(card.model_id, limit=LISTED)
+            if any(each.evaluation_id == evaluation_id for each in past):
                 return Found("models", (card.model_id,), f"evaluation {evaluation_id} of {card.model_id}")
         return None
 
@@ -182,11 +194,24 @@ class PlotSources:
     def tested(self, model_id: str) -> Tested:
         """Raises DataUnavailable when the bars that the model was tested on are no longer there."""
         card = self._registry.get(model_id)
+        kept = self._kept.get(model_id)
+        # What a model forecast out of sample never changes; a deleted model was refused above.
+        if kept is None or kept.card != card:
+            kept = self._kept[model_id] = self._traded(card)
+        self._kept.move_to_end(model_id)
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return kept
+
+    def _traded(self, card: ModelCard) -> Tested:
         bars = self._bars_of(card)
-        forecasts = forecasts_from(self._registry.out_of_sample(model_id))
+        forecasts = forecasts_from(self._registry.out_of_sample(card.model_id))
         costs = default_costs(bars.symbol)
-        record = record_of_forecasts(card.recipe.model_type, forecasts, bars, costs, model_id=model_id)
-        hold = record_of_constant("buy and hold", 1.0, forecasts.start, bars, costs)
+        engine = light_engine()
+        record = record_of_forecasts(
+            card.recipe.model_type, forecasts, bars, costs, model_id=card.model_id, engine=engine
+        )
+        hold = record_of_constant("buy and hold", 1.0, forecasts.start, bars, costs, engine=engine)
         return Tested(card, bars, forecasts, record, hold)
 
     def fitted(self, model_id: str) -> FittedForecaster:
@@ -207,7 +232,7 @@ class PlotSources:
 
     def latest_trust(self, model_id: str) -> TrustCard | None:
         """Of the model's last evaluation; None where it was never evaluated."""
-        past = self._critic.history(model_id, 1)
+        past = self._evaluations.history(model_id, limit=1)
         return past[0].trust if past else None
 
     def real_symbols(self) -> tuple[str, ...]:
