@@ -9,7 +9,7 @@ from pathlib import Path
 from evolve.agents.pictures import draw
 from evolve.agents.plot_sources import Found, PlotSources
 from evolve.cards import ImageAnalysis, Insight, InsightsCard, PastPlot, PlotCard, WrittenReport
-from evolve.charts.kinds import OF_STUDIES, PlotOptions
+from evolve.charts.kinds import PlotOptions
 from evolve.charts.picture import Format, format_of, save, write_atomically
 from evolve.charts.plot_path import plot_path
 from evolve.charts.reading import Calibration
@@ -52,8 +52,7 @@ class MultimodalAgent:
         # Before anything is computed: a path that cannot be is refused at once.
         path = plot_path(wanted, self._plots, format=options.format)
         progress("draw", 0, 2, f"looking for {data_source}")
-        find = self._sources.find_study if kind in OF_STUDIES else self._sources.find
-        found = find(data_source)
+        found = self._sources.find_for(kind, data_source)
         progress("draw", 1, 2, f"drawing {kind} of {found.said}")
         picture = draw(kind, found, options, self._sources)
         save(picture.figure, path)

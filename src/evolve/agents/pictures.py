@@ -8,33 +8,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evolve.agents.board_picture import drift_board
+from evolve.agents.drawn import Drawn
 from evolve.agents.plot_sources import Found, PlotSources, Tested, light_engine
+from evolve.agents.study_pictures import tuning_history, tuning_importance, tuning_slices
 from evolve.agents.track_record import RESAMPLING_SEED, curve
 from evolve.cards import Curve
 from evolve.charts.candlestick import Signals, candlestick_figure
 from evolve.charts.equity import check_curves, equity_figure
-from evolve.charts.feature_importance import feature_importance_figure
 from evolve.charts.forecast_fan import Fan, forecast_fan_figure
+from evolve.charts.importance import feature_importance_figure
 from evolve.charts.kinds import PlotOptions
 from evolve.charts.model_comparison import Candidate, model_comparison_figure
 from evolve.charts.picture import Caption
 from evolve.charts.return_distribution import return_distribution_figure
 from evolve.charts.rolling_metrics import rolling_metrics_figure
 from evolve.charts.tables import correlation_figure, monthly_returns_figure
-from evolve.charts.tuning_history import TrialPoint, tuning_history_figure
-from evolve.charts.tuning_importance import tuning_importance_figure
-from evolve.charts.tuning_slices import Slice, tuning_slices_figure
 from evolve.charts.walk_forward import FoldSpan, walk_forward_figure
 from evolve.errors import DataUnavailable, InvalidRequest
 from evolve.evidence import EvidenceBook
 from evolve.market.bars import Bars, Floats, Stamps
 from evolve.market.types import TIMEFRAME_SECONDS
-from evolve.memory.studies import Study
-from evolve.tunings import TuningCard
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from evolve.forecasting.learned import Learned
 
 CURVES = 6  # models in one picture of curves: as many as there are colours
@@ -42,14 +38,6 @@ CANDLES, FAN_BARS = 120, 90  # what can be told apart in 1,200 pixels
 SHUFFLE_SEED = 20_130_301
 SHUFFLED_ROWS = 1_000
 COMMON_DAYS = 60  # fewer common days leave a correlation with a standard error above 0.13
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    figure: Figure
-    caption: Caption
-    about: str
-    notes: tuple[str, ...] = ()
 
 
 def draw(kind: str, found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
@@ -343,57 +331,6 @@ def model_comparison(found: Found, options: PlotOptions, sources: PlotSources) -
     )
 
 
-# --- of a study ---
-
-
-def _points(found: Found, sources: PlotSources) -> tuple[TuningCard, Study, list[TrialPoint]]:
-    card, study, trials = sources.study(found.ids[0])
-    points = [
-        TrialPoint(
-            each.number,
-            each.worth if each.state in ("complete", "pruned") else None,
-            each.state == "pruned",
-            each.params,
-        )
-        for each in trials
-        if each.is_finished and (study.ends_at is None or each.number < study.ends_at)
-    ]
-    return card, study, points
-
-
-def _study_caption(what: str, card: TuningCard, options: PlotOptions) -> Caption:
-    source = (
-        f"{card.data.source}, {card.symbol} {card.timeframe}, the first {card.train_bars:,} bars, to {card.train_last}; "
-        f"study {card.study_id}, {card.sampler}, {card.cv_folds} folds"
-    )
-    return Caption(options.title or f"{what}: {card.model_type} on {card.symbol}", source, card.data.simulated)
-
-
-def tuning_history(found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
-    card, _, points = _points(found, sources)
-    caption = _study_caption("Search", card, options)
-    return Drawn(tuning_history_figure(points, caption, theme=options.theme), caption, found.said, (card.reason,))
-
-
-def tuning_importance(found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
-    card, _, _ = _points(found, sources)
-    caption = _study_caption("What mattered", card, options)
-    return Drawn(
-        tuning_importance_figure(card.importance, caption, theme=options.theme), caption, found.said, (card.reason,)
-    )
-
-
-def tuning_slices(found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
-    card, study, points = _points(found, sources)
-    order = {name: place for place, (name, _) in enumerate(card.by_importance())}
-    slices = [Slice(each.name, each.scale == "log", study.plan.defaults[each.name]) for each in study.plan.dimensions]
-    slices.sort(key=lambda each: order.get(each.name, len(order)))
-    caption = _study_caption("Where it looked", card, options)
-    return Drawn(
-        tuning_slices_figure(points, slices, caption, theme=options.theme), caption, found.said, (card.reason,)
-    )
-
-
 KINDS: dict[str, Callable[[Found, PlotOptions, PlotSources], Drawn]] = {
     "equity_curve": equity_curve,
     "held_curve": held_curve,
@@ -406,6 +343,7 @@ KINDS: dict[str, Callable[[Found, PlotOptions, PlotSources], Drawn]] = {
     "feature_importance": feature_importance,
     "walk_forward": walk_forward,
     "model_comparison": model_comparison,
+    "drift_board": drift_board,
     "tuning_history": tuning_history,
     "tuning_importance": tuning_importance,
     "tuning_slices": tuning_slices,

@@ -17,6 +17,7 @@ from evolve.agents.track_record import (
 )
 from evolve.backtest.engine import Engine
 from evolve.cards import AnswerCard, ModelCard, TrustCard
+from evolve.charts.kinds import OF_BOARD, OF_STUDIES
 from evolve.errors import DataUnavailable, InvalidRequest, UnknownModel, nearest
 from evolve.forecasting.base import FittedForecaster, restore
 from evolve.forecasting.walk_forward import OutOfSample
@@ -24,6 +25,7 @@ from evolve.market.bars import Bars, Floats, Stamps
 from evolve.market.calendar import default_costs
 from evolve.market.catalog import Catalog
 from evolve.market.store import BarStore
+from evolve.memory.aliases import Aliases
 from evolve.memory.answers import Answers
 from evolve.memory.artifacts import ArtifactStore
 from evolve.memory.canonical import from_json
@@ -31,12 +33,15 @@ from evolve.memory.database import Database
 from evolve.memory.evaluations import Evaluations
 from evolve.memory.registry import Registry
 from evolve.memory.studies import Studies, Study, StudyTrial
+from evolve.memory.watches import Watches
 from evolve.settings import Settings
 from evolve.tunings import TuningCard
+from evolve.updates import BoardRow
 
-Kind = Literal["models", "symbols", "studies"]
+Kind = Literal["models", "symbols", "studies", "board"]
 LATEST = ("backtest_results", "latest", "latest_backtest", "backtest")
 LATEST_STUDY = (*LATEST, "tuning_results", "latest_study")
+WHOLE_BOARD = (*LATEST, "drift_board", "board", "watches", "watch", "all")
 BUILD = "evolve build ridge AAPL"
 TUNE = "evolve tune run xgboost AAPL"
 MAX_NAMES = 24
@@ -46,7 +51,7 @@ LISTED = 200  # ids that an error looks through for the nearest
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a data source turned out to be. ids: of models, symbols or studies; answer: the one it came from."""
+    """What a data source turned out to be. ids: of models, symbols or studies, of the board none; answer: the one it came from."""
 
     kind: Kind
     ids: tuple[str, ...]
@@ -76,6 +81,10 @@ class Tested:
         return self.bars.time[self.record.start + 1 :]
 
 
+def _unseen(stage: str, done: int, total: int, message: str) -> None:
+    """Progress of what takes a moment only."""
+
+
 def light_engine() -> Engine:
     """The compiled kernels where they are loaded, else the reference: both agree to 1e-9, far below a pixel, and loading numba costs
     0.5 s where the reference takes 40 ms more."""
@@ -90,12 +99,16 @@ class PlotSources:
         answers: Answers,
         evaluations: Evaluations,
         studies: Studies,
+        aliases: Aliases,
+        watches: Watches,
     ) -> None:
         self._catalog = catalog
         self._registry = registry
         self._answers = answers
         self._evaluations = evaluations
         self._studies = studies
+        self._aliases = aliases
+        self._watches = watches
         self._kept: OrderedDict[str, Tested] = OrderedDict()
 
     @classmethod
@@ -103,7 +116,9 @@ class PlotSources:
         database = Database.open(settings)
         registry = Registry(database, ArtifactStore.open(settings))
         catalog = Catalog(BarStore(settings.home))
-        return cls(catalog, registry, Answers(database), Evaluations(database), Studies(database))
+        return cls(
+            catalog, registry, Answers(database), Evaluations(database), Studies(database), Aliases(database), Watches(database)
+        )  # fmt: skip
 
     def find(self, data_source: str) -> Found:
         """Raises InvalidRequest with the nearest names, or with the command that makes a first backtest."""
@@ -118,6 +133,14 @@ class PlotSources:
             raise InvalidRequest(f"{text!r} mixes models and symbols; give either models or symbols")
         ids = tuple(dict.fromkeys(id for each in found for id in each.ids))
         return replace(found[0], ids=ids, said=text if len(found) > 1 else found[0].said)
+
+    def find_for(self, kind: str, data_source: str) -> Found:
+        """What a data source means to this kind of chart. Raises as `find` and `find_study` do."""
+        if kind in OF_STUDIES:
+            return self.find_study(data_source)
+        if kind in OF_BOARD and data_source.strip().lower().replace(" ", "_") in WHOLE_BOARD:
+            return Found("board", (), "models in charge")
+        return self.find(data_source)
 
     def find_study(self, data_source: str) -> Found:
         """As `find`, for what is drawn of a study: its id, what was tuned last, or what `find` takes. Raises InvalidRequest,
@@ -213,6 +236,29 @@ class PlotSources:
         )
         hold = record_of_constant("buy and hold", 1.0, forecasts.start, bars, costs, engine=engine)
         return Tested(card, bars, forecasts, record, hold)
+
+    def board(self, found: Found) -> tuple[BoardRow, ...]:
+        """What the updater's board says: of all, of symbols, or of the models named, whoever is in charge."""
+        # Here, not at the top: judging drift brings scipy.special, which no other chart needs.
+        from evolve.agents.drift_watch import drift_of
+        from evolve.agents.roster import Roster
+        from evolve.agents.watch_board import board
+
+        roster = Roster(self._catalog, self._registry, self._aliases)
+        if found.kind != "models":
+            symbols = found.ids or (None,)
+            return tuple(row for symbol in symbols for row in board(roster, self._watches, symbol, None, progress=_unseen))
+        rows = []
+        for card in map(self._registry.get, found.ids):
+            record = roster.record(card, roster.bars(card, _unseen))
+            age = len(record.bars) - 1 - record.trained_to
+            rows.append(
+                BoardRow(
+                    card.recipe.symbol, card.recipe.timeframe, card.model_id, None, card.data.last, age, "", drift_of(record), None, None,
+                    simulated=record.bars.simulated,
+                )
+            )  # fmt: skip
+        return tuple(rows)
 
     def fitted(self, model_id: str) -> FittedForecaster:
         return restore(self._registry.weights(model_id))
