@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from evolve.agents.chart_description import ChartDescriber
 from evolve.agents.pictures import draw
 from evolve.agents.plot_sources import Found, PlotSources
 from evolve.cards import ImageAnalysis, Insight, InsightsCard, PastPlot, PlotCard, WrittenReport
@@ -14,7 +15,6 @@ from evolve.charts.picture import Format, format_of, save, write_atomically
 from evolve.charts.plot_path import plot_path
 from evolve.charts.reading import Calibration
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
-from evolve.errors import InvalidRequest
 from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
 from evolve.settings import Settings
@@ -27,6 +27,7 @@ class MultimodalAgent:
         self,
         sources: PlotSources,
         log: DecisionLog,
+        describer: ChartDescriber,
         *,
         plots: Path,
         image_places: tuple[Path, ...],
@@ -34,6 +35,7 @@ class MultimodalAgent:
     ) -> None:
         self._sources = sources
         self._log = log
+        self._describer = describer
         self._plots = plots
         self._image_places = image_places
         self._clock = clock
@@ -41,7 +43,8 @@ class MultimodalAgent:
     @classmethod
     def from_settings(cls, settings: Settings) -> MultimodalAgent:
         log = DecisionLog(Database.open(settings))
-        return cls(PlotSources.from_settings(settings), log, plots=settings.plots, image_places=settings.image_places)
+        sources, describer = PlotSources.from_settings(settings), ChartDescriber(settings)
+        return cls(sources, log, describer, plots=settings.plots, image_places=settings.image_places)
 
     def plot(
         self, kind: str, data_source: str, options: PlotOptions, save_path: str | None, *, progress: Progress
@@ -107,11 +110,13 @@ class MultimodalAgent:
         *,
         progress: Progress,
     ) -> ImageAnalysis:
-        """Raises InvalidRequest, Forbidden or TooLarge for a file that is no picture that may be read."""
+        """model_name: of the vision model that describes it, or `auto` for the one configured; None asks nobody.
+
+        Raises InvalidRequest, Forbidden or TooLarge for a file that is no picture that may be read, InvalidRequest where no model is
+        configured that could be asked.
+        """
         if model_name is not None:
-            raise InvalidRequest(
-                "no vision model is asked in this version: leave model_name null; what is measured needs none"
-            )
+            self._describer.check(model_name)
         from evolve.charts.image_file import open_picture
         from evolve.charts.read_image import read_chart
 
@@ -119,7 +124,10 @@ class MultimodalAgent:
         progress("read", 0, 1, f"{picture.width} × {picture.height} pixels")
         found = read_chart(picture, analysis_type, calibration)
         progress("read", 1, 1, f"{len(found.curves)} curves")
-        return found
+        if model_name is None:
+            return found
+        progress("describe", 0, 1, f"asking {model_name}")
+        return self._describer.described(found, picture, model_name)
 
     def history(self, plot_type: str | None, limit: int) -> tuple[PastPlot, ...]:
         """Charts asked for, newest first, also those that were not drawn."""

@@ -364,13 +364,18 @@ def read_chart(
     calibrate: Annotated[
         list[str] | None, typer.Option("--y", metavar="PIXEL=VALUE", help="A row and its value; give two or more.")
     ] = None,
+    describe: Annotated[
+        bool, typer.Option("--describe", help="Let the vision model of EVOLVE_LLM_MODEL say what it sees; sends it the picture.")
+    ] = False,
+    model: Annotated[str | None, typer.Option(help="Another vision model to describe it.")] = None,
     as_json: AsJson = False,
     timeout: Timeout = None,
 ) -> None:
     """Recover curves, return, drawdown, volatility and trend from the picture of a chart."""
     from evolve.cli.pictures import read
 
-    read(_send, image, analysis, calibrate or [], as_json=as_json, timeout=timeout)
+    asked = model or ("auto" if describe else None)
+    read(_send, image, analysis, calibrate or [], asked, as_json=as_json, timeout=timeout)
 
 
 # --- services ---

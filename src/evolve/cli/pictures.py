@@ -33,7 +33,7 @@ def report(send: Send, source: str, theme: str, simulate: bool, *, as_json: bool
 
 
 def read(
-    send: Send, image: Path, analysis: str, calibrate: Sequence[str], *, as_json: bool, timeout: float | None
+    send: Send, image: Path, analysis: str, calibrate: Sequence[str], model: str | None, *, as_json: bool, timeout: float | None
 ) -> None:
     """The service reads from few directories only: what the user names is copied into one of them, and removed again."""
     from evolve.contracts.multimodal import AnalyzeImage
@@ -41,7 +41,7 @@ def read(
 
     copy = _copied(image, Settings.load().home / "images")
     try:
-        fields: dict[str, Any] = {"image_path": str(copy), "analysis_type": analysis}
+        fields: dict[str, Any] = {"image_path": str(copy), "analysis_type": analysis, "model_name": model}
         if calibrate:
             fields["calibration"] = {"y": [_point(word) for word in calibrate]}
         reply = send(AnalyzeImage, fields, timeout)
@@ -49,6 +49,9 @@ def read(
         copy.unlink(missing_ok=True)
     found = reply.result
     lines = [f"{image}: {found.width} × {found.height} pixels", found.analysis or "nothing could be read"]
+    if found.description:
+        lines.append(f"{found.described_by} sees: {' '.join(found.description)}")
+    lines += [f"note: {why}" for why in found.undescribed]
     _show(reply, lines, as_json)
 
 
