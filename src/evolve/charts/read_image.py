@@ -46,14 +46,14 @@ class _Shape:
 def read_chart(picture: Picture, analysis: str, calibration: Calibration | None) -> ImageAnalysis:
     """What can be read; `unread` names the rest. Raises InvalidRequest where nothing stands out in colour, MissingExtra without
     the recogniser and without a calibration."""
-    ground = trace.ground_of(picture.pixels)
-    shapes = _shapes(picture, ground, analysis)
+    stains = trace.stains_of(picture.pixels, trace.ground_of(picture.pixels))
+    shapes = _shapes(picture, stains, analysis)
     if not shapes:
         raise InvalidRequest(
             "no curve in a colour of its own stands out in this picture; give one with coloured lines or candles"
         )
     unread: list[str] = []
-    y_axis, percentages, frame = _y_axis(picture, ground, shapes, calibration, unread)
+    y_axis, percentages, frame = _y_axis(picture, stains, shapes, calibration, unread)
     shapes = _within(shapes, frame, unread)
     x_axis = _x_axis(picture, shapes, calibration, unread)
     book = EvidenceBook()
@@ -78,9 +78,9 @@ def read_chart(picture: Picture, analysis: str, calibration: Calibration | None)
 # --- shapes ---
 
 
-def _shapes(picture: Picture, ground: Floats, analysis: str) -> list[_Shape]:
-    colours = trace.colours_of(picture.pixels, ground)
-    shares = [trace.cover(picture.pixels, colour, ground) for colour in colours]
+def _shapes(picture: Picture, stains: trace.Stains, analysis: str) -> list[_Shape]:
+    colours = trace.colours_of(picture.pixels, stains.ground)
+    shares = [trace.cover(stains, colour) for colour in colours]
     traces = [trace.line_traces(share, colour) for share, colour in zip(shares, colours, strict=True)]
     if analysis != "line":
         area = [float((share >= trace.COVERED).sum()) for share in shares]
@@ -134,7 +134,7 @@ class _Frame:
 
 
 def _y_axis(
-    picture: Picture, ground: Floats, shapes: list[_Shape], calibration: Calibration | None, unread: list[str]
+    picture: Picture, stains: trace.Stains, shapes: list[_Shape], calibration: Calibration | None, unread: list[str]
 ) -> tuple[ReadAxis | None, bool, _Frame]:
     """The value axis, whether it shows percentages, and the panel it belongs to."""
     whole = _Frame(0.0, float(picture.height), 0.0, float(picture.width))
@@ -143,7 +143,7 @@ def _y_axis(
         return given_axis(calibration.y, "log" if calibration.log else "linear"), False, whole
     hidden = np.zeros(picture.pixels.shape[:2], dtype=bool)
     for colour in {shape.colour for shape in shapes}:
-        hidden |= trace.cover(picture.pixels, trace.colour_of(colour), ground) > HIDDEN
+        hidden |= trace.cover(stains, trace.colour_of(colour)) > HIDDEN
     best: tuple[ReadAxis, list[Label], bool] | None = None
     frame = whole
     for on_left in (True, False):
