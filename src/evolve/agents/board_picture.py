@@ -27,7 +27,7 @@ def drift_board(found: Found, options: PlotOptions, sources: PlotSources) -> Dra
     source = f"{', '.join(places) or 'stored forecasts and bars'}; outcomes since each model was trained"
     source += f", to {to[-1]}" if to else ""
     caption = Caption(options.title or f"Drift: {found.said}", source, any(row.simulated for row in rows))
-    notes = [f"{row.symbol} {row.timeframe}: {row.note or row.drift.reason}" for row in rows if row.note or row.drift]
+    notes = [f"{row.symbol} {row.timeframe}: {row.drift.reason if row.drift else row.note}" for row in rows if row.drift or row.note]  # fmt: skip
     if len(lines) > MAX_ROWS:
         notes.append(f"{len(lines) - MAX_ROWS} more are not shown; name their symbols to see them")
     return Drawn(drift_board_figure(lines, caption, theme=options.theme), caption, found.said, tuple(notes))

@@ -12,7 +12,7 @@ from evolve.agents.plot_sources import Found, PlotSources
 from evolve.cards import ImageAnalysis, Insight, InsightsCard, PastPlot, PlotCard, WrittenReport
 from evolve.charts.kinds import PlotOptions
 from evolve.charts.picture import Format, format_of, save, write_atomically
-from evolve.charts.plot_path import plot_path
+from evolve.charts.plot_path import plot_path, report_path
 from evolve.charts.reading import Calibration
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.memory.database import Database
@@ -68,16 +68,22 @@ class MultimodalAgent:
     def report(
         self, data_source: str, options: PlotOptions, save_path: str | None, *, progress: Progress
     ) -> WrittenReport:
-        """Write a page about a source. Raises as `plot` does."""
-        from evolve.agents.report_page import write_report
+        """Write a page about a source, or by the path's ending a PDF. Raises as `plot` does, and MissingExtra for a PDF."""
+        from evolve.agents.report_page import report_on
+        from evolve.charts.report import report_html
 
-        path = plot_path(save_path or f"plots/report_{int(self._clock.now())}.html", self._plots, format="html")
+        path = report_path(save_path or f"plots/report_{int(self._clock.now())}.html", self._plots)
         found = self._sources.find(data_source)
         progress("report", 0, 1, f"writing about {found.said}")
-        page = write_report(found, options, self._sources)
-        write_atomically(path, page.html.encode())
+        written = report_on(found, options, self._sources)
+        if path.suffix.lower() == ".pdf":
+            from evolve.charts.report_pdf import report_pdf
+
+            write_atomically(path, report_pdf(written))
+        else:
+            write_atomically(path, report_html(written).encode())
         progress("report", 1, 1, str(path))
-        return WrittenReport(True, str(path), page.title, page.charts, page.without)
+        return WrittenReport(True, str(path), written.title, written.charts, written.without)
 
     def insights(self, data_source: str, insight_type: str, *, with_plots: bool, progress: Progress) -> InsightsCard:
         """Raises InvalidRequest for an unknown type or source, DataUnavailable where there is too little to say anything."""

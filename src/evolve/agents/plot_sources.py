@@ -247,7 +247,9 @@ class PlotSources:
         roster = Roster(self._catalog, self._registry, self._aliases)
         if found.kind != "models":
             symbols = found.ids or (None,)
-            return tuple(row for symbol in symbols for row in board(roster, self._watches, symbol, None, progress=_unseen))
+            return tuple(
+                row for symbol in symbols for row in board(roster, self._watches, symbol, None, progress=_unseen)
+            )
         rows = []
         for card in map(self._registry.get, found.ids):
             record = roster.record(card, roster.bars(card, _unseen))

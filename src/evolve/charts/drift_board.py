@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_ROWS = 12
-FARTHEST = 300.0  # % of a limit: three times over is an alarm however much farther it lies, and the others must stay legible
+FARTHEST = (
+    300.0  # % of a limit: three times over is an alarm however much farther it lies, and the others must stay legible
+)
 MARKERS = ("o", "s", "D", "^")
 NAMES, STATES = 0.23, 0.76  # of the width: between them lie the axes, the names left and the states right of them
 

@@ -29,6 +29,7 @@ THICK_PX = 8  # lines are thinner in any picture of up to 4K; boxes around price
 LEVEL_SHARE = (
     0.25  # of the width that one row of a curve's colour covers: a level line, if the curve is elsewhere there
 )
+FILLED = "bars or an area that stand on one line, such as volume"
 CANDLES = 12  # separate bodies from which a picture is one of candlesticks
 
 
@@ -157,7 +158,7 @@ def line_traces(share: Floats, colour: Floats) -> list[Trace]:
         return []
     widths = [box[1].stop - box[1].start for box in ndimage.find_objects(joined)]
     long = [number for number, width in enumerate(widths, 1) if width >= MIN_SPAN * share.shape[1]]
-    found = [_follow(share, mask & (joined == number), colour) for number in long]
+    found = [followed(share, mask & (joined == number), colour) for number in long]
     return [each for each in found if each is not None]
 
 
@@ -186,7 +187,19 @@ def _thin(mask: Mask) -> Mask:
     return mask
 
 
-def _follow(share: Floats, mask: Mask, colour: Floats) -> Trace | None:
+def is_filled(part: Mask) -> bool:
+    """Whether a shape is an area or a row of bars: its columns are high, and most of them stand, or hang, on one line."""
+    columns = part[:, part.any(axis=0)]
+    heights = columns.sum(axis=0)
+    if float(np.median(heights)) <= THICK_PX:
+        return False
+    top, bottom = columns.argmax(axis=0), len(columns) - 1 - columns[::-1].argmax(axis=0)
+    stand, hang = bottom >= bottom.max() - LEVEL_PX, top <= top.min() + LEVEL_PX
+    return bool(max(stand.mean(), hang.mean()) > 0.5)
+
+
+def followed(share: Floats, mask: Mask, colour: Floats) -> Trace | None:
+    """The curve that the mask holds, to a fraction of a pixel; None where it is too short or mostly hidden."""
     columns = np.flatnonzero(mask.any(axis=0))
     if len(columns) < 20:
         return None

@@ -349,12 +349,17 @@ def plot(
 
 @app.command()
 def report(
-    source: str, theme: str = "light", simulate: Simulate = False, as_json: AsJson = False, timeout: Timeout = None
+    source: str,
+    theme: str = "light",
+    simulate: Simulate = False,
+    pdf: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a PDF to FILE instead (extra `pdf`).")] = None,
+    as_json: AsJson = False,
+    timeout: Timeout = None,
 ) -> None:
     """One page about a model, answer, evaluation or symbol: verdict, charts, figures; opens from disk."""
     from evolve.cli.pictures import report
 
-    report(_send, source, theme, simulate, as_json=as_json, timeout=timeout)
+    report(_send, source, theme, simulate, pdf, as_json=as_json, timeout=timeout)
 
 
 @app.command("read-chart")
@@ -365,7 +370,10 @@ def read_chart(
         list[str] | None, typer.Option("--y", metavar="PIXEL=VALUE", help="A row and its value; give two or more.")
     ] = None,
     describe: Annotated[
-        bool, typer.Option("--describe", help="Let the vision model of EVOLVE_LLM_MODEL say what it sees; sends it the picture.")
+        bool,
+        typer.Option(
+            "--describe", help="Let the vision model of EVOLVE_LLM_MODEL say what it sees; sends it the picture."
+        ),
     ] = False,
     model: Annotated[str | None, typer.Option(help="Another vision model to describe it.")] = None,
     as_json: AsJson = False,

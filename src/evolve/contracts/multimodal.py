@@ -104,7 +104,10 @@ class ReportGenerated(Reply):
 class GenerateReport(
     Request[ReportGenerated], slot="heavy", records=True, waits=120.0, positional=("data_source", "plot_config")
 ):
-    """One HTML page about a model, answer, evaluation or symbol: verdict, charts, figures and provenance; it needs no network."""
+    """One HTML page about a model, answer, evaluation or symbol: verdict, charts, figures and provenance; it needs no network.
+
+    save_path: `plots/NAME.html`, or `plots/NAME.pdf` for paper (extra `pdf`).
+    """
 
     data_source: DataSource
     plot_config: Annotated[PlotOptions, BeforeValidator(_options)] = Field(default_factory=PlotOptions)

@@ -12,8 +12,8 @@ from PIL import Image
 
 from evolve.cards import Curve
 from evolve.charts.candlestick import Signals, candlestick_figure
-from evolve.charts.equity import equity_figure
 from evolve.charts.drift_board import BoardLine, Measure, drift_board_figure
+from evolve.charts.equity import equity_figure
 from evolve.charts.forecast_fan import Fan, forecast_fan_figure
 from evolve.charts.importance import feature_importance_figure, tuning_importance_figure
 from evolve.charts.model_comparison import Candidate, model_comparison_figure

@@ -38,7 +38,10 @@ class Spent:
     def __add__(self, other: Spent) -> Spent:
         return Spent(self.tokens + other.tokens, self.usd + other.usd, self.calls + other.calls)
 
-TOKENS_OF_A_PICTURE = 1_500  # of four tiles of 512 pixels, as most servers count; what a server says it counted is what is paid
+
+TOKENS_OF_A_PICTURE = (
+    1_500  # of four tiles of 512 pixels, as most servers count; what a server says it counted is what is paid
+)
 
 
 @dataclass

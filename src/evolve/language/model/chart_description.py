@@ -15,7 +15,7 @@ from pydantic import Field
 from evolve.evidence import Evidence, render
 from evolve.language.model.consultant import Consultant, Strict
 from evolve.language.model.endpoint import Message
-from evolve.language.model.narration import LONGEST_SENTENCE, Ground, rendered, reported_faults_of
+from evolve.language.model.narration import Ground, rendered, reported_faults_of
 
 MOST_SENTENCES = 8
 
