@@ -33,6 +33,7 @@ FEWEST_SHARE = 0.3  # pixels per column of the picture: a shade with fewer draws
 LEVEL_SHARE = 0.15  # of the width that a straight level line has at least; a curve is level that long only where nothing is traded
 UPRIGHT_SHARE = 0.12  # of the height that the sides of a frame have at least, also those of a low panel
 CORNER_PX = 4  # within which the sides of a frame end on its level lines
+BARS = 40  # columns of upright lines on a level one: more than the grid and frames of any picture have
 HOLED = 0.2  # of its columns in which a shape has holes, from which it is text or hollow candles
 
 
@@ -43,7 +44,9 @@ def ink_traces(stains: Stains, unread: list[str]) -> list[Trace]:
     found: list[Trace] = []
     for shade in _shades(stains):
         share = _cover(stains, shade)
-        mask = _without_frames(share >= COVERED)
+        mask, upright = _without_frames(share >= COVERED)
+        if upright > BARS:
+            unread.append(FILLED)
         # Where a frame or a grid was taken away, the curve that crossed it is in two pieces.
         joined, count = ndimage.label(widened(mask, 5, 5), np.ones((3, 3)))
         for number, box in enumerate(ndimage.find_objects(joined, count), 1):
@@ -91,8 +94,8 @@ def _cover(stains: Stains, shade: Floats) -> Floats:
     return covered.reshape(stains.shape)
 
 
-def _without_frames(mask: Mask) -> Mask:
-    """Without long level lines, and without upright ones that end on them."""
+def _without_frames(mask: Mask) -> tuple[Mask, int]:
+    """Without long level lines, and without upright ones that end on them; and in how many columns there were such."""
     height, width = mask.shape
     level = _runs(mask, max(8, int(LEVEL_SHARE * width)), axis=1)
     upright = _runs(mask & ~level, max(8, int(UPRIGHT_SHARE * height)), axis=0)
@@ -104,7 +107,7 @@ def _without_frames(mask: Mask) -> Mask:
         for start, stop in zip(edges[::2], edges[1::2], strict=True):
             sides[start:stop, column] = near[start, column] or near[stop - 1, column]
     kept: Mask = mask & ~level & ~sides
-    return kept
+    return kept, int(sides.any(axis=0).sum())
 
 
 def _runs(mask: Mask, length: int, *, axis: int) -> Mask:

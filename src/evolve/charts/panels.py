@@ -50,7 +50,7 @@ def panels_of(
     for on_left in (True, False):
         edges = (0, int(STRIP * picture.width)) if on_left else (int((1 - STRIP) * picture.width), picture.width)
         labels = labels_in(picture.pixels, (edges[0], 0, edges[1], picture.height), gap=3, hidden=hidden)
-        panels = _stacked(labels, picture, on_left=on_left)
+        panels = stacked(labels, (picture.width, picture.height), on_left=on_left)
         if most_labels(panels) > most_labels(best):
             best = panels
         if most_labels(best) >= ENOUGH:
@@ -64,17 +64,20 @@ def most_labels(panels: list[Panel]) -> int:
     return max((panel.axis.labels for panel in panels), default=0)
 
 
-def _stacked(labels: list[Label], picture: Picture, *, on_left: bool) -> list[Panel]:
-    """The panels whose labels stand in one strip: what agrees on an axis, then what is left of the labels outside of its rows."""
+def stacked(labels: list[Label], size: tuple[int, int], *, on_left: bool) -> list[Panel]:
+    """The panels whose labels stand in one strip: what agrees on an axis, then what is left of the labels outside of its rows.
+
+    size: of the picture, width and height.
+    """
     found: list[Panel] = []
     rest = labels
     while len(found) < MOST_PANELS:
         axis, kept, percentages = value_axis(rest)
         if axis is None:
             break
-        top, bottom = _rows(kept, labels, picture.height)
+        top, bottom = _rows(kept, labels, size[1])
         left = max(label.right for label in kept) + BESIDE_PX if on_left else 0.0
-        right = float(picture.width) if on_left else min(label.left for label in kept) - BESIDE_PX
+        right = float(size[0]) if on_left else min(label.left for label in kept) - BESIDE_PX
         found.append(Panel(axis, percentages, top, bottom, left, right))
         rest = [label for label in rest if label not in kept and not top <= label.y <= bottom]
     return found
