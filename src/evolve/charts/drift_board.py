@@ -79,7 +79,7 @@ def drift_board_figure(lines: Sequence[BoardLine], caption: Caption, *, theme: T
                 marker=">" if beyond else MARKERS[number % len(MARKERS)], markersize=10, linestyle="none", color=colour,
                 markerfacecolor=colour if measure.agrees else colours.background, markeredgewidth=2, clip_on=False,
             )  # fmt: skip
-        _words(axes, row, line, colours.fall if line.alarm else colours.text, colours.muted)
+        _words(axes, row, line, colours.watermark if line.alarm else colours.text, colours.muted)
     axes.set_yticks(range(len(rows)), [])
     axes.set_xlim(0, right)
     axes.set_ylim(len(rows) - 0.4, -0.6)

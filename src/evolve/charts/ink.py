@@ -8,8 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from evolve.charts.trace import (
-    APART,
-    COVERED,
     FILLED,
     LEVEL_PX,
     MIN_CHROMA,
@@ -28,12 +26,22 @@ from evolve.charts.trace import (
 CONTRAST = (
     150.0  # RGB distance from the ground; grids are paler (matplotlib's is 137), so that none is taken for a curve
 )
-SHADES = 3  # of ink in one picture: that of text and frame, and two more
+SHADES, SHADES_APART = (
+    4,
+    60.0,
+)  # of ink in one picture, and their RGB distance: text and frame, the edges of both, and two more
 FEWEST_SHARE = 0.3  # pixels per column of the picture: a shade with fewer draws no curve over a third of it
 LEVEL_SHARE = 0.15  # of the width that a straight level line has at least; a curve is level that long only where nothing is traded
 UPRIGHT_SHARE = 0.12  # of the height that the sides of a frame have at least, also those of a low panel
 CORNER_PX = 4  # within which the sides of a frame end on its level lines
+INKED = (
+    0.6  # of a pixel: more than a usual grid (#b0b0b0) is of a usual grey line (#707070), which it would join to a net
+)
 BARS = 40  # columns of upright lines on a level one: more than the grid and frames of any picture have
+PURE, PURE_SHARE = (
+    0.9,
+    0.2,
+)  # a line has its own shade along its middle; a grid that is paler is half covered by it everywhere
 HOLED = 0.2  # of its columns in which a shape has holes, from which it is text or hollow candles
 
 
@@ -44,7 +52,7 @@ def ink_traces(stains: Stains, unread: list[str]) -> list[Trace]:
     found: list[Trace] = []
     for shade in _shades(stains):
         share = _cover(stains, shade)
-        mask, upright = _without_frames(share >= COVERED)
+        mask, upright = _without_frames(share >= INKED)
         if upright > BARS:
             unread.append(FILLED)
         # Where a frame or a grid was taken away, the curve that crossed it is in two pieces.
@@ -53,10 +61,10 @@ def ink_traces(stains: Stains, unread: list[str]) -> list[Trace]:
             if box[1].stop - box[1].start < MIN_SPAN * stains.shape[1]:
                 continue
             part = mask & (joined == number)
-            if _is_holed(part[:, box[1]]):
-                continue
             if is_filled(part):
                 unread.append(FILLED)
+                continue
+            if _is_holed(part[:, box[1]]) or (share[part] >= PURE).mean() < PURE_SHARE:
                 continue
             trace = followed(share, part, shade)
             if trace is not None and float(np.ptp(trace.y)) > LEVEL_PX:  # what is level all along is an axis
@@ -77,8 +85,7 @@ def _shades(stains: Stains) -> list[Floats]:
         shade: Floats = np.median(inked[codes == code], axis=0)
         if (codes == code).sum() < FEWEST_SHARE * stains.shape[1] or len(found) == SHADES:
             break
-        # Shades between the strongest one and the ground are the edges of its lines.
-        if not any(float(np.linalg.norm(shade - other)) < APART for other in found):
+        if not any(float(np.linalg.norm(shade - other)) < SHADES_APART for other in found):
             found.append(shade)
     return found
 
