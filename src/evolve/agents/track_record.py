@@ -17,6 +17,7 @@ from evolve.backtest.engine import Backtest, Engine, backtest_positions
 from evolve.cards import Costs, Curve, Recipe
 from evolve.errors import DataUnavailable
 from evolve.forecasting.base import BASELINES, Forecaster, forecaster
+from evolve.forecasting.skill import position_with_skill, skill_p_values
 from evolve.forecasting.walk_forward import OutOfSample, Progress, out_of_sample, position_from_forecast
 from evolve.market.bars import Bars, Floats
 from evolve.memory.canonical import recipe_hash
@@ -145,7 +146,10 @@ def record_of_forecasts(
     kind: Kind = "model",
     engine: Engine = "numba",
 ) -> TrackRecord:
-    """Trade the forecasts by the documented position rule. engine: as in `backtest_positions`."""
+    """Trade the forecasts by the documented position rule: hurdle, volatility, and nothing before skill was shown.
+
+    engine: as in `backtest_positions`.
+    """
     position = position_from_forecast(
         forecasts.mean,
         forecasts.std,
@@ -153,7 +157,13 @@ def record_of_forecasts(
         bars_per_year=bars.bars_per_year,
         round_trip_cost=2 * (costs.fee_bps + costs.slippage_bps) * BPS,
     )
+    position = position_with_skill(position, _skill_of(forecasts, bars))
     return _record(name, kind, model_id, bars, forecasts.start, position, costs, forecasts, engine=engine)
+
+
+def _skill_of(forecasts: OutOfSample, bars: Bars) -> Floats:
+    log_close = np.log(bars.close[forecasts.start : forecasts.stop])
+    return skill_p_values(forecasts.mean, forecasts.std, log_close, horizon_bars=forecasts.horizon_bars)
 
 
 def record_of_constant(
