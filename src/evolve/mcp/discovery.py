@@ -47,7 +47,7 @@ class RequestDescribed(Reply):
 
 
 class DescribeRequest(Request[RequestDescribed], service="mcp"):
-    """What a request does, takes and answers."""
+    """What a request does, what it takes and what it answers, as JSON schemas."""
 
     service_name: str = Field(max_length=64)
     request_type: str = Field(max_length=64)

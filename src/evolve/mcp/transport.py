@@ -78,7 +78,7 @@ async def serve_pipe(server: Server[Any]) -> None:
 
 async def serve_http(server: Server[Any], place: Place, *, ready: asyncio.Future[str] | None = None) -> None:
     """Until SIGINT or SIGTERM. ready: gets the URL once it listens. Raises Unavailable where it cannot listen."""
-    listening = _listen(place)
+    listening = listen(place)
     url = f"http://{_in_url(place.host)}:{listening.getsockname()[1]}{PATH}"
     app = http_app(server, place)
     # No access log: it would hold every call's address, and stdout belongs to nobody here.
@@ -127,12 +127,14 @@ class Guarded:
         await self._app(scope, receive, send)
 
 
-def _listen(place: Place) -> socket.socket:
+def listen(place: Place) -> socket.socket:
+    """A socket that takes connections; its port is the place's, or a free one. Raises Unavailable."""
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((place.host, place.port))
+        listening.listen(128)
     except OSError as error:
         listening.close()
         raise Unavailable(
