@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from mcp import types
@@ -75,6 +76,8 @@ def mcp_server(caller: Caller) -> Server[Any]:
         version=VERSION,
         title="Evolve",
         instructions=INSTRUCTIONS if caller.allow_run else INSTRUCTIONS + READ_ONLY,
+        # Without it, today's protocol over HTTP lists all tools anew for every call of one.
+        get_tool_input_schema=answering.input_schema,
         on_list_tools=answering.list_tools,
         on_call_tool=answering.call_tool,
         on_list_resources=answering.list_resources,
@@ -94,9 +97,18 @@ class Answering:
 
     async def list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         """Those that may be called: what the user did not allow is not offered, and says how when it is called anyway."""
+        return types.ListToolsResult(tools=list(self._tools.values()))
+
+    def input_schema(self, name: str) -> dict[str, Any] | None:
+        tool = self._tools.get(name)
+        return None if tool is None else tool.input_schema
+
+    @cached_property
+    def _tools(self) -> dict[str, types.Tool]:
+        """Made once: the schemas of all replies take a tenth of a second."""
         allowed = [tool for tool in OFFERED if self._caller.allow_run or tool.request.effect == "read"]
-        tools = [tool.as_tool() for tool in allowed] + [tool.as_tool() for tool in LOCAL]
-        return types.ListToolsResult(tools=tools)
+        made = [tool.as_tool() for tool in allowed] + [tool.as_tool() for tool in LOCAL]
+        return {tool.name: tool for tool in made}
 
     async def call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         arguments = params.arguments or {}
