@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = (9.6, 3.6)  # inches: three bars need no more
+BESIDE = 0.16  # of the widest band, on either side of it, for the figure at its end
 STRONGEST, FAINTEST = 0.75, 0.25  # opacity of the narrowest and of the widest band
 
 
@@ -41,7 +42,11 @@ def outlook_figure(outlook: Sequence[Evidence], caption: Caption, *, theme: Them
     if isinstance(median, float):
         axes.axvline(median, color=colours.text, linewidth=1.6)
     axes.set_yticks(range(len(bands)), [f"{band.level:.0%}" for band in bands])
-    axes.margins(x=0.16)
+    widest = bands[-1]
+    assert widest.low is not None
+    assert widest.high is not None
+    beside = BESIDE * (widest.high - widest.low)
+    axes.set_xlim(widest.low - beside, widest.high + beside)
     axes.set_xlabel("Close")
     style(axes, colours)
     axes.grid(False, axis="y")

@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def answer(shown: AnswerCard) -> str:
-    source = shown.trust.data.source if shown.trust else ""
+    source = shown.trust.data.source if shown.trust else next((item.source for item in shown.figures), "")
     return page.card(
         page.heading(shown.query, f"understood as {shown.intent}"),
         page.simulated(shown.data_status == "simulated"),
