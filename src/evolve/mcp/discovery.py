@@ -32,8 +32,8 @@ class RequestsListed(Reply):
 class ListRequests(Request[RequestsListed], service="mcp"):
     """Every request that a service answers, by service; run_request sends one."""
 
-    service_name: str | None = Field(None, max_length=64, description="only this service's")
-    only: Literal["read", "run", "admin"] | None = Field(None, description="only those with this effect")
+    service_name: str | None = Field(default=None, max_length=64, description="only this service's")
+    only: Literal["read", "run", "admin"] | None = Field(default=None, description="only those with this effect")
 
 
 class RequestDescribed(Reply):

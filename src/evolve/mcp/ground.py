@@ -60,8 +60,8 @@ class DataInspected(Reply):
 class InspectData(Request[DataInspected], service="mcp"):
     """Which bars there are; with a symbol, whether they can be trusted. timeframe: null means the finest with real bars."""
 
-    symbol: str | None = Field(None, max_length=64)
-    timeframe: str | None = Field(None, max_length=8)
+    symbol: str | None = Field(default=None, max_length=64)
+    timeframe: str | None = Field(default=None, max_length=8)
     simulate: bool = False
 
 
