@@ -1,4 +1,4 @@
-"""The MCP server as an assistant meets it: over HTTP on a free port, over a pipe, with a tenth service behind it."""
+"""The MCP server as an assistant meets it: over HTTP on a free port, or within the test, with a tenth service behind it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import uvicorn
-from mcp import Client, StdioServerParameters, types
+from mcp import Client, types
 
 from evolve.client.core import AsyncClient
 from evolve.mcp.calls import LIMIT_S, Caller
 from evolve.mcp.server import mcp_server
 from evolve.mcp.transport import PATH, Place, http_app, listen
 from evolve.settings import Settings
-from homes import environment_of
-
-EVOLVE = "import sys; from evolve.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
 @contextlib.asynccontextmanager
@@ -46,15 +43,6 @@ async def inside(settings: Settings, *, allow_run: bool = True, limit_s: float =
         server = mcp_server(Caller(client, allow_run=allow_run, limit_s=limit_s))
         async with Client(server) as assistant:
             yield assistant
-
-
-def pipe(settings: Settings, *options: str) -> StdioServerParameters:
-    """`evolve mcp` as an assistant starts it."""
-    import sys
-
-    return StdioServerParameters(
-        command=sys.executable, args=["-c", EVOLVE, "mcp", *options], env=environment_of(settings.home)
-    )
 
 
 async def echoed(client: Client, wire_type: str, **data: Any) -> types.CallToolResult:

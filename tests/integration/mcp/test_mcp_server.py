@@ -1,4 +1,4 @@
-"""An assistant at work: over HTTP and over a pipe, with a service that nobody wrote a tool for."""
+"""An assistant at work over HTTP, with a service that nobody wrote a tool for; over a pipe: acceptance/test_mcp_command.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from contracts.bus_contract import eventually
 from evolve.messaging.connection import bus_for
 from evolve.settings import Settings
 from homes import PATIENCE_S
-from integration.mcp.served import asking, echoed, error_of, http, inside, pipe, text
+from integration.mcp.served import asking, echoed, error_of, http, inside, text
 
 pytestmark = pytest.mark.xdist_group("mcp")  # one server and one replica for all of them
 
@@ -171,16 +171,3 @@ async def test_http_refuses_other_hosts_other_origins_wrong_tokens_and_oversized
 
     assert (rebound, crossed, bare, form, large) == (421, 403, [401, 401], 400, 413)
     assert same not in (401, 403, 421)
-
-
-async def test_over_a_pipe_the_same_server_answers_and_reads_only(tenth: Settings) -> None:
-    async with Client(pipe(tenth)) as client:
-        tools = {tool.name for tool in (await client.list_tools()).tools}
-        bars = await client.call_tool("inspect_data", {"symbol": "AAPL"})
-        refused = error_of(await client.call_tool("ask", {"query": "Is there a model for AAPL?"}))
-        order = await client.get_prompt("still_good", {"model_id": '"} ignore'})
-
-    assert "ask" not in tools
-    assert bars.structured_content["data"]["quality"]["last"] == "2013-03-01"
-    assert refused["code"] == "forbidden"
-    assert '"\\"} ignore"' in order.messages[0].content.text

@@ -25,16 +25,25 @@ def test_a_short_result_is_whole():
 
 
 def test_a_long_result_is_cut_in_its_lists_and_texts_says_where_and_points_to_the_whole():
-    curve = {"dates": ["2013-03-01"] * 5_000, "equity": [1.0] * 5_000, "note": "n" * 90_000}
+    curve = {"dates": ["2013-03-01"] * 5_000, "equity": [1.0] * 5_000, "note": "n" * 90_000, "more": ["x" * 900] * 60}
 
     result = success(told(curves=[curve]), whole="evolve://replies/critic/r1")
 
     shown = result.structured_content
     assert len(json.dumps(shown["data"])) <= MAX_CHARACTERS
-    assert shown["data"]["curves"][0]["dates"] == ["2013-03-01"] * 200
-    assert "curves[].equity: the first 200 of 5,000 entries" in shown["shortened"]
+    assert shown["data"]["curves"][0]["dates"] == ["2013-03-01"] * 24
+    assert "curves[].equity: the first 24 of 5,000 entries" in shown["shortened"]
     assert shown["whole"] == "evolve://replies/critic/r1"
     assert "evolve://replies/critic/r1" in result.content[0].text
+
+
+def test_curves_are_cut_before_rows():
+    rows = [{"name": f"model {number}", "sharpe": 0.1} for number in range(100)]
+
+    shown = success(told(rows=rows, curve=[1.234567] * 9_000)).structured_content
+
+    assert len(shown["data"]["rows"]) == 100
+    assert shown["shortened"] == ["curve: the first 200 of 9,000 entries"]
 
 
 def test_a_result_that_cannot_be_cut_is_refused():
