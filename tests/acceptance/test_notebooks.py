@@ -17,7 +17,7 @@ NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 SHOWN = {
     "audit_a_strategy.ipynb": ("cross", "bp a leg", "data:image/png", "(False,"),
     "first_question.ipynb": ("understood as", "ridge-AAPL-1d-", "NO EDGE", "caveats", "data:image/png", "reproduce"),
-    "your_own_model.ipynb": ("AAPL 1d", "buy and hold", "no feature up to the cut"),
+    "your_own_model.ipynb": ("AAPL 1d", "buy and hold", 'image/png": "', "no feature up to the cut"),
 }
 
 pytestmark = [pytest.mark.xdist_group("running"), pytest.mark.timeout(700)]

@@ -125,7 +125,11 @@ def _ranked(rows: Sequence[RankedRow]) -> str:
     shown = rows[:MOST_ROWS]
     has_models = any(row.kind == "model" for row in shown)
     cells = [
-        [f"{row.rank}  {row.name}", *(page.figure_cell(row.figures.get(name)) for _, name in columns)] for row in shown
+        [
+            f"{row.rank} {row.name}",
+            *(page.figure_cell(row.figures.get(name), interval=name == "sharpe") for _, name in columns),
+        ]
+        for row in shown
     ]
     quiet = [number for number, row in enumerate(shown) if row.kind == "baseline" and has_models]
     left = page.paragraph(f"… and {len(rows) - MOST_ROWS} more", dim=True) if len(rows) > MOST_ROWS else ""

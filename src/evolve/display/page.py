@@ -101,12 +101,12 @@ def _cell(place: int, *, head: bool = False) -> str:
     return f'style="text-align:{side};font-weight:{weight};padding:.15em .7em .15em 0;border:0;border-bottom:1px solid {LINE};white-space:nowrap"'
 
 
-def figure_cell(item: Evidence | None) -> str:
-    """A figure as a table shows it, with its interval where it has one."""
+def figure_cell(item: Evidence | None, *, interval: bool = True) -> str:
+    """A figure as a table shows it, with its interval where it has one and there is room."""
     if item is None or item.value is None:
         return "–"
-    interval = render_interval(item)
-    return f"{item} ({interval.replace(' … ', '…')})" if interval else str(item)
+    bounds = render_interval(item) if interval else ""
+    return f"{item} ({bounds.replace(' … ', '…')})" if bounds else str(item)
 
 
 def picture(draw: Callable[[], Figure], words: str) -> str:

@@ -18,7 +18,10 @@ def bars(shown: Bars) -> str:
     places = list(range(len(shown)))
     if len(places) > 2 * ENDS:
         places = [*places[:ENDS], *places[-ENDS:]]
-    rows = [[shown.date(bar), *(f"{getattr(shown, name)[bar]:,.6g}" for name in FIELDS)] for bar in places]
+    rows = [
+        [shown.date(bar), *(f"{getattr(shown, name)[bar]:,.6g}" for name in FIELDS[:4]), _volume(shown, bar)]
+        for bar in places
+    ]
     if len(shown) > 2 * ENDS:
         rows.insert(ENDS, ["…"] * (1 + len(FIELDS)))
     return page.card(
@@ -43,3 +46,8 @@ def _candles(shown: Bars) -> Figure:
     last = min(CANDLES, len(shown))
     title = f"{shown.symbol} {shown.timeframe}, the last {last} bars"
     return candlestick_figure(shown, Caption(title, shown.source, shown.simulated), shown=last)
+
+
+def _volume(shown: Bars, bar: int) -> str:
+    volume = float(shown.volume[bar])
+    return "–" if volume != volume else f"{volume:,.0f}"
