@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     redis_tls: bool = Field(False, validation_alias="REDIS_TLS")
     redis_ca_certs: str | None = Field(None, validation_alias="REDIS_CA_CERTS")
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field("INFO", validation_alias="LOG_LEVEL")
+    # json: one object a line, for collectors; text: for people.
+    log_format: Literal["text", "json"] = Field("text")
     openai_api_key: str | None = Field(None, repr=False, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
     llm_model: str | None = Field(None)
@@ -71,8 +73,8 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None)
     # Where weights and stored forecasts lie, an address of fsspec's; without one the home's directory `artifacts`.
     artifacts_url: str | None = Field(None)
-    # What networks are trained on; their weights are the same on every machine only by the defaults.
-    training_device: Literal["cpu", "cuda", "auto"] = Field("cpu")
+    # What networks are trained on, auto: a GPU where torch sees one; weights are the same on every machine only on the CPU by the defaults.
+    training_device: Literal["cpu", "cuda", "auto"] = Field("auto")
     training_precision: Literal["float32", "bfloat16"] = Field("float32")
     training_threads: int = Field(1, ge=1, le=256)
     response_timeout_s: float = Field(30.0, gt=0, validation_alias="EVOLVE_RESPONSE_TIMEOUT")

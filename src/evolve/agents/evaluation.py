@@ -21,7 +21,7 @@ from evolve.version import code_version
 # Errors, costs, risks and p-values; every other metric is better when it is higher.
 SMALLER_IS_BETTER = frozenset(
     (
-        "volatility", "drawdown_bars", "turnover_per_year", "costs_paid", "relative_mae", "dm_p_value", "alpha_p_value",
+        "volatility", "drawdown_bars", "turnover_per_year", "costs_paid", "relative_mae", "dm_p_value", "skill_p_value", "alpha_p_value",
         "min_track_record_years", "random_entry_sharpe", "mae", "rmse", "mase", "qlike", "pinball_05", "pinball_95", "crps",
     )
 )  # fmt: skip

@@ -17,6 +17,7 @@ from evolve.backtest.engine import Backtest, backtest_positions
 from evolve.cards import Costs, Curve, Recipe
 from evolve.errors import DataUnavailable
 from evolve.forecasting.base import BASELINES, Forecaster, forecaster
+from evolve.forecasting.skill import position_with_skill, skill_p_values
 from evolve.forecasting.walk_forward import OutOfSample, Progress, out_of_sample, position_from_forecast
 from evolve.market.bars import Bars, Floats
 from evolve.memory.canonical import recipe_hash
@@ -138,7 +139,7 @@ def forecast_out_of_sample(
 def record_of_forecasts(
     name: str, forecasts: OutOfSample, bars: Bars, costs: Costs, *, model_id: str | None, kind: Kind = "model"
 ) -> TrackRecord:
-    """Trade the forecasts by the documented position rule."""
+    """Trade the forecasts by the documented position rule: hurdle, volatility, and nothing before skill was shown."""
     position = position_from_forecast(
         forecasts.mean,
         forecasts.std,
@@ -146,7 +147,13 @@ def record_of_forecasts(
         bars_per_year=bars.bars_per_year,
         round_trip_cost=2 * (costs.fee_bps + costs.slippage_bps) * BPS,
     )
+    position = position_with_skill(position, _skill_of(forecasts, bars))
     return _record(name, kind, model_id, bars, forecasts.start, position, costs, forecasts)
+
+
+def _skill_of(forecasts: OutOfSample, bars: Bars) -> Floats:
+    log_close = np.log(bars.close[forecasts.start : forecasts.stop])
+    return skill_p_values(forecasts.mean, forecasts.std, log_close, horizon_bars=forecasts.horizon_bars)
 
 
 def record_of_constant(name: str, position: float, start: int, bars: Bars, costs: Costs) -> TrackRecord:

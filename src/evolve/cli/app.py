@@ -450,6 +450,26 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def top(
+    every: Annotated[float, typer.Option("--every", min=0.2, max=60.0, help="Seconds between two looks.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Print one table and end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What every service is doing: live on a terminal, once elsewhere."""
+    from evolve.cli.top import show_top
+
+    show_top(every, once, as_json)
+
+
+@app.command()
+def trace(request_id: str, as_json: AsJson = False) -> None:
+    """The life of one request and of those it led to, from the logs of all services."""
+    from evolve.cli.trace import show_trace
+
+    show_trace(request_id, as_json)
+
+
+@app.command()
 def ping(service: str) -> None:
     """Whether a service answers; exit code 1 if not."""
     import time

@@ -378,7 +378,7 @@ def main() -> int:
     try:
         make_private(run)
         make_private(socket_path(settings.home).parent)
-        logs.configure("supervisor", directory=settings.logs, level=settings.log_level)
+        logs.configure("supervisor", directory=settings.logs, level=settings.log_level, form=settings.log_format)
     except EvolveError as error:
         print(error.message, file=sys.stderr)
         return 1
