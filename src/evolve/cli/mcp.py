@@ -35,6 +35,11 @@ def serve(*, http: bool, host: str, port: int, names: Sequence[str], allow_run: 
 
         for line in start_missing(settings, idle_stop=True):
             print(line, file=sys.stderr, flush=True)
+    if place is None and sys.stdin.isatty():
+        print(
+            "waiting for an assistant on standard input (docs/mcp.md says how to set one up; Ctrl-D ends)",
+            file=sys.stderr,
+        )
     asyncio.run(_serve(settings, place, allow_run=allow_run, limit_s=limit_s))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
-from evolve.errors import BadRequest, EvolveError, InvalidRequest, nearest
+from evolve.errors import BadRequest, DeadlineExceeded, EvolveError, InvalidRequest, nearest
 from evolve.mcp import discovery, documents, ground, prompts
 from evolve.mcp.calls import Caller
 from evolve.mcp.offer import OFFERED, Offered, annotations_of, check_names, reply_schema
@@ -128,7 +129,11 @@ class Answering:
         if isinstance(request, discovery.RunRequest):
             return await discovery.run_request(self._caller, request, context.session)
         assert tool.answer is not None
-        found = await tool.answer(self._caller, request)
+        try:
+            async with asyncio.timeout(self._caller.limit_s):
+                found = await tool.answer(self._caller, request)
+        except TimeoutError:
+            raise DeadlineExceeded(f"{name} took longer than {self._caller.limit_s:g} s") from None
         return Told(SERVER, found.wire_type, new_request_id(), 0.0, found.model_dump(mode="json"))
 
     async def list_resources(
