@@ -56,4 +56,5 @@ def test_what_only_asks_is_answered_by_real_services_without_a_server_error(
     ]
     chosen = [option for name in quick for option in ("--include-operation-id", name)]
     with web_in(services.settings.home) as web:
-        fuzz(web, tmp_path, 60, *chosen, "--exclude-tag", "echo")
+        # A schema cannot say which models, studies and cursors there are: 422 is an answer to valid data too.
+        fuzz(web, tmp_path, 60, *chosen, "--exclude-tag", "echo", "--exclude-checks", "positive_data_acceptance")
