@@ -383,13 +383,18 @@ def up(
         typer.Option("--redis-port", min=1, max=65_535, help="Open the embedded server on TCP (localhost) too."),
     ] = None,
     replicas: int = 1,
+    web: Annotated[bool, typer.Option(help="The web server too.")] = True,
 ) -> None:
-    """Start everything: server, supervisor, services."""
+    """Start everything: server, supervisor, services, web server."""
     from evolve.manager.manager import ServiceManager
 
     with ServiceManager() as manager:
         _print_status(manager.up(redis_port=redis_port or 0, replicas=replicas))
-        typer.echo(f"server: {manager.get_manager_stats()['server']}")
+        if web:
+            manager.serve_web()
+        stats = manager.get_manager_stats()
+    typer.echo(f"server: {stats['server']}")
+    _print_web(stats["web"])
     from evolve.cli.bus import hazards
 
     for hazard in hazards():
@@ -424,7 +429,21 @@ def status(as_json: AsJson = False) -> None:
     typer.echo(
         f"server: {stats['server']}" if stats["server_running"] else "server: not running; `evolve up` starts it"
     )
+    _print_web(stats["web"])
     typer.echo(f"home:   {stats['home']}")
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Default: EVOLVE_WEB_HOST or 127.0.0.1; others need tokens.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Default: EVOLVE_WEB_PORT or 8765; 0: any free one.")
+    ] = None,
+) -> None:
+    """Pages and HTTP API in the foreground; `evolve up` has them in the background."""
+    from evolve.cli.serve import run
+
+    raise typer.Exit(run(host, port))
 
 
 @app.command()
@@ -532,6 +551,13 @@ def _parameters(words: list[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             found[name] = value
     return found
+
+
+def _print_web(servers: list[dict[str, Any]]) -> None:
+    for server in servers:
+        typer.echo(f"web:    {server['login'] or server['url']}")
+    if not servers:
+        typer.echo("web:    not running; `evolve up` or `evolve serve` starts it")
 
 
 def _print_status(services: dict[str, Any]) -> None:
