@@ -76,7 +76,7 @@ class ModelDeleted(Reply):
     model_id: str
 
 
-class DeleteModel(Request[ModelDeleted], records=True):
+class DeleteModel(Request[ModelDeleted], records=True, effect="admin"):
     """Take a model out of the registry; its history stays. Refused while it is a champion."""
 
     model_id: str = Field(min_length=1, max_length=128)
@@ -86,7 +86,7 @@ class AliasMoved(Reply):
     move: AliasMove
 
 
-class MoveAlias(Request[AliasMoved], records=True):
+class MoveAlias(Request[AliasMoved], records=True, effect="admin"):
     """Make a model champion or challenger of its symbol and timeframe.
 
     expected: the model that holds the alias now, null for nobody; refused when another one does. model_id null sets it free.
@@ -133,7 +133,7 @@ class ModelImported(Reply):
     model_info: ModelCard
 
 
-class ImportModel(Request[ModelImported], records=True):
+class ImportModel(Request[ModelImported], records=True, effect="admin"):
     """Register a model that was exported elsewhere. A file that was changed, or is none of ours, is refused."""
 
     bundle: str = Field(min_length=1)

@@ -28,7 +28,11 @@ class GithubSearchResults(Reply):
 
 
 class SearchGithub(
-    Request[GithubSearchResults], slot="heavy", waits=60.0, positional=("query", "max_results", "language")
+    Request[GithubSearchResults],
+    slot="heavy",
+    waits=60.0,
+    positional=("query", "max_results", "language"),
+    effect="read",
 ):
     """Repositories for some words, best first. language: empty or null for any. Without a network the local library answers."""
 
@@ -49,7 +53,11 @@ class ArxivSearchResults(Reply):
 
 
 class SearchArxiv(
-    Request[ArxivSearchResults], slot="heavy", waits=60.0, positional=("query", "max_results", "category")
+    Request[ArxivSearchResults],
+    slot="heavy",
+    waits=60.0,
+    positional=("query", "max_results", "category"),
+    effect="read",
 ):
     """Papers for some words, best first. category: empty or null for any. Without a network the local library answers."""
 
@@ -124,7 +132,7 @@ class ResearchNoted(Reply):
     entry: LogEntry
 
 
-class AddResearchNote(Request[ResearchNoted], positional=("entry_id", "note")):
+class AddResearchNote(Request[ResearchNoted], positional=("entry_id", "note"), effect="run"):
     """Keep a note and tags with an entry of the research log."""
 
     entry_id: str = Field(min_length=1, max_length=40)

@@ -164,5 +164,5 @@ class CleanupCompleted(Reply):
     """Log and statistics stay."""
 
 
-class Cleanup(Request[CleanupCompleted], client="cleanup_safe_executor"):
+class Cleanup(Request[CleanupCompleted], client="cleanup_safe_executor", effect="admin"):
     """End waiting processes and remove what a crash left; the next run starts anew."""

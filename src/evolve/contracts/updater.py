@@ -69,6 +69,7 @@ class ReplaceModel(
     records=True,
     waits=300.0,
     positional=("old_model_id", "new_model_id", "reason"),
+    effect="admin",
 ):
     """Put a model in charge in another's place, if the evidence says so; else `success` is false and the evidence is shown.
 
@@ -105,6 +106,7 @@ class AutoUpdate(
     records=True,
     waits=900.0,
     positional=("symbol", "timeframe", "update_type"),
+    effect="admin",
 ):
     """One round over the models of a symbol: roll back, promote, retire, look for drift, retrain, as the evidence asks.
 
@@ -122,7 +124,7 @@ class DriftChecked(Reply):
     drift: DriftCard
 
 
-class CheckDrift(Request[DriftChecked], slot="heavy", waits=120.0):
+class CheckDrift(Request[DriftChecked], slot="heavy", waits=120.0, effect="read"):
     """Whether a model still meets the world it was tested in; changes nothing."""
 
     model_id: str = Field(min_length=1, max_length=128)
@@ -132,7 +134,7 @@ class WatchStarted(Reply):
     watch: Watch
 
 
-class StartWatch(Request[WatchStarted], records=True, positional=("model_id", "cron", "timezone")):
+class StartWatch(Request[WatchStarted], records=True, positional=("model_id", "cron", "timezone"), effect="admin"):
     """Look after a model: put it in charge of its symbol if nobody is, and run `auto_update` by a timetable.
 
     cron: minute hour day month weekday, as in crontab(5). timezone: an IANA name. max_age_bars: it is trained anew when so many
@@ -150,7 +152,7 @@ class WatchStopped(Reply):
     timeframe: str
 
 
-class StopWatch(Request[WatchStopped], records=True, positional=("symbol", "timeframe")):
+class StopWatch(Request[WatchStopped], records=True, positional=("symbol", "timeframe"), effect="admin"):
     """Look after a symbol no longer; its models stay as they are."""
 
     symbol: Symbol
@@ -163,7 +165,7 @@ class WatchBoard(Reply):
     rows: tuple[BoardRow, ...]
 
 
-class GetWatchBoard(Request[WatchBoard], slot="heavy", waits=120.0, positional=("symbol", "timeframe")):
+class GetWatchBoard(Request[WatchBoard], slot="heavy", waits=120.0, positional=("symbol", "timeframe"), effect="read"):
     """Champions and challengers: age, drift, last test, next run."""
 
     symbol: Symbol | None = None
@@ -174,7 +176,7 @@ class RolledBack(Reply):
     move: AliasMove
 
 
-class RollBack(Request[RolledBack], records=True, positional=("symbol", "timeframe")):
+class RollBack(Request[RolledBack], records=True, positional=("symbol", "timeframe"), effect="admin"):
     """Put the champion before the present one in charge again, whatever the evidence says; recorded with its reason."""
 
     symbol: Symbol

@@ -15,10 +15,13 @@ from typing import Any
 import uvicorn
 
 from evolve import logs
-from evolve.errors import EvolveError, Unavailable
+from evolve.errors import EvolveError, Internal, Unavailable
 from evolve.manager.web_record import WebRecord, announced
 from evolve.settings import Settings
+from evolve.web.access import Access
 from evolve.web.app import create_app
+from evolve.web.protocol import Protocol
+from evolve.web.streams import Streams
 
 END_S = 3  # open streams are told to end at once; what takes longer is cut off
 KEEP_ALIVE_S = 75  # a browser's own habit: reconnecting costs a page more than an idle connection costs us
@@ -28,17 +31,19 @@ BACKLOG = 256
 def serve(settings: Settings, host: str, port: int, *, on_ready: Callable[[WebRecord], None]) -> int:
     """Serve until SIGTERM or SIGINT; `on_ready` is told the address. Raises Unavailable for a port that is taken."""
     listener = bound(host, port)
-    app = create_app(settings)
+    app = create_app(settings, host=host)
     server = _Server(
         uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, proxy_headers=False, ws="none", lifespan="on",
-            timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=END_S, backlog=BACKLOG,
-        )
+            http=Protocol, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=END_S, backlog=BACKLOG,
+        ),
+        app.state.streams,
     )  # fmt: skip
-    record = WebRecord(os.getpid(), url_of(host, listener.getsockname()[1]))
-    with announced(settings.home, record):
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_until_told_to_end(server, listener, lambda: on_ready(record)))
+    url = url_of(host, listener.getsockname()[1])
+    access: Access = app.state.access
+    record = WebRecord(os.getpid(), url, f"{url}?token={access.launch}" if access.needs_login else "")
+    with announced(settings.home, record), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_until_told_to_end(server, listener, lambda: on_ready(record)))
     return 0
 
 
@@ -55,13 +60,21 @@ async def _until_told_to_end(server: _Server, listener: socket.socket, on_ready:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, ended by signals that the loop handles: it would raise them again, and end with their status."""
+    """uvicorn's server, ended by signals that the loop handles: it would raise them again, and end with their status.
+
+    streams: told to end first, for it would wait for their readers to leave.
+    """
+
+    def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
+        super().__init__(config)
+        self._streams = streams
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     def end(self) -> None:
+        self._streams.end()
         self.should_exit = True
 
 
@@ -101,8 +114,13 @@ def front(connection: socket.socket, *, settings: dict[str, Any], host: str, por
     except EvolveError as error:
         _say(connection, {"code": error.code, "error": error.message})
         return 1
+    except Exception as bug:  # noqa: BLE001 - the last frame of a process whose stderr nobody reads
+        logs.logger(service="web").exception("the web server failed")
+        _say(connection, {"code": Internal.code, "error": f"the web server failed: {bug!r}; see web_service.log"})
+        return 1
 
 
 def _say(connection: socket.socket, message: dict[str, str]) -> None:
     connection.setblocking(True)
-    connection.sendall(json.dumps(message).encode() + b"\n")
+    with contextlib.suppress(OSError):  # it listens for one line, and is gone after that
+        connection.sendall(json.dumps(message).encode() + b"\n")
