@@ -69,7 +69,11 @@ def load() -> Bundle | None:
         return None
     entries = json.loads(manifest.read_text(encoding="utf-8"))
     main, charts = entries["src/main.js"], entries["src/charts.js"]
-    fonts = [name for name in main.get("assets", ()) if name.endswith(".woff2") and "latin-wght" in name and "ext" not in name]
+    fonts = [
+        name
+        for name in main.get("assets", ())
+        if name.endswith(".woff2") and "latin-wght" in name and "ext" not in name
+    ]
     return Bundle(
         boot=f"/assets/{entries['src/boot.js']['file']}",
         main=f"/assets/{main['file']}",
@@ -83,7 +87,9 @@ def build() -> None:
     """Build the bundle anew. Raises Unavailable saying what is missing."""
     key = source_key()
     if key is None:
-        raise Unavailable(f"the sources of the pages are not in {SOURCES}; they are built in a checkout, by `{COMMAND}`")
+        raise Unavailable(
+            f"the sources of the pages are not in {SOURCES}; they are built in a checkout, by `{COMMAND}`"
+        )
     npm = _npm()
     # Built beside the checkout's files, then put in place whole: a server that runs never serves half a bundle.
     with tempfile.TemporaryDirectory(prefix="evolve-bundle-") as scratch:
@@ -122,7 +128,11 @@ def _node_package() -> Path | None:
 
 def _install_node() -> None:
     uv = Path(sys.executable).with_name("uv")
-    installer = [str(uv), "pip", "install", "--python", sys.executable] if uv.is_file() else [sys.executable, "-m", "pip", "install"]
+    installer = (
+        [str(uv), "pip", "install", "--python", sys.executable]
+        if uv.is_file()
+        else [sys.executable, "-m", "pip", "install"]
+    )
     try:
         _run([*installer, "--quiet", NODE_PACKAGE], Path.cwd())
     except Unavailable as error:
@@ -134,7 +144,11 @@ def _install_node() -> None:
 def _run(command: list[str], directory: Path) -> None:
     # Coloured output and a user's NODE_ENV=production (no Vite then) are of no use here.
     # Vite is started by a script that looks for `node` on PATH.
-    path = os.pathsep.join([str(Path(command[0]).parent), os.environ.get("PATH", "")]) if os.sep in command[0] else os.environ.get("PATH", "")
+    path = (
+        os.pathsep.join([str(Path(command[0]).parent), os.environ.get("PATH", "")])
+        if os.sep in command[0]
+        else os.environ.get("PATH", "")
+    )
     environment = {**os.environ, "PATH": path, "NO_COLOR": "1", "NODE_ENV": ""}
     try:
         done = subprocess.run(
@@ -144,7 +158,9 @@ def _run(command: list[str], directory: Path) -> None:
         raise Unavailable(f"`{' '.join(command[:3])}` could not run: {error}") from None
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:] or ["it said nothing"]
-        raise Unavailable(f"`{' '.join(command[:3])}` failed: {said[0][:300]}; with npm at hand, `{COMMAND}` builds the pages")
+        raise Unavailable(
+            f"`{' '.join(command[:3])}` failed: {said[0][:300]}; with npm at hand, `{COMMAND}` builds the pages"
+        )
 
 
 def main() -> int:

@@ -56,7 +56,9 @@ async def answer_page(request: Request, answer_id: str) -> Response:
 
 def in_period(rows: tuple[RankedRow, ...]) -> list[str]:
     """Names of figures of the stretch asked about, which rows hold beside those of all history."""
-    return sorted({name for row in rows for name in row.figures if name.startswith("period_") or name.endswith("_in_period")})
+    return sorted(
+        {name for row in rows for name in row.figures if name.startswith("period_") or name.endswith("_in_period")}
+    )
 
 
 @router.get("/answers/{answer_id}/months")

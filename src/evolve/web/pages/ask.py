@@ -12,7 +12,6 @@ from starlette.responses import Response
 from evolve.cards import PastQuery
 from evolve.contracts.quant_gpt import GetAvailableSymbols, GetQueryHistory, ProcessQuery
 from evolve.errors import EvolveError
-from evolve.web.access import require
 from evolve.web.pages import frame
 from evolve.web.pages.decisions import thread_after
 from evolve.web.pages.jobs import begin
@@ -55,7 +54,6 @@ async def ask_page(request: Request) -> Response:
 
 @router.post("/ask")
 async def ask(request: Request) -> Response:
-    require(request, "run")
     form = await frame.form_of(request)
     thread = form.get("thread") or await thread_after(request, form.get("after", "")) or uuid4().hex
     question = ProcessQuery(query=form.get("query", "").strip(), session=thread, simulate=form.get("simulate") == "1")

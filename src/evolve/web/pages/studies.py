@@ -13,7 +13,6 @@ from evolve.contracts.quant_gpt import GetAvailableSymbols
 from evolve.errors import InvalidRequest
 from evolve.market.types import TIMEFRAMES
 from evolve.tunings import TuningCard
-from evolve.web.access import require
 from evolve.web.pages import frame
 from evolve.web.pages.evidence import evidence_page, one_of
 from evolve.web.pages.jobs import begin
@@ -43,19 +42,23 @@ async def all_studies(request: Request) -> tuple[list[TuningCard], tuple[str, ..
 @router.get("/studies")
 async def studies_page(request: Request) -> Response:
     studies, families, symbols = await all_studies(request)
-    return frame.page(request, "studies.html", studies=studies, families=families, symbols=symbols, timeframes=TIMEFRAMES)
+    return frame.page(
+        request, "studies.html", studies=studies, families=families, symbols=symbols, timeframes=TIMEFRAMES
+    )
 
 
 @router.post("/studies")
 async def tune(request: Request) -> Response:
-    require(request, "run")
     form = await frame.form_of(request)
     try:
         trials = int(form.get("n_trials") or 30)
     except ValueError:
         raise InvalidRequest("the number of trials is a whole number") from None
     order = TuneHyperparameters(
-        model_type=form.get("model_type", ""), symbol=form.get("symbol", ""), timeframe=checked_timeframe(form.get("timeframe")), n_trials=trials
+        model_type=form.get("model_type", ""),
+        symbol=form.get("symbol", ""),
+        timeframe=checked_timeframe(form.get("timeframe")),
+        n_trials=trials,
     )
     return begin(request, order, title=f"Tune {order.model_type} on {order.symbol}")
 
@@ -70,7 +73,9 @@ async def study_of(request: Request, study_id: str) -> TuningCard:
 
 @router.get("/studies/{study_id}")
 async def study_page(request: Request, study_id: str) -> Response:
-    card, trials = await asyncio.gather(study_of(request, study_id), frame.told(request, GetStudyTrials(study_id=study_id)))
+    card, trials = await asyncio.gather(
+        study_of(request, study_id), frame.told(request, GetStudyTrials(study_id=study_id))
+    )
     ranked = sorted(trials.trials, key=lambda trial: (trial.score is None, -(trial.score or 0.0)))
     return frame.page(request, "study.html", card=card, trials=ranked, names=sorted(card.best_params))
 
@@ -79,4 +84,6 @@ async def study_page(request: Request, study_id: str) -> Response:
 async def study_evidence(request: Request, study_id: str, evidence_id: str) -> Response:
     card = await study_of(request, study_id)
     base = f"/studies/{study_id}"
-    return evidence_page(request, one_of(card.figures, evidence_id), base=base, back=base, name=f"study {study_id}", data=card.data)
+    return evidence_page(
+        request, one_of(card.figures, evidence_id), base=base, back=base, name=f"study {study_id}", data=card.data
+    )
