@@ -49,7 +49,7 @@ async def answer_page(request: Request, answer_id: str) -> Response:
         request, "answer.html", answer=answer, model=model, models=[row for row in answer.rows if row.model_id],
         columns=[name for name in COLUMNS if any(name in row.figures for row in answer.rows)],
         charted=model or (symbols[0] if len(symbols) == 1 else ""), parts_of=in_period(answer.rows),
-        curves=[{"name": curve.name, "dates": curve.dates, "equity": curve.equity, "main": n == 0} for n, curve in enumerate(answer.curves)],
+        curves=[{"name": curve.name, "dates": curve.dates, "equity": curve.equity, "main": n == 0, "simulated": curve.simulated} for n, curve in enumerate(answer.curves)],
         thread=request.query_params.get("thread", ""), address=str(request.url),
     )  # fmt: skip
 

@@ -150,14 +150,21 @@ async def compare_series(request: Request) -> Response:
     for number, run in enumerate(runs):
         for model in run.models:
             series = await series_for(request, model)
-            step = max(1, len(series.tested) // POINTS)
-            dates = [iso(at) for at in series.tested[::step]]
+            last = len(series.tested) - 1
+            picks = sorted({*range(0, last + 1, max(1, last // POINTS)), last})
+            dates = [iso(series.tested[pick]) for pick in picks]
             for line in series.lines:
                 held = line.kind == "baseline"
                 name = f"buy and hold {series.symbol}" if held else f"{'A' if number == 0 else 'B'}: {model}"
                 if not any(curve["name"] == name for curve in curves):
                     curves.append(
-                        {"name": name, "dates": dates, "equity": line.equity[::step], "main": number == 0 and not held}
+                        {
+                            "name": name,
+                            "dates": dates,
+                            "equity": [line.equity[pick] for pick in picks],
+                            "simulated": series.simulated,
+                            "main": number == 0 and not held,
+                        }
                     )
     return Response(orjson.dumps({"curves": curves}), media_type="application/json")
 

@@ -156,7 +156,13 @@ def curves_of(comparison: ComparisonCard) -> list[dict[str, Any]]:
     """Curves as the chart takes them: the first model is the one that stands out."""
     best = next((row.name for row in comparison.rows if row.kind == "model"), "")
     return [
-        {"name": curve.name, "dates": curve.dates, "equity": curve.equity, "main": curve.name == best}
+        {
+            "name": curve.name,
+            "dates": curve.dates,
+            "equity": curve.equity,
+            "main": curve.name == best,
+            "simulated": curve.simulated,
+        }
         for curve in comparison.curves
     ]
 

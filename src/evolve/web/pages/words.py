@@ -12,7 +12,7 @@ LABELS = {
     "random_entry_percentile": "Random entries beaten", "random_entry_sharpe": "Random entry Sharpe", "sortino": "Sortino", "calmar": "Calmar", "profit_factor": "Profit factor",
     "mae": "Mean abs. error", "rmse": "RMSE", "mase": "MASE", "qlike": "QLIKE", "crps": "CRPS", "median": "Median close",
     "probability_up": "Odds of a rise", "expected_volatility": "Expected volatility", "band_50": "Band 50 %", "band_80": "Band 80 %", "band_90": "Band 90 %", "band_95": "Band 95 %",
-    "buy_and_hold": "buy and hold",
+    "buy_and_hold": "Buy and hold", "symbols": "Symbol", "period_days": "Days shown", "naive": "No change", "drift": "Drift", "flat": "Flat",
 }  # fmt: skip
 
 VERDICTS = {

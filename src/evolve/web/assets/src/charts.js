@@ -16,11 +16,19 @@ async function draw(place) {
     note?.remove();
     const chart = drawn.candles ? drawTested(place, drawn) : drawCurves(place, drawn.curves);
     document.addEventListener("evolve:theme", chart.repaint);
+    if (drawn.simulated || drawn.curves?.some((curve) => curve.simulated)) place.append(invented());
     place.dataset.drawn = "1";
   } catch (error) {
     if (note) note.textContent = error.message;
     place.dataset.drawn = "failed";
   }
+}
+
+function invented() {
+  const badge = document.createElement("span");
+  badge.className = "badge sim";
+  badge.textContent = "SIMULATED";
+  return badge;
 }
 
 async function fetched(address) {
