@@ -13,6 +13,7 @@ from evolve.cli.options import AsJson, Simulate, SymbolOption, TimeframeOption, 
 
 if TYPE_CHECKING:
     from evolve.client.client import ServiceClient
+    from evolve.manager.manager import ServiceManager
 
 app = typer.Typer(
     name="evolve",
@@ -390,11 +391,12 @@ def up(
 
     with ServiceManager() as manager:
         _print_status(manager.up(redis_port=redis_port or 0, replicas=replicas))
-        if web:
-            manager.serve_web()
+        refused = _serve_web(manager) if web else ""
         stats = manager.get_manager_stats()
     typer.echo(f"server: {stats['server']}")
     _print_web(stats["web"])
+    if refused:
+        typer.echo(f"warning: {refused}", err=True)
     from evolve.cli.bus import hazards
 
     for hazard in hazards():
@@ -551,6 +553,17 @@ def _parameters(words: list[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             found[name] = value
     return found
+
+
+def _serve_web(manager: ServiceManager) -> str:
+    """Why there is no web server, if so: the services run all the same."""
+    from evolve.errors import Unavailable
+
+    try:
+        manager.serve_web()
+    except Unavailable as error:
+        return error.message
+    return ""
 
 
 def _print_web(servers: list[dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from evolve.cli.options import AsJson, Simulate, SymbolOption, TimeframeOption, Timeout
+from evolve.cli.token import token_app
 from evolve.cli.tune import tune_app
 
 data_app = typer.Typer(help="Bars: what there is, and your own.", no_args_is_help=True, rich_markup_mode=None)
@@ -37,6 +38,7 @@ GROUPS = {
     "research": research_app,
     "schema": schema_app,
     "tune": tune_app,
+    "token": token_app,
 }
 
 

@@ -14,7 +14,7 @@ from evolve.messaging.messages import Reply, Request
 from evolve.series import ChartSeries
 
 PlotType = Annotated[str, AfterValidator(plot_kind)]
-DataSource = Annotated[str, Field(min_length=1, max_length=400)]
+DataSource = Annotated[str, Field(min_length=1, max_length=400, examples=["AAPL"])]
 
 
 def _options(value: object) -> object:
@@ -38,7 +38,7 @@ class GeneratePlot(
     several models or symbols separated by commas. save_path: `plots/NAME.png`, `.svg` or `.html`.
     """
 
-    plot_type: PlotType
+    plot_type: PlotType = Field(examples=["candlestick"])
     data_source: DataSource
     plot_config: Annotated[PlotOptions, BeforeValidator(_options)] = Field(default_factory=PlotOptions)
     save_path: str | None = Field(None, max_length=1_000)
@@ -61,7 +61,7 @@ class AnalyzeImage(
     model is asked in this version, and naming one is refused.
     """
 
-    image_path: str = Field(min_length=1, max_length=4_096)
+    image_path: str = Field(min_length=1, max_length=4_096, examples=["plots/equity_curve_1795391591.png"])
     analysis_type: Annotated[str, AfterValidator(analysis_kind)] = ANALYSES[0]
     model_name: str | None = None
     calibration: Calibration | None = None

@@ -115,10 +115,12 @@ class ServiceManager:
         return self.start_all_services(replicas)
 
     def serve_web(self, host: str | None = None, port: int | None = None) -> str:
-        """Run the web server beside the services, unless it runs; its address. Raises Unavailable for a port that is taken.
+        """Run the web server in the background, unless it runs; its address. Starts no service. Raises Unavailable for a port that is taken.
 
         Without a port, the configured one, or any free one where another program has that.
         """
+        if not self._connect():
+            self._launch_supervisor()
         order = {"do": "web", "host": host or self.settings.web_host, "port": self.settings.web_port}
         if port is not None:
             order["port"] = port

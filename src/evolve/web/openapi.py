@@ -6,8 +6,9 @@ error it may answer.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 from pydantic.json_schema import models_json_schema
@@ -130,8 +131,14 @@ def _how(cls: type[Request[Any]]) -> str:
 
 
 def example_of(cls: type[Request[Any]]) -> dict[str, Any] | None:
-    """A body that the class takes: its required fields with their own examples; None where a field has none and cannot go without."""
-    example = {name: field.examples[0] for name, field in cls.model_fields.items() if field.examples}
+    """A body that the class takes: its required fields with their own examples, or one of what they may be;
+    None where a field has none and cannot go without."""
+    example: dict[str, Any] = {}
+    for name, field in cls.model_fields.items():
+        if field.is_required() and field.examples:
+            example[name] = field.examples[0]
+        elif field.is_required() and typing.get_origin(field.annotation) is Literal:
+            example[name] = typing.get_args(field.annotation)[-1]
     try:
         cls.model_validate(example)
     except ValidationError:
