@@ -28,15 +28,13 @@ def at() -> Iterator[Desk]:
 @pytest.fixture(scope="session")
 def answered(at: Desk) -> str:
     """The address of an answer, without the server: asked in a browser, as a trader would."""
-    from web.pages.desk import QUESTION, settle
+    from web.pages.desk import ANSWER, QUESTION, settle
 
     with at.visit() as (page, _):
         page.goto("/")
         page.get_by_role("textbox").fill(QUESTION)
         page.get_by_role("button", name="Ask", exact=True).click()
-        page.wait_for_url("**/jobs/*")
-        steps = page.locator("[data-steps] li")
-        steps.first.wait_for()  # streamed while the work goes on
-        page.wait_for_url("**/answers/*")
+        page.locator("[data-steps] li", has_text="TINY").first.wait_for()  # streamed while the work goes on
+        page.wait_for_url(ANSWER)
         settle(page)
         return page.url.removeprefix(at.url).partition("?")[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,8 @@ from homes import environment_of, fresh_home
 PATIENCE_MS = 60_000  # two shared cores
 SEED = 20_261_122
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-QUESTION = "Compare ridge and drift for TINY over 90 days"
+QUESTION = "Should I use ridge or xgboost for TINY over 90 days?"
+ANSWER = re.compile("/answers/[0-9a-f]{12}")
 SETTLED = (
     "!!document.documentElement.dataset.ready && "
     "[...document.querySelectorAll('[data-series],[data-curves]')].every(place => place.dataset.drawn) && "
