@@ -47,7 +47,7 @@ def test_a_number_opens_where_it_came_from_beside_the_page_and_as_a_page(at: Des
 def test_a_follow_up_inherits_what_the_shared_answer_was_about(at: Desk, answered: str) -> None:
     with at.visit() as (page, _):
         page.goto(answered)
-        page.get_by_role("textbox").fill("and over a year?")
+        page.get_by_role("textbox").fill("and with ridge over 180 days?")
         page.get_by_role("button", name="Follow up").click()
         page.wait_for_url(ANSWER)
         assert "TINY" in page.locator(".verdict").inner_text()
