@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evolve.errors import EvolveError, Unavailable
-from evolve.settings import checkout
 
 HERE = Path(__file__).resolve().parent
 SOURCES, BUILT = HERE / "assets", HERE / "static"
@@ -166,7 +165,7 @@ def _run(command: list[str], directory: Path) -> None:
 def main() -> int:
     if is_current():
         return 0
-    if checkout() is None and source_key() is None:
+    if source_key() is None and load() is not None:
         print("the pages of this installation came with it; nothing to build", file=sys.stderr)
         return 0
     try:

@@ -172,7 +172,10 @@ class Jobs:
             if started and not job.waiting:
                 # A replica that was killed says nothing; the one that takes its place does.
                 job.replaced = True
-                self._wait(job, f"a replica of {service} was started; if the one at work died, this work begins again by itself")
+                self._wait(
+                    job,
+                    f"a replica of {service} was started; if the one at work died, this work begins again by itself",
+                )
             elif started:
                 self._wait(job, "")
             else:
