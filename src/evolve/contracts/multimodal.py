@@ -9,7 +9,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from evolve.cards import ImageAnalysis, InsightsCard, PastPlot, PlotCard, WrittenReport
 from evolve.charts.kinds import PlotOptions, plot_kind
 from evolve.charts.reading import ANALYSES, Calibration, analysis_kind
+from evolve.market.types import Timeframe
 from evolve.messaging.messages import Reply, Request
+from evolve.series import ChartSeries
 
 PlotType = Annotated[str, AfterValidator(plot_kind)]
 DataSource = Annotated[str, Field(min_length=1, max_length=400, examples=["AAPL"])]
@@ -108,3 +110,21 @@ class GenerateReport(
     data_source: DataSource
     plot_config: Annotated[PlotOptions, BeforeValidator(_options)] = Field(default_factory=PlotOptions)
     save_path: str | None = Field(None, max_length=1_000)
+
+
+class SeriesFound(Reply):
+    series: ChartSeries
+
+
+class GetSeries(
+    Request[SeriesFound], slot="heavy", waits=60.0, positional=("data_source", "timeframe", "simulate", "last_bars")
+):
+    """The numbers that a chart draws: a model's bars, decisions, bands, equity and months; of a symbol its bars.
+
+    data_source: as in `generate_plot`; of an answer its first model. timeframe, simulate: of a symbol's bars.
+    """
+
+    data_source: DataSource
+    timeframe: Timeframe | None = None
+    simulate: bool = False
+    last_bars: int = Field(5_000, ge=2, le=20_000)

@@ -50,6 +50,7 @@ class Job:
     state: State = "queued"
     progress: dict[str, Any] | None = None
     waiting: str = ""
+    replaced: bool = False  # a replica was started since the last step
     reply_type: str = ""
     error: EvolveError | None = None
     content: str = ""  # hash of what was asked, to know it again
@@ -168,7 +169,14 @@ class Jobs:
 
     def _came_or_went(self, service: str, *, started: bool) -> None:
         for job in self._open_of(service):
-            if started:
+            if started and not job.waiting:
+                # A replica that was killed says nothing; the one that takes its place does.
+                job.replaced = True
+                self._wait(
+                    job,
+                    f"a replica of {service} was started; if the one at work died, this work begins again by itself",
+                )
+            elif started:
                 self._wait(job, "")
             else:
                 self._wait(job, f"a replica of {service} stopped; another takes its work over, as soon as there is one")
@@ -187,7 +195,7 @@ class Jobs:
                             self._wait(
                                 job, f"{service} is not running; what was asked waits for it: start it with `evolve up`"
                             )
-                        elif job.waiting:
+                        elif job.waiting and not job.replaced:
                             self._wait(job, "")
                 except Unavailable as error:
                     for job in self._open_of(service):
@@ -204,7 +212,7 @@ class Jobs:
     # --- states ---
 
     def _step(self, job: Job, step: dict[str, Any]) -> None:
-        job.state, job.progress, job.updated = "running", step, self._clock.now()
+        job.state, job.progress, job.updated, job.replaced = "running", step, self._clock.now(), False
         if job.waiting:
             self._wait(job, "")
         job.note("progress", step)
