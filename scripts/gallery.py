@@ -81,7 +81,11 @@ def main() -> int:
         settings = Settings.load(home=home, log_dir=f"{home}/logs")
         put_in_charge(settings)
         builder = ModelBuilderAgent.from_settings(settings)
-        for model_type in ("drift", "xgboost", "ridge"):
+        for model_type in (
+            "drift",
+            "ridge",
+            "xgboost",
+        ):  # the newest is the one shown: ridge shows no skill to trade on here
             builder.build(BuildOrder(model_type, "AAPL", "1d"), request_id=model_type, progress=lambda *_: None)
         tuner = MetaTunerAgent.from_settings(settings)
         order = TuneOrder("xgboost", "AAPL", "1d", n_trials=40, stop_early=False)
