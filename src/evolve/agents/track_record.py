@@ -150,6 +150,12 @@ def record_of_forecasts(
 
     engine: as in `backtest_positions`.
     """
+    position = positions_of(forecasts, bars, costs)
+    return _record(name, kind, model_id, bars, forecasts.start, position, costs, forecasts, engine=engine)
+
+
+def positions_of(forecasts: OutOfSample, bars: Bars, costs: Costs) -> Floats:
+    """The target positions that the documented rule makes of forecasts, shape (forecasts,)."""
     position = position_from_forecast(
         forecasts.mean,
         forecasts.std,
@@ -157,8 +163,7 @@ def record_of_forecasts(
         bars_per_year=bars.bars_per_year,
         round_trip_cost=2 * (costs.fee_bps + costs.slippage_bps) * BPS,
     )
-    position = position_with_skill(position, _skill_of(forecasts, bars))
-    return _record(name, kind, model_id, bars, forecasts.start, position, costs, forecasts, engine=engine)
+    return position_with_skill(position, _skill_of(forecasts, bars))
 
 
 def _skill_of(forecasts: OutOfSample, bars: Bars) -> Floats:

@@ -39,7 +39,7 @@ class GeneratePlot(
     plot_type: PlotType
     data_source: DataSource
     plot_config: Annotated[PlotOptions, BeforeValidator(_options)] = Field(default_factory=PlotOptions)
-    save_path: str | None = Field(None, max_length=1_000)
+    save_path: str | None = Field(default=None, max_length=1_000)
 
 
 class ImageAnalyzed(Reply):
@@ -94,7 +94,7 @@ class GetPlotHistory(Request[PlotHistory], positional=("plot_type", "limit")):
     """Charts asked for before, newest first."""
 
     plot_type: PlotType | None = None
-    limit: int = Field(10, ge=1, le=1000)
+    limit: int = Field(default=10, ge=1, le=1000)
 
 
 class ReportGenerated(Reply):
@@ -111,4 +111,4 @@ class GenerateReport(
 
     data_source: DataSource
     plot_config: Annotated[PlotOptions, BeforeValidator(_options)] = Field(default_factory=PlotOptions)
-    save_path: str | None = Field(None, max_length=1_000)
+    save_path: str | None = Field(default=None, max_length=1_000)
