@@ -121,6 +121,8 @@ class Settings(BaseSettings):
     research_limit_s: float = Field(20.0, gt=0)
     # Papers on this machine or its own network: for tests only, since whoever asks could then read what only this machine may.
     research_private_addresses: bool = Field(False)
+    # What `evolve mcp --http` asks of its callers; without one it makes one up where one is needed.
+    mcp_token: str | None = Field(None, repr=False)
     # Set by the front of the safe executor for its jobs: where its sandbox answers.
     sandbox_socket: Path | None = Field(None)
 

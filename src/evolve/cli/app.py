@@ -66,6 +66,28 @@ def up(
 
 
 @app.command()
+def mcp(
+    http: Annotated[bool, typer.Option("--http", help="Over HTTP instead of standard input and output.")] = False,
+    host: Annotated[str, typer.Option(help="With --http: the address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="With --http; 0 takes a free one.")] = 8766,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="HOST", help="With --http: a name it is reached by; repeatable."),
+    ] = None,
+    allow_run: Annotated[
+        bool, typer.Option("--allow-run", help="Let the assistant start work and change things.")
+    ] = False,
+    limit: Annotated[
+        float | None, typer.Option("--limit", min=1, metavar="SECONDS", help="The longest wait for one call.")
+    ] = None,
+) -> None:
+    """Serve AI assistants over the Model Context Protocol; read-only unless told otherwise."""
+    from evolve.cli.mcp import serve
+
+    serve(http=http, host=host, port=port, names=name or (), allow_run=allow_run, limit_s=limit)
+
+
+@app.command()
 def down(as_json: AsJson = False) -> None:
     """Stop everything of this home: services, supervisor, embedded server."""
     from evolve.cli.show import busy
