@@ -420,7 +420,12 @@ class ReadCurve:
 
 @dataclass(frozen=True, slots=True)
 class ImageAnalysis:
-    """What a picture of a chart says. unread: what could not be read, in sentences; method: what read it."""
+    """What a picture of a chart says. unread: what could not be read, in sentences; method: what read it; y_axis: of the upper
+    panel, other_axes: of those below, in whose curves' names the panel stands.
+
+    description: what a vision model sees, with figures of ours only; described_by: which one; undescribed: what it said and may not be
+    shown, or why there is no description though one was asked for.
+    """
 
     success: bool
     image_path: str
@@ -433,6 +438,10 @@ class ImageAnalysis:
     x_axis: ReadAxis | None
     unread: tuple[str, ...]
     method: str
+    description: tuple[str, ...] = ()
+    described_by: str = ""
+    undescribed: tuple[str, ...] = ()
+    other_axes: tuple[ReadAxis, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from evolve.cli.data_group import data_app
 from evolve.cli.model_groups import models_app, watch_app
 from evolve.cli.options import AlwaysJson, AsJson
 from evolve.cli.research_group import research_app
+from evolve.cli.token import token_app
 from evolve.cli.tune import tune_app
 
 config_app = typer.Typer(help="Settings kept in this home.", no_args_is_help=True, rich_markup_mode=None)
@@ -34,6 +35,7 @@ GROUPS = {
     "research": research_app,
     "schema": schema_app,
     "tune": tune_app,
+    "token": token_app,
 }
 
 

@@ -234,6 +234,7 @@ def report(
     source: Annotated[str, typer.Argument(help="A model, answer, evaluation or symbol.")],
     theme: Theme = "light",
     simulate: Simulate = False,
+    pdf: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a PDF to FILE instead (extra `pdf`).")] = None,
     as_json: AsJson = False,
     timeout: Timeout = None,
 ) -> None:
@@ -241,7 +242,7 @@ def report(
     from evolve.cli import app
     from evolve.cli.pictures import report
 
-    report(app._send, source, theme, simulate, as_json=as_json, timeout=timeout)
+    report(app._send, source, theme, simulate, pdf, as_json=as_json, timeout=timeout)
 
 
 def read_chart(
@@ -250,6 +251,13 @@ def read_chart(
     calibrate: Annotated[
         list[str] | None, typer.Option("--y", metavar="PIXEL=VALUE", help="A row and its value; give two or more.")
     ] = None,
+    describe: Annotated[
+        bool,
+        typer.Option(
+            "--describe", help="Let the vision model of EVOLVE_LLM_MODEL say what it sees; sends it the picture."
+        ),
+    ] = False,
+    model: Annotated[str | None, typer.Option(help="Another vision model to describe it.")] = None,
     as_json: AsJson = False,
     timeout: Timeout = None,
 ) -> None:
@@ -257,4 +265,5 @@ def read_chart(
     from evolve.cli import app
     from evolve.cli.pictures import read
 
-    read(app._send, image, analysis, calibrate or [], as_json=as_json, timeout=timeout)
+    asked = model or ("auto" if describe else None)
+    read(app._send, image, analysis, calibrate or [], asked, as_json=as_json, timeout=timeout)
