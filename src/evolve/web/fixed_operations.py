@@ -142,8 +142,11 @@ def _paged(schema: str, description: str) -> dict[str, Any]:
     return found
 
 
-def _stream(description: str) -> dict[str, Any]:
-    return {"200": {"description": description, "content": {"text/event-stream": {"schema": _TEXT}}}}
+def _stream(description: str, *names: str) -> dict[str, Any]:
+    """The schema is that of one event."""
+    data = {"type": "string", "contentMediaType": JSON}
+    event = _object({"id": _TEXT, "event": {"enum": list(names)}, "data": data, "retry": _COUNT}, optional=("retry",))
+    return {"200": {"description": description, "content": {"text/event-stream": {"schema": event}}}}
 
 
 def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
@@ -199,9 +202,7 @@ FIXED: tuple[tuple[str, str, Operation], ...] = (
     }),
     ("/api/v1/jobs/{id}", "delete", {
         "operationId": "cancel_job", "tags": ["jobs"], "summary": "Cancel a job, queued or running.", "effect": "run",
-        "parameters": [_ID, {
-            "name": "Content-Type", "in": "header", "required": False, "schema": _TEXT, "description": "application/json",
-        }],
+        "parameters": [_ID],
         "responses": {**_answers("Job", "It was done already."), **_answers("Job", "Its end is on the way.", "202")},
         "errors": (*_READ_ERRORS, 400, 404, 413, 415),
     }),
@@ -211,7 +212,7 @@ FIXED: tuple[tuple[str, str, Operation], ...] = (
         "server went away, or came back), `reply` ({status, type, data}; `large`: fetch the job instead). The stream ends after `reply`; "
         "who comes back with its id gets `204`. A comment every 15 s keeps the connection.",
         "parameters": [_ID, _LAST_EVENT],
-        "responses": {**_stream("The events."), "204": {"description": "It ended, and you have seen all of it."}},
+        "responses": {**_stream("The events.", "job", "progress", "state", "reply"), "204": {"description": "It ended, and you have seen all of it."}},
         "errors": (*_READ_ERRORS, 404),
     }),
     ("/api/v1/events", "get", {
@@ -220,7 +221,7 @@ FIXED: tuple[tuple[str, str, Operation], ...] = (
         "kB), `bus` ({connected, why}), `resync` ({missed}): you were slower than the messages, and go on with what is new.",
         "effect": "read",
         "parameters": [_query("service", {"type": "array", "items": _TEXT}, "Only of these."), _LAST_EVENT],
-        "responses": _stream("The events; the stream does not end."), "errors": (*_READ_ERRORS, 404),
+        "responses": _stream("The events; the stream does not end.", "message", "bus", "resync"), "errors": (*_READ_ERRORS, 404),
     }),
     ("/api/v1/services", "get", {
         "operationId": "list_services", "tags": ["services"], "summary": "All services: state, queue, replicas.", "effect": "read",

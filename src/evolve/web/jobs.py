@@ -292,11 +292,11 @@ class Jobs:
         """Withdraw it, queued or running. False when it was done already."""
         return job.is_open and await self._client.cancel(job.service, job.id)
 
-    async def done(self, job: Job, ending: asyncio.Event, within_s: float) -> bool:
-        """Wait for its end; whether it came."""
+    async def done(self, job: Job, ending: asyncio.Event, within_s: float, *, patient: bool = True) -> bool:
+        """Wait for its end; whether it came. Without patience, not for a service that is away."""
         try:
             async with asyncio.timeout(within_s):
-                while job.is_open and not ending.is_set():
+                while job.is_open and not ending.is_set() and (patient or not job.waiting):
                     await job.changed.wait(ending, within_s)
         except TimeoutError:
             pass

@@ -15,7 +15,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from evolve.client.core import AsyncClient
-from evolve.errors import InvalidRequest, RequestIdReused, TimedOut
+from evolve.errors import InvalidRequest, RequestIdReused, TimedOut, Unavailable
 from evolve.messaging.envelope import error_in, load, new_request_id
 from evolve.messaging.messages import Request, validated
 from evolve.web.access import require
@@ -84,9 +84,11 @@ class MessageRoutes:
                 raise error_in(envelope)
             return dict(envelope["data"])
         job = await self._keyed(request, key)
-        if not await self._jobs.done(job, self._streams.ending, limit_s):
-            why = job.waiting or f"{request.service} did not answer within {limit_s:g} s"
-            raise TimedOut(f"{why}; the request goes on: GET {PREFIX}/jobs/{job.id}", asked_id=job.id)
+        if not await self._jobs.done(job, self._streams.ending, limit_s, patient=False):
+            goes_on = f"the request goes on: GET {PREFIX}/jobs/{job.id}"
+            if job.waiting:
+                raise Unavailable(f"{job.waiting}; {goes_on}", asked_id=job.id)
+            raise TimedOut(f"{request.service} did not answer within {limit_s:g} s; {goes_on}", asked_id=job.id)
         return await self._result(job)
 
     async def _result(self, job: Job) -> dict[str, Any]:
@@ -98,8 +100,11 @@ class MessageRoutes:
         return found
 
     async def _as_job(self, http: HttpRequest, request: Request[Any], key: str | None, wait_s: int) -> Response:
-        job = await self._keyed(request, key) if key else self._jobs.submit(request, request_id=bus_id(http))
-        if wait_s and await self._jobs.done(job, self._streams.ending, wait_s):
+        job = (
+            await self._keyed(request, key) if key is not None else self._jobs.submit(request, request_id=bus_id(http))
+        )
+        # Nobody waits for a service that is away: the job says that it is.
+        if wait_s and await self._jobs.done(job, self._streams.ending, wait_s, patient=False):
             return json_response(await self._result(job), headers={"preference-applied": f"wait={wait_s}"})
         return json_response(job.document(), 202, headers={"location": f"{PREFIX}/jobs/{job.id}", "retry-after": "1"})
 

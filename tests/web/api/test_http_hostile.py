@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,8 @@ def test_a_page_of_another_site_cannot_ask(web: Web, headers: dict[str, str]) ->
 def test_a_form_cannot_ask_the_api(web: Web, kind: str) -> None:
     """Even one whose body is JSON: `enctype=text/plain`."""
     assert post(web, Content_Type=kind).status_code == 415
-    assert web.client.request("DELETE", "/api/v1/jobs/x", headers={"content-type": kind}).status_code == 415
+    deleted = web.client.request("DELETE", "/api/v1/jobs/x", headers={"content-type": kind})
+    assert deleted.status_code == (415 if kind else 404)  # no form can send a DELETE
 
 
 def test_our_own_page_may_ask(web: Web) -> None:
@@ -240,7 +240,7 @@ def test_tokens_cannot_be_guessed(web: Web) -> None:
 
 
 @pytest.fixture
-def asked(home: Path) -> Iterator[Any]:
+def asked(home: Path) -> Any:
     """Asks an application in this process, as an address that nobody knows."""
 
     def ask(
@@ -261,7 +261,7 @@ def asked(home: Path) -> Iterator[Any]:
 
         return run
 
-    yield ask
+    return ask
 
 
 async def test_who_asks_too_often_is_told_to_wait(asked: Any) -> None:

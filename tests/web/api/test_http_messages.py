@@ -105,7 +105,7 @@ def test_long_work_is_a_job_whose_steps_are_streamed(web: Web) -> None:
         assert [event.id for event in rest] == [event.id for event in seen[3:]]
     assert web.get(f"{place}/events", Last_Event_Id=seen[-1].id).status_code == 204
     with web.events(f"{place}/events", Last_Event_ID="0badc0de-7") as anew:
-        assert [event.name for event in anew][0] == "job"  # of another life of the server: all of it again
+        assert next(event.name for event in anew) == "job"  # of another life of the server: all of it again
 
 
 def test_who_asks_chooses_between_waiting_and_a_job(web: Web) -> None:
