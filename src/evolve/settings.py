@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     redis_tls: bool = Field(False, validation_alias="REDIS_TLS")
     redis_ca_certs: str | None = Field(None, validation_alias="REDIS_CA_CERTS")
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field("INFO", validation_alias="LOG_LEVEL")
+    # json: one object a line, for collectors; text: for people.
+    log_format: Literal["text", "json"] = Field("text")
     openai_api_key: str | None = Field(None, repr=False, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
     llm_model: str | None = Field(None)
@@ -63,6 +65,19 @@ class Settings(BaseSettings):
     stooq_api_key: str | None = Field(None, repr=False, validation_alias="STOOQ_API_KEY")
     github_token: str | None = Field(None, repr=False, validation_alias="GITHUB_TOKEN")
 
+    # How alerts are sent; passwords and tokens by the environment or a file, never in the database.
+    smtp_host: str | None = Field(None)
+    smtp_port: int = Field(587, ge=1, le=65_535)
+    smtp_tls: Literal["starttls", "tls", "none"] = Field("starttls")
+    smtp_ca_certs: str | None = Field(None)
+    smtp_username: str | None = Field(None)
+    smtp_password: str | None = Field(None, repr=False)
+    smtp_password_file: Path | None = Field(None)
+    smtp_from: str | None = Field(None)
+    telegram_token: str | None = Field(None, repr=False)
+    telegram_token_file: Path | None = Field(None)
+    telegram_url: str = Field("https://api.telegram.org")
+
     safe_executor_timeout_s: float = Field(300.0, gt=0, lt=86_400, validation_alias="SAFE_EXECUTOR_TIMEOUT")
     safe_executor_memory_mb: int = Field(1024, ge=1, validation_alias="SAFE_EXECUTOR_MEMORY_LIMIT")
 
@@ -71,8 +86,8 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None)
     # Where weights and stored forecasts lie, an address of fsspec's; without one the home's directory `artifacts`.
     artifacts_url: str | None = Field(None)
-    # What networks are trained on; their weights are the same on every machine only by the defaults.
-    training_device: Literal["cpu", "cuda", "auto"] = Field("cpu")
+    # What networks are trained on, auto: a GPU where torch sees one; weights are the same on every machine only on the CPU by the defaults.
+    training_device: Literal["cpu", "cuda", "auto"] = Field("auto")
     training_precision: Literal["float32", "bfloat16"] = Field("float32")
     training_threads: int = Field(1, ge=1, le=256)
     response_timeout_s: float = Field(30.0, gt=0, validation_alias="EVOLVE_RESPONSE_TIMEOUT")
@@ -113,6 +128,8 @@ class Settings(BaseSettings):
     web_hosts: str = Field("")
     web_origins: str = Field("")
     web_rate: int = Field(3_000, ge=0)
+    # What `evolve mcp --http` asks of its callers; without one it makes one up where one is needed.
+    mcp_token: str | None = Field(None, repr=False)
     # Set by the front of the safe executor for its jobs: where its sandbox answers.
     sandbox_socket: Path | None = Field(None)
 
@@ -174,6 +191,28 @@ class Settings(BaseSettings):
         own = [Path(part).expanduser() for part in self.image_dirs.split(os.pathsep) if part.strip()]
         return (self.plots, self.home / "images", *own)
 
+    def mail_sender(self) -> str:
+        """Whom alerts by mail are from. Raises InvalidRequest where mail is not configured."""
+        sender = self.smtp_from or self.smtp_username
+        if not self.smtp_host or not sender:
+            raise InvalidRequest("mail needs EVOLVE_SMTP_HOST and EVOLVE_SMTP_FROM in the environment of the services")
+        return sender
+
+    def mail_password(self) -> str | None:
+        """None for a mail server without a login. Raises InvalidRequest for a file that cannot be read."""
+        return secret(f"file:{self.smtp_password_file}") if self.smtp_password_file else self.smtp_password
+
+    def telegram_bot_token(self) -> str:
+        """Raises InvalidRequest where there is none, or it cannot be one."""
+        token = secret(f"file:{self.telegram_token_file}") if self.telegram_token_file else self.telegram_token
+        if not token:
+            raise InvalidRequest(
+                "Telegram needs EVOLVE_TELEGRAM_TOKEN, or EVOLVE_TELEGRAM_TOKEN_FILE, in the environment of the services"
+            )
+        if not all(sign.isascii() and (sign.isalnum() or sign in ":_-") for sign in token):
+            raise InvalidRequest("the Telegram token holds signs that none has; copy it again from @BotFather")
+        return token
+
     def service(self, service: str, name: str, default: int, *, at_least: int = 0) -> int:
         """A whole number set per service, `EVOLVE_MODEL_BUILDER_SLOTS=2`. Raises InvalidRequest if it is none."""
         variable = f"EVOLVE_{service}_{name}".upper()
@@ -183,6 +222,26 @@ class Settings(BaseSettings):
         if not text.strip().isdecimal() or int(text) < at_least:
             raise InvalidRequest(f"{variable} must be a whole number of at least {at_least}, not {text!r}")
         return int(text)
+
+
+def secret(reference: str) -> str:
+    """What stands at `env:NAME` or in `file:/PATH`, without the white space around it. Raises InvalidRequest, never with the secret."""
+    kind, _, place = reference.partition(":")
+    if kind == "env":
+        text = os.environ.get(place, "")
+    elif kind == "file":
+        try:
+            text = Path(place).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidRequest(
+                f"cannot read the secret in {place}: {getattr(error, 'strerror', None) or 'no text'}"
+            ) from None
+    else:
+        raise InvalidRequest("a secret stands at env:NAME or file:/PATH")
+    if not text.strip():
+        where = f"the variable {place} of the services" if kind == "env" else place
+        raise InvalidRequest(f"{where} holds no secret")
+    return text.strip()
 
 
 def _variable(where: tuple[int | str, ...]) -> str:

@@ -16,7 +16,7 @@ from evolve.market.types import canonical_period, period_days
 
 ROW_METRICS = (
     "sharpe", "total_return", "cagr", "volatility", "drawdown", "win_rate", "turnover_per_year", "exposure", "costs_paid",
-    "decision", "skill_r2", "relative_mae", "dm_p_value", "direction", "band_coverage",
+    "decision", "skill_r2", "relative_mae", "dm_p_value", "skill_p_value", "direction", "band_coverage",
     "next_return", "up_probability", "horizon_bars",
 )  # fmt: skip
 PERIOD_METRICS = ("total_return", "sharpe", "drawdown")

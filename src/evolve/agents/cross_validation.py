@@ -12,6 +12,7 @@ from evolve.cards import Recipe
 from evolve.evidence import Evidence, EvidenceBook, Unit
 from evolve.forecasting.base import forecaster
 from evolve.forecasting.combinatorial import GROUPS, TEST_GROUPS, combinatorial_paths
+from evolve.forecasting.skill import position_with_skill, skill_p_values
 from evolve.forecasting.walk_forward import position_from_forecast
 from evolve.market.bars import Bars
 from evolve.market.calendar import default_costs
@@ -57,6 +58,8 @@ def cross_validate(
             round_trip_cost=2 * (costs.fee_bps + costs.slippage_bps) * BPS,
         )
         tested = slice(paths.start, None)
+        shown = skill_p_values(mean, std, np.log(bars.close[tested]), horizon_bars=paths.horizon_bars)
+        position = position_with_skill(position, shown)
         backtest = backtest_positions(
             bars.open[tested], bars.close[tested], position, costs, bars_per_year=bars.bars_per_year
         )

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from evolve.agents.track_record import TrackRecord
-from evolve.backtest.engine import Backtest
+from evolve.backtest.engine import Backtest, Engine
 from evolve.backtest.metrics import METRIC_UNITS, MetricName, performance, sharpe_ratio_bootstrapped
+from evolve.backtest.return_sums import return_sums
 from evolve.errors import InvalidRequest, nearest
 from evolve.evidence import Evidence, EvidenceBook, Unit
+from evolve.forecasting.skill import MIN_OUTCOMES, skill_p_values
+from evolve.forecasting.walk_forward import OutOfSample
 from evolve.market.bars import Bars, Floats
 from evolve.statistics.comparison import diebold_mariano
 from evolve.statistics.metric import Metric
@@ -39,6 +42,7 @@ FORECAST_UNITS: dict[str, Unit] = {
     "skill_r2": "fraction",
     "relative_mae": "ratio",
     "dm_p_value": "probability",
+    "skill_p_value": "probability",
     "direction": "fraction",
     "band_coverage": "fraction",
     "mae": "fraction",
@@ -80,6 +84,7 @@ COMPUTED: dict[str, str] = {
     "skill_r2": "1 − squared error / squared error of forecasting no change",
     "relative_mae": "mean absolute error / that of forecasting no change; below 1 is better",
     "dm_p_value": "Diebold–Mariano test (HLN) on squared errors against no change, one-sided",
+    "skill_p_value": "Clark–West test that outcomes go with the forecasts, one-sided, one in horizon_bars counted; positions are 0 while it is above 0.05",
     "direction": "share of non-zero forecasts with the right sign; Wilson interval",
     "band_coverage": "share of outcomes inside the 90 % band",
     "mae": "mean absolute error of the forecast log return",
@@ -128,6 +133,15 @@ def figures(
     return made
 
 
+def sharpe_alone(record: TrackRecord, bars: Bars, book: EvidenceBook, *, seed: int, engine: Engine) -> Evidence:
+    """The Sharpe ratio as `figures` has it, without the others, and so without numba where `engine` is "numpy"."""
+    sums = return_sums(record.returns, engine=engine)
+    metric = sharpe_ratio_bootstrapped(
+        sums, bars_per_year=bars.bars_per_year, rng=np.random.default_rng(seed), draws=INTERVAL_DRAWS
+    )
+    return _evidence("sharpe", record.name, metric, bars, book, "")
+
+
 @dataclass(frozen=True, eq=False)
 class _Stretch:
     returns: Floats
@@ -172,6 +186,7 @@ def _forecasting(record: TrackRecord, bars: Bars, last_bars: int | None) -> dict
         "skill_r2": out_of_sample_r2(mean, realised),
         "relative_mae": relative_mae(mean, realised, none),
         "dm_p_value": Metric(test.p, test.n, test.note),
+        "skill_p_value": _skill_shown(forecasts, log_close, last_bars),
         "direction": directional_accuracy(mean, realised),
         "band_coverage": coverage(mean - BAND_Z * std, mean + BAND_Z * std, realised),
         "mae": mean_absolute_error(mean, realised),
@@ -184,6 +199,24 @@ def _forecasting(record: TrackRecord, bars: Bars, last_bars: int | None) -> dict
         "pinball_95": pinball(mean + BAND_Z * std, realised, quantile=QUANTILE),
         "crps": crps_normal(mean, std, realised),
     }
+
+
+def _skill_shown(forecasts: OutOfSample, log_close: Floats, last_bars: int | None) -> Metric:
+    """What switched the position at the last decision: the p-value of all skill shown by then, or of the last bars alone."""
+    first = (
+        forecasts.start
+        if last_bars is None
+        else max(forecasts.start, forecasts.stop - last_bars - forecasts.horizon_bars)
+    )
+    asked = slice(first - forecasts.start, None)
+    mean, std, horizon = forecasts.mean[asked], forecasts.std[asked], forecasts.horizon_bars
+    known = len(mean) - horizon
+    if not mean.any():
+        return Metric.undefined(known, "it never forecast anything but no change")
+    if known < MIN_OUTCOMES * horizon:
+        return Metric.undefined(known, f"needs at least {MIN_OUTCOMES * horizon} outcomes")
+    p = skill_p_values(mean, std, log_close[first : forecasts.stop], horizon_bars=horizon)[-1]
+    return Metric(float(p), known)
 
 
 def _outlook(record: TrackRecord, bars: Bars) -> dict[str, Metric]:

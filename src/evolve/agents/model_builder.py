@@ -43,7 +43,7 @@ from evolve.settings import Settings
 from evolve.version import code_version, library_versions
 
 Progress = Callable[[str, int, int, str], None]
-CARD_METRICS = ("skill_r2", "relative_mae", "dm_p_value", "direction", "band_coverage", "sharpe", "total_return", "drawdown", "exposure")  # fmt: skip
+CARD_METRICS = ("skill_r2", "relative_mae", "dm_p_value", "skill_p_value", "direction", "band_coverage", "sharpe", "total_return", "drawdown", "exposure")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class GeneratePlot(
     plot_type: PlotType = Field(examples=["candlestick"])
     data_source: DataSource
     plot_config: Annotated[PlotOptions, BeforeValidator(_options)] = Field(default_factory=PlotOptions)
-    save_path: str | None = Field(None, max_length=1_000)
+    save_path: str | None = Field(default=None, max_length=1_000)
 
 
 class ImageAnalyzed(Reply):
@@ -57,13 +57,14 @@ class AnalyzeImage(
 ):
     """Recover the curves of a chart from its picture, and what they say; what cannot be read is named.
 
-    calibration: two pixels and their values on an axis, for a picture whose labels cannot be read. model_name: null; no vision
-    model is asked in this version, and naming one is refused.
+    calibration: two pixels and their values on an axis, for a picture whose labels cannot be read. model_name: of a vision model behind
+    OPENAI_BASE_URL or OPENAI_API_KEY that says what it sees beside what is measured, or `auto` for EVOLVE_LLM_MODEL; null sends the
+    picture nowhere. Figures are those measured; a sentence of the model's with others is left out.
     """
 
     image_path: str = Field(min_length=1, max_length=4_096, examples=["plots/equity_curve_1795391591.png"])
     analysis_type: Annotated[str, AfterValidator(analysis_kind)] = ANALYSES[0]
-    model_name: str | None = None
+    model_name: str | None = Field(None, min_length=1, max_length=200)
     calibration: Calibration | None = None
 
 
@@ -95,7 +96,7 @@ class GetPlotHistory(Request[PlotHistory], positional=("plot_type", "limit")):
     """Charts asked for before, newest first."""
 
     plot_type: PlotType | None = None
-    limit: int = Field(10, ge=1, le=1000)
+    limit: int = Field(default=10, ge=1, le=1000)
 
 
 class ReportGenerated(Reply):
@@ -105,11 +106,14 @@ class ReportGenerated(Reply):
 class GenerateReport(
     Request[ReportGenerated], slot="heavy", records=True, waits=120.0, positional=("data_source", "plot_config")
 ):
-    """One HTML page about a model, answer, evaluation or symbol: verdict, charts, figures and provenance; it needs no network."""
+    """One HTML page about a model, answer, evaluation or symbol: verdict, charts, figures and provenance; it needs no network.
+
+    save_path: `plots/NAME.html`, or `plots/NAME.pdf` for paper (extra `pdf`).
+    """
 
     data_source: DataSource
     plot_config: Annotated[PlotOptions, BeforeValidator(_options)] = Field(default_factory=PlotOptions)
-    save_path: str | None = Field(None, max_length=1_000)
+    save_path: str | None = Field(default=None, max_length=1_000)
 
 
 class SeriesFound(Reply):

@@ -63,4 +63,4 @@ class GetRoutingHistory(Request[RoutingHistory], positional=("intent", "limit"))
     """Sentences routed before, newest first."""
 
     intent: str | None = None
-    limit: int = Field(10, ge=1, le=1000)
+    limit: int = Field(default=10, ge=1, le=1000)

@@ -37,8 +37,8 @@ class SearchGithub(
     """Repositories for some words, best first. language: empty or null for any. Without a network the local library answers."""
 
     query: str = Query
-    max_results: int = Field(10, ge=1, le=1000)
-    language: str | None = Field("python", max_length=40, pattern=r"^[\w +#.-]*$")
+    max_results: int = Field(default=10, ge=1, le=1000)
+    language: str | None = Field(default="python", max_length=40, pattern=r"^[\w +#.-]*$")
 
 
 class ArxivSearchResults(Reply):
@@ -62,8 +62,8 @@ class SearchArxiv(
     """Papers for some words, best first. category: empty or null for any. Without a network the local library answers."""
 
     query: str = Query
-    max_results: int = Field(10, ge=1, le=1000)
-    category: str | None = Field("q-fin.TR", max_length=40, pattern=r"^([a-z-]+(\.[A-Za-z-]+)?)?$")
+    max_results: int = Field(default=10, ge=1, le=1000)
+    category: str | None = Field(default="q-fin.TR", max_length=40, pattern=r"^([a-z-]+(\.[A-Za-z-]+)?)?$")
 
 
 class PaperSummarized(Reply):
@@ -78,9 +78,9 @@ class SummarizePaper(
 ):
     """What a paper claims, in its own sentences. One of the three is needed; a text given is read before an address is."""
 
-    paper_url: str | None = Field(None, max_length=2048)
-    paper_title: str | None = Field(None, max_length=500)
-    paper_abstract: str | None = Field(None, max_length=MAX_TEXT)
+    paper_url: str | None = Field(default=None, max_length=2048)
+    paper_title: str | None = Field(default=None, max_length=500)
+    paper_abstract: str | None = Field(default=None, max_length=MAX_TEXT)
 
 
 class CodeGenerated(Reply):
@@ -107,7 +107,7 @@ class GenerateCode(
     description: str = Field(
         min_length=1, max_length=MAX_TEXT, examples=["Long while the close is above its 50-day average, else flat"]
     )
-    paper_reference: str | None = Field(None, max_length=2048)
+    paper_reference: str | None = Field(default=None, max_length=2048)
     implementation_type: Literal["model", "strategy", "indicator"] = "model"
     symbol: Symbol | None = None
     timeframe: Timeframe | None = "1d"
@@ -126,8 +126,8 @@ class ResearchLogReply(Reply, wire="research_log"):
 class GetResearchLog(Request[ResearchLogReply], positional=("tags", "limit")):
     """What was searched, read and tried, newest first; only what carries all of `tags`."""
 
-    tags: tuple[str, ...] = Field((), max_length=20)
-    limit: int = Field(50, ge=1, le=1000)
+    tags: tuple[str, ...] = Field(default=(), max_length=20)
+    limit: int = Field(default=50, ge=1, le=1000)
 
 
 class ResearchNoted(Reply):
@@ -139,4 +139,4 @@ class AddResearchNote(Request[ResearchNoted], positional=("entry_id", "note"), e
 
     entry_id: str = Field(min_length=1, max_length=40, examples=["5d41402abc4b"])
     note: str = Field(min_length=1, max_length=4000, examples=["costs are not in the paper's figures"])
-    tags: tuple[str, ...] = Field((), max_length=20)
+    tags: tuple[str, ...] = Field(default=(), max_length=20)

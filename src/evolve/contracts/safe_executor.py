@@ -61,7 +61,7 @@ class ExecuteModel(
     model_code: str = Code
     model_name: str = Name
     input_data: dict[str, JsonValue] = Field(default_factory=dict)
-    model_type: str = Field("custom", max_length=64)
+    model_type: str = Field(default="custom", max_length=64)
 
 
 class StrategyExecuted(Reply):

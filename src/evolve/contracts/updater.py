@@ -78,7 +78,7 @@ class ReplaceModel(
 
     old_model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
     new_model_id: str = Field(min_length=1, max_length=128, examples=["lstm-AAPL-1d-5d41402a"])
-    reason: str = Field("performance_improvement", max_length=1000)
+    reason: str = Field(default="performance_improvement", max_length=1000)
     force: bool = False
 
 
@@ -93,7 +93,7 @@ class GetUpdateHistory(Request[UpdateHistory], positional=("model_id", "limit"))
     """What was done to a model and decided about it, each with its reason; also of models that are deleted."""
 
     model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
-    limit: int = Field(10, ge=1, le=1000)
+    limit: int = Field(default=10, ge=1, le=1000)
 
 
 class AutoUpdateCompleted(Reply):
@@ -117,7 +117,7 @@ class AutoUpdate(
     symbol: Symbol = "BTCUSDT"
     timeframe: Timeframe = "1h"
     update_type: UpdateType = "smart"
-    scheduled_for: float | None = Field(None, ge=0)
+    scheduled_for: float | None = Field(default=None, ge=0)
 
 
 class DriftChecked(Reply):
@@ -142,9 +142,9 @@ class StartWatch(Request[WatchStarted], records=True, positional=("model_id", "c
     """
 
     model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
-    cron: str = Field("30 22 * * 1-5", min_length=9, max_length=120)
-    timezone: str = Field("UTC", min_length=1, max_length=64)
-    max_age_bars: int = Field(126, ge=21, le=100_000)
+    cron: str = Field(default="30 22 * * 1-5", min_length=9, max_length=120)
+    timezone: str = Field(default="UTC", min_length=1, max_length=64)
+    max_age_bars: int = Field(default=126, ge=21, le=100_000)
 
 
 class WatchStopped(Reply):
@@ -181,4 +181,4 @@ class RollBack(Request[RolledBack], records=True, positional=("symbol", "timefra
 
     symbol: Symbol = Field(examples=["AAPL"])
     timeframe: Timeframe
-    reason: str = Field("asked for", max_length=1000)
+    reason: str = Field(default="asked for", max_length=1000)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -53,10 +53,10 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What to train on. auto: the GPU where torch sees one.
+    """What to train on. auto: the GPU where torch sees one, else the CPU.
 
-    The default is one thread of the CPU in single precision: a network of a few hundred weights is trained before a GPU has
-    started its kernels, bfloat16 costs it more in conversions than it saves, and only so are weights the same on every machine.
+    The default of the library is one thread of the CPU in single precision: only so are weights the same on every machine.
+    Services take what the settings say, a GPU where there is one; the card of a model says when it was another than this.
     """
 
     device: Device = "cpu"
@@ -67,8 +67,8 @@ class Hardware:
         """Raises Unavailable for a GPU that torch does not see."""
         import torch
 
-        # Not asked of who wants the CPU: asking may start the driver, which then survives no fork.
-        seen = self.device != "cpu" and torch.cuda.is_available()
+        # Counted, not `is_available()`: that starts the driver in this process, which then survives no fork.
+        seen = self.device != "cpu" and torch.cuda.device_count() > 0
         if self.device == "cuda" and not seen:
             raise Unavailable(
                 "EVOLVE_TRAINING_DEVICE is cuda, but torch sees no GPU: set it to cpu or auto, or run `evolve setup torch` where the driver is installed"
@@ -78,9 +78,13 @@ class Hardware:
     @property
     def note(self) -> str:
         """For the card of a model that was trained otherwise than by default; empty for one that was not."""
-        if self == _DEFAULT:
+        # Without torch there is no network to train, and so nothing to say of where.
+        if self == _DEFAULT or importlib.util.find_spec("torch") is None:
             return ""
-        return f"trained on {self.torch_device().type} in {self.precision} with {self.threads} thread{'s'[: self.threads > 1]}: other hardware may give other weights"
+        device: Device = "cuda" if self.torch_device().type == "cuda" else "cpu"
+        if replace(self, device=device) == _DEFAULT:
+            return ""
+        return f"trained on {device} in {self.precision} with {self.threads} thread{'s'[: self.threads > 1]}: other hardware may give other weights"
 
 
 _DEFAULT = Hardware()

@@ -12,7 +12,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from evolve.compute.local import map_work
 from evolve.errors import InvalidRequest
 from evolve.forecasting.base import Forecaster, Forecasts, HyperValue, unheard
 from evolve.market.bars import Bars, Floats
@@ -92,6 +91,9 @@ def out_of_sample(
         if progress is not None:
             progress(done, total, f"{forecaster.family}: {done} of {total} folds fitted and forecast")
 
+    # Here, not at the top: who only reads what was forecast needs no processes, and so neither psutil nor structlog.
+    from evolve.compute.local import map_work
+
     parts = map_work(forecast, folds, workers=workers, progress=tell)
     return OutOfSample(
         start=folds[0].test_start,
@@ -116,8 +118,8 @@ def position_from_forecast(
     """Target position in −1 … 1 (fraction of equity) decided at each close from the forecast made there.
 
     Zero where |mean| ≤ round_trip_cost (a fraction, both legs: 0.002 = 20 bp): a position entered for this forecast must be left
-    again, and an expected gain that the two trades eat is no reason to trade. Forecasts are shrunk by demonstrated skill, so
-    without skill this holds everywhere and the model stays out.
+    again, and an expected gain that the two trades eat is no reason to trade. Whether skill was
+    demonstrated at all is asked by `skill.position_with_skill`.
     Elsewhere sign(mean) · min(1, target_volatility / forecast volatility a year): the size follows risk, not the height of the
     forecast, because volatility can be forecast and the height of a return hardly. A bet in proportion to mean / std² (Kelly)
     would be above 1 for nearly every forecast past the hurdle, and so bet most where the estimate errs most.

@@ -54,7 +54,7 @@ def on_comparison(comparison: ComparisonCard) -> list[str]:
     said = [reason[:1].upper() + reason[1:]] if traded or comparison.verdict != "no_edge" else []
     if models and not traded:
         said.append(
-            "No model's forecast was ever strong enough to pay for a round trip, so none took a position"
+            "No model ever had both shown skill and a forecast that pays for a round trip, so none took a position"
             + (f"; against them {_with(hold)}." if hold is not None else ".")
         )
     elif models and hold is not None:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evolve.errors import InvalidRequest, UnknownType, nearest, violation
+from evolve.showing import together
 
 Slot = Literal["inline", "light", "heavy"]
 Effect = Literal["read", "run", "admin"]
@@ -39,6 +40,11 @@ class Reply(BaseModel):
                 f"{cls.__name__}: {', '.join(sorted(hidden))} would hide a field of the envelope; rename it"
             )
         cls.wire_type = wire or snake_case(cls.__name__)
+
+    def _repr_html_(self) -> str | None:
+        """In a notebook a reply shows what it holds."""
+        held = [getattr(self, name) for name in type(self).model_fields]
+        return together(each for value in held for each in (value if isinstance(value, tuple) else (value,)))
 
 
 ReplyT = TypeVar("ReplyT", bound=Reply, covariant=True)

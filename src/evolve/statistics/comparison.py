@@ -72,7 +72,7 @@ def long_run_variance(values: Floats, *, lags: int) -> Floats:
     return np.asarray(np.maximum(total, 0.0))
 
 
-def p_value(t: Floats | float, degrees_of_freedom: int, alternative: Alternative) -> Floats:
+def p_value(t: Floats | float, degrees_of_freedom: Floats | int, alternative: Alternative) -> Floats:
     """Student-t tail probability of the statistic `t`."""
     statistic = np.asarray(t, dtype=np.float64)
     if alternative == "greater":

@@ -146,7 +146,7 @@ def test_a_figure_stands_in_the_evidence_once(shared: Desk, on_noise: Comparison
 def test_each_model_is_placed_among_random_entries_at_equal_turnover(
     shared: Desk, on_memory: ComparisonCard, on_noise: ComparisonCard
 ) -> None:
-    """Who knows something beats chance at the same trades; who trades once has nothing to place otherwise, and says so."""
+    """Who knows something beats chance at the same trades; who never traded has nothing to place otherwise, and says so."""
     known = row(on_memory, "ridge").figures
     idle = next(each for each in on_noise.rows if each.name.startswith("drift-")).figures
 
@@ -154,7 +154,7 @@ def test_each_model_is_placed_among_random_entries_at_equal_turnover(
     assert known["random_entry_sharpe"].value < known["sharpe"].value  # type: ignore[operator]
     assert known["random_entry_sharpe"].low < known["random_entry_sharpe"].high  # type: ignore[operator]
     assert idle["random_entry_percentile"].value is None
-    assert "hardly be placed otherwise" in idle["random_entry_percentile"].note  # in the market once, throughout
+    assert "never held a position" in idle["random_entry_percentile"].note
     assert "random_entry_percentile" in {item.name for item in on_memory.trust.evidence}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,3 +135,10 @@ def test_standardising_clips_extremes_and_turns_unknown_and_constant_values_into
     standard = Standardisation.fit(train).apply(np.array([[1e9, 7.0], [np.nan, 8.0], [-1.0, np.nan]]))
 
     np.testing.assert_array_equal(standard, [[CLIP, 0.0], [0.0, 0.0], [-1.0, 0.0]])
+
+
+def test_the_page_documents_every_feature_one_by_one_as_the_code_does():
+    page = (Path(__file__).parents[3] / "docs" / "models.md").read_text()
+
+    for feature in FEATURES.values():
+        assert f"| `{feature.name}` | {feature.meaning} | {feature.warm_up_bars} |" in page

@@ -144,6 +144,18 @@ def test_a_gpu_that_is_not_there_is_a_sentence_and_auto_takes_the_cpu():
     ):
         train(linear(torch), samples(lambda x: x[:, 0]), training=PLAN, purge_bars=1, seed=0)
     assert Hardware(device="auto").torch_device().type == "cpu"
+    assert Hardware(device="auto").note == ""
+
+
+def test_auto_takes_the_gpu_that_is_there_and_the_card_says_so(monkeypatch):
+    """Whether one is there is counted, not asked of the driver, which would survive no fork."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("starts the driver in a process that forks"))
+
+    assert Hardware(device="auto").torch_device().type == "cuda"
+    assert Hardware(device="auto").note.startswith("trained on cuda in float32 with 1 thread:")
+    assert Hardware(device="cpu").torch_device().type == "cpu"
 
 
 def test_what_the_processor_cannot_compute_in_bfloat16_is_a_sentence():
