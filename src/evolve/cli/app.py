@@ -161,11 +161,12 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="Default: EVOLVE_WEB_PORT or 8765; 0: any free one.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Pages and HTTP API in the foreground; `evolve up` has them in the background."""
     from evolve.cli.serve import run
 
-    raise typer.Exit(run(host, port))
+    raise typer.Exit(run(host, port, as_json=as_json))
 
 
 @app.command()
