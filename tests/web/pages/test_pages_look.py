@@ -79,7 +79,7 @@ def test_what_a_service_says_is_on_the_screen_of_every_open_page(at: Desk) -> No
         for page in (first, second):
             page.goto("/feed")
             page.locator("[data-live=on]").wait_for()
-        at.run("ask", "What can you do?")
+        at.running.run("ask", "What can you do?")
         for page in (first, second):
             page.locator(".feed li", has_text="query_processed").first.wait_for()
             assert re.search(r"prompt_router|quant_gpt", _text(page))
