@@ -57,14 +57,14 @@ def up(
         services = manager.up(redis_port=redis_port or 0, replicas=replicas)
         refused = _serve_web(manager) if web else ""
         stats = manager.get_manager_stats()
-    if refused:
-        typer.echo(f"warning: {refused}", err=True)
     if as_json:
         typer.echo(json.dumps(stats, indent=2))
         return
     _print_status(services)
     typer.echo(f"server: {stats['server']}")
     _print_web(stats["web"])
+    if refused:
+        typer.echo(f"warning: {refused}", err=True)
     from evolve.cli.bus import hazards
 
     for hazard in hazards():

@@ -121,7 +121,11 @@ class SeriesFound(Reply):
 
 
 class GetSeries(
-    Request[SeriesFound], slot="heavy", waits=60.0, positional=("data_source", "timeframe", "simulate", "last_bars")
+    Request[SeriesFound],
+    slot="heavy",
+    waits=60.0,
+    positional=("data_source", "timeframe", "simulate", "last_bars"),
+    effect="read",
 ):
     """The numbers that a chart draws: a model's bars, decisions, bands, equity and months; of a symbol its bars.
 
@@ -131,4 +135,4 @@ class GetSeries(
     data_source: DataSource
     timeframe: Timeframe | None = None
     simulate: bool = False
-    last_bars: int = Field(5_000, ge=2, le=20_000)
+    last_bars: int = Field(default=5_000, ge=2, le=20_000)

@@ -24,6 +24,8 @@ def test_a_question_streams_to_an_answer_whose_address_opens_it_elsewhere(at: De
         assert "buy and hold" in legend[1]
         assert "Drawdown" in legend[2]
         assert page.locator(".heat tbody tr").count() >= 2  # the years 2012 and 2013
+        document = page.request.get(page.get_by_role("link", name="JSON").get_attribute("href") or "").json()
+        assert document["query"] == QUESTION
 
 
 def test_a_number_opens_where_it_came_from_beside_the_page_and_as_a_page(at: Desk, answered: str) -> None:

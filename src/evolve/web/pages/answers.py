@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any, Final
 
 import orjson
@@ -11,6 +12,7 @@ from starlette.responses import Response
 
 from evolve.cards import AnswerCard, RankedRow
 from evolve.contracts.quant_gpt import GetAnswer, GetQueryHistory
+from evolve.web.access import require
 from evolve.web.pages import frame
 from evolve.web.pages.evidence import evidence_page, one_of
 from evolve.web.pages.series import months_of, series_for, series_response
@@ -21,6 +23,9 @@ COLUMNS: Final = (
     "sharpe", "total_return", "drawdown", "alpha", "alpha_p_value", "exposure", "costs_paid", "skill_r2",
 )  # fmt: skip
 LISTED: Final = 200
+KEPT: Final = 16  # some 0.3 MB each
+
+_kept: OrderedDict[str, AnswerCard] = OrderedDict()
 
 
 @router.get("/answers")
@@ -31,13 +36,29 @@ async def answers_page(request: Request) -> Response:
 
 
 async def answer_of(request: Request, answer_id: str) -> AnswerCard:
-    return (await frame.told(request, GetAnswer(answer_id=answer_id))).answer
+    """An answer never changes: its id says what it was made of. So the last ones are kept; a page and its chart are one look-up."""
+    require(request, GetAnswer.effect)
+    found = _kept.get(answer_id)
+    if found is None:
+        found = (await frame.told(request, GetAnswer(answer_id=answer_id))).answer
+        _kept[answer_id] = found
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    return found
 
 
 def shown_model(answer: AnswerCard, wanted: str) -> str:
     """The model whose chart is shown: the one asked for, else the first of the table; "" where no model has a part in it."""
     ids = [row.model_id for row in answer.rows if row.model_id]
     return wanted if wanted in ids else ids[0] if ids else ""
+
+
+# Before the page of an answer, whose address would take this one for an id.
+@router.get("/answers/{answer_id}.json")
+async def answer_document(request: Request, answer_id: str) -> Response:
+    """The whole answer, to keep or to reproduce elsewhere."""
+    document: Any = to_jsonable_python(await answer_of(request, answer_id))
+    return Response(orjson.dumps(document, option=orjson.OPT_INDENT_2), media_type="application/json")
 
 
 @router.get("/answers/{answer_id}")
@@ -95,10 +116,3 @@ async def answer_evidence(request: Request, answer_id: str, evidence_id: str) ->
         request, item, base=f"/answers/{answer_id}", back=f"/answers/{answer_id}", name=answer.query,
         data=answer.trust.data if answer.trust else None, model=model,
     )  # fmt: skip
-
-
-@router.get("/answers/{answer_id}.json")
-async def answer_document(request: Request, answer_id: str) -> Response:
-    """The whole answer, to keep or to reproduce elsewhere."""
-    document: Any = to_jsonable_python(await answer_of(request, answer_id))
-    return Response(orjson.dumps(document, option=orjson.OPT_INDENT_2), media_type="application/json")

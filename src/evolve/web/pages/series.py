@@ -14,6 +14,7 @@ from evolve.cards import Curve
 from evolve.contracts.multimodal import GetSeries
 from evolve.market.types import Timeframe
 from evolve.series import ChartSeries
+from evolve.web.access import require
 from evolve.web.pages import frame
 
 KEPT: Final = 12  # some 0.5 MB each as objects
@@ -26,6 +27,7 @@ async def series_for(
     request: Request, source: str, *, timeframe: Timeframe | None = None, simulate: bool = False
 ) -> ChartSeries:
     """Raises InvalidRequest, DataUnavailable, Unavailable. Of models they are kept: a model's bars are named by their fingerprint."""
+    require(request, GetSeries.effect)
     found = _series.get(source)
     if found is not None:
         _series.move_to_end(source)
@@ -43,7 +45,7 @@ def series_response(series: ChartSeries, *, curves: Sequence[Curve] = ()) -> Res
     return Response(
         orjson.dumps({**document, "curves": curves}),
         media_type="application/json",
-        headers={"cache-control": "private, max-age=60"},
+        headers={"cache-control": "private, max-age=300"},
     )
 
 

@@ -7,6 +7,7 @@ const FIRST_SHOWN = 260; // a year of days: candles can still be told apart
 
 export async function drawAll() {
   await Promise.all([...document.querySelectorAll("[data-series], [data-curves]")].map(draw));
+  performance.mark("evolve:drawn");
 }
 
 async function draw(place) {

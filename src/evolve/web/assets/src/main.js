@@ -22,3 +22,4 @@ if (document.querySelector("[data-series], [data-curves]")) import("./charts.js"
 
 // Tells tests and measurements that everything above is in place.
 document.documentElement.dataset.ready = "1";
+performance.mark("evolve:ready");
