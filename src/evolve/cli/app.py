@@ -428,12 +428,22 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def ping(service: str) -> None:
+def ping(
+    service: str,
+    here: Annotated[
+        bool, typer.Option("--here", help="Only a replica on this host counts, as for a container's probe.")
+    ] = False,
+) -> None:
     """Whether a service answers; exit code 1 if not."""
     import time
 
     from evolve.errors import error_for
 
+    if here:
+        from evolve.cli.probe import replica_here
+
+        typer.echo(f"{service} serves on this host (replica {replica_here(service)})")
+        return
     with _client() as client:
         client.ping_service(service)  # connects: the user wants the service's time, not that of this program's start
         started = time.perf_counter()

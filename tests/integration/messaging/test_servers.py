@@ -159,6 +159,8 @@ async def test_with_the_acl_on_services_and_clients_do_all_they_need(
         ("other", "SET evolve:{odd}:bridge me"),
         ("supervisor", "FLUSHALL"),
         ("supervisor", "GET somebody-elses"),
+        ("scaler", "XRANGE evolve:{odd}:requests:light - +"),
+        ("web", "XRANGE evolve:{odd}:requests:light - +"),
         ("default", "PING"),
     ],
 )
