@@ -43,7 +43,7 @@ def hand_out(made: Path, keys: Path) -> None:
 def _give(source: Path, target: Path, owner: int) -> None:
     if not source.is_file():
         sys.exit(
-            f"{source} is missing: make the secrets with `evolve security init deploy/secrets --host valkey --host postgres`"
+            f"{source} is missing: make the secrets with `evolve security init deploy/secrets --host valkey --host postgres --keys-at /run/keys`"
         )
     _write(target, source.read_bytes(), owner)
 

@@ -202,9 +202,10 @@ class _SecretFiles(PydanticBaseSettingsSource):
     """
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
-        name = str(field.validation_alias or f"EVOLVE_{field_name}".upper())
-        place = os.environ.get(f"{name}_FILE", "").strip()
-        return (_secret_in(f"{name}_FILE", Path(place)) if place else None), name, False
+        variable = f"{field.validation_alias or f'EVOLVE_{field_name}'.upper()}_FILE"
+        place = os.environ.get(variable, "").strip()
+        key = str(field.validation_alias or field_name)  # what the model takes it by
+        return (_secret_in(variable, Path(place)) if place else None), key, False
 
     def __call__(self) -> dict[str, str]:
         hidden = {name: field for name, field in self.settings_cls.model_fields.items() if not field.repr}

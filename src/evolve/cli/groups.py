@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from evolve.cli.audit_log import audit_log_app
 from evolve.cli.options import AsJson, Simulate, SymbolOption, TimeframeOption, Timeout
+from evolve.cli.security import security_app
 from evolve.cli.tune import tune_app
 
 data_app = typer.Typer(help="Bars: what there is, and your own.", no_args_is_help=True, rich_markup_mode=None)
@@ -37,6 +39,8 @@ GROUPS = {
     "research": research_app,
     "schema": schema_app,
     "tune": tune_app,
+    "security": security_app,
+    "audit-log": audit_log_app,
 }
 
 

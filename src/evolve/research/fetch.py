@@ -18,6 +18,7 @@ import httpcore
 
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import BadAnswer, DeadlineExceeded, Forbidden, InvalidRequest, TooLarge, Unavailable
+from evolve.security_events import report
 
 MAX_BYTES = 20 << 20  # the longest papers with figures have 15 MB
 MAX_REDIRECTS = 5
@@ -138,6 +139,7 @@ class _Checked(httpcore.NetworkBackend):
         numbers = list(dict.fromkeys(str(each[4][0]) for each in found))
         for number in numbers:
             if not self._private and not is_public(number):
+                report("url_refused", host=host, address=number)
                 raise Forbidden(
                     f"{host} is at {number}, an address of this machine or its own network; it is not fetched"
                 )

@@ -189,7 +189,9 @@ def test_logs_go_where_told_else_to_the_checkout_else_to_the_home(monkeypatch: p
     assert untold.plots == Path("/data/plots")
 
 
-def test_a_secret_may_stand_in_a_file_that_the_environment_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_secret_may_stand_in_a_file_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """What an orchestrator mounts; the environment of a process can be read by whoever may debug it."""
     (tmp_path / "word").write_text("geheim\n")
     monkeypatch.setenv("REDIS_PASSWORD_FILE", str(tmp_path / "word"))
