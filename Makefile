@@ -61,6 +61,7 @@ lint: ## format, style, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --config-file= --cache-dir=.mypy_cache/user examples/typed_client.py
 	$(BIN)/lint-imports --no-logo
 
 check: lint test ## what a change must pass

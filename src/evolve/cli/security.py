@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -46,7 +47,7 @@ REDIS_KEYFILE={at}/client.key
 
 @security_app.command("init")
 def init(
-    directory: Path,
+    directory: Annotated[Path, typer.Argument(help="Where to make them; must not be there yet, or be empty.")],
     host: Annotated[
         list[str] | None,
         typer.Option("--host", help="A name or address the server is reached by; may be repeated. Default: localhost."),
@@ -60,6 +61,7 @@ def init(
     renew: Annotated[
         bool, typer.Option("--renew", help="New certificates by the authority that is there; passwords stay.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """A certificate authority, certificates, users with passwords and a server's configuration, in DIRECTORY (0700)."""
     hosts = host or ["localhost", "127.0.0.1"]
@@ -70,13 +72,18 @@ def init(
     else:
         _make(folder, hosts, at, days)
     _put_on_record("security_renew" if renew else "security_init", folder, hosts)
+    settings = dict(line.split("=", 1) for line in SETTINGS.format(host=hosts[0], at=folder).splitlines())
+    own = {"REDIS_USERNAME": "client", "REDIS_PASSWORD_FILE": f"{folder}/passwords/client"}
+    if as_json:
+        server = ["valkey-server", f"{at}/valkey.conf", "--dir", "DATA"]
+        typer.echo(json.dumps({"directory": str(folder), "server": server, "settings": settings | own}, indent=2))
+        return
     typer.echo(f"{'renewed' if renew else 'made'} {folder}; keep ca.key elsewhere, nothing that runs needs it")
     typer.echo(f"server:   valkey-server {at}/valkey.conf --dir DATA      (or redis-server)")
     typer.echo(
         "settings: of every process, and its own REDIS_USERNAME (the service's name; client for people and programs)"
     )
-    typer.echo(SETTINGS.format(host=hosts[0], at=folder), nl=False)
-    typer.echo(f"REDIS_USERNAME=client\nREDIS_PASSWORD_FILE={folder}/passwords/client")
+    typer.echo("\n".join(f"{name}={value}" for name, value in (settings | own).items()))
 
 
 @security_app.command("events")
@@ -85,7 +92,6 @@ def events(
     as_json: AsJson = False,
 ) -> None:
     """What was refused or attempted: users, programs, paths, addresses, damaged files."""
-    import json
     from collections import deque
 
     from evolve.security_events import reported

@@ -39,7 +39,7 @@ class GeneratePlot(
     plot_type: PlotType
     data_source: DataSource
     plot_config: Annotated[PlotOptions, BeforeValidator(_options)] = Field(default_factory=PlotOptions)
-    save_path: str | None = Field(None, max_length=1_000)
+    save_path: str | None = Field(default=None, max_length=1_000)
 
 
 class ImageAnalyzed(Reply):
@@ -55,13 +55,14 @@ class AnalyzeImage(
 ):
     """Recover the curves of a chart from its picture, and what they say; what cannot be read is named.
 
-    calibration: two pixels and their values on an axis, for a picture whose labels cannot be read. model_name: null; no vision
-    model is asked in this version, and naming one is refused.
+    calibration: two pixels and their values on an axis, for a picture whose labels cannot be read. model_name: of a vision model behind
+    OPENAI_BASE_URL or OPENAI_API_KEY that says what it sees beside what is measured, or `auto` for EVOLVE_LLM_MODEL; null sends the
+    picture nowhere. Figures are those measured; a sentence of the model's with others is left out.
     """
 
     image_path: str = Field(min_length=1, max_length=4_096)
     analysis_type: Annotated[str, AfterValidator(analysis_kind)] = ANALYSES[0]
-    model_name: str | None = None
+    model_name: str | None = Field(None, min_length=1, max_length=200)
     calibration: Calibration | None = None
 
 
@@ -93,7 +94,7 @@ class GetPlotHistory(Request[PlotHistory], positional=("plot_type", "limit")):
     """Charts asked for before, newest first."""
 
     plot_type: PlotType | None = None
-    limit: int = Field(10, ge=1, le=1000)
+    limit: int = Field(default=10, ge=1, le=1000)
 
 
 class ReportGenerated(Reply):
@@ -103,8 +104,11 @@ class ReportGenerated(Reply):
 class GenerateReport(
     Request[ReportGenerated], slot="heavy", records=True, waits=120.0, positional=("data_source", "plot_config")
 ):
-    """One HTML page about a model, answer, evaluation or symbol: verdict, charts, figures and provenance; it needs no network."""
+    """One HTML page about a model, answer, evaluation or symbol: verdict, charts, figures and provenance; it needs no network.
+
+    save_path: `plots/NAME.html`, or `plots/NAME.pdf` for paper (extra `pdf`).
+    """
 
     data_source: DataSource
     plot_config: Annotated[PlotOptions, BeforeValidator(_options)] = Field(default_factory=PlotOptions)
-    save_path: str | None = Field(None, max_length=1_000)
+    save_path: str | None = Field(default=None, max_length=1_000)

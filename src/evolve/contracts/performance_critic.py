@@ -68,8 +68,8 @@ class CompareModels(
     period: Period = "30d"
     simulate: bool = False
     refit: bool = False
-    ledger_position: int = Field(0, ge=0)
-    trials: int = Field(0, ge=0)
+    ledger_position: int = Field(default=0, ge=0)
+    trials: int = Field(default=0, ge=0)
 
 
 class EvaluationHistory(Reply):
@@ -81,7 +81,7 @@ class GetEvaluationHistory(Request[EvaluationHistory], positional=("model_id", "
     """Past evaluations of a model, newest first."""
 
     model_id: ModelId = Field(min_length=1, max_length=128)
-    limit: int = Field(10, ge=1, le=1000)
+    limit: int = Field(default=10, ge=1, le=1000)
 
 
 class BestModels(Reply):
@@ -98,7 +98,7 @@ class GetBestModels(Request[BestModels], positional=("symbol", "timeframe", "lim
 
     symbol: Symbol = "BTCUSDT"
     timeframe: Timeframe = "1h"
-    limit: int = Field(5, ge=1, le=1000)
+    limit: int = Field(default=5, ge=1, le=1000)
     metric: str = "overall_score"
 
 
@@ -168,6 +168,6 @@ class BacktestStrategy(
     period: Period = "90d"
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     long_only: bool = False
-    volatility_target: float | None = Field(None, gt=0, le=10)
+    volatility_target: float | None = Field(default=None, gt=0, le=10)
     second_symbol: Symbol | None = None
     simulate: bool = False

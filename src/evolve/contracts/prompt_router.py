@@ -16,7 +16,9 @@ class PromptRouted(Reply):
     result: Routing
 
 
-class RoutePrompt(Request[PromptRouted], records=True, positional=("user_prompt", "context", "available_agents")):
+class RoutePrompt(
+    Request[PromptRouted], records=True, positional=("user_prompt", "context", "available_agents"), effect="read"
+):
     """The service a sentence is for and the request to send.
 
     context: {"history": [earlier sentences, oldest first], "symbols": [symbols the user has bars of],
@@ -61,4 +63,4 @@ class GetRoutingHistory(Request[RoutingHistory], positional=("intent", "limit"))
     """Sentences routed before, newest first."""
 
     intent: str | None = None
-    limit: int = Field(10, ge=1, le=1000)
+    limit: int = Field(default=10, ge=1, le=1000)

@@ -33,9 +33,9 @@ class ProcessQuery(
     """
 
     query: str = Field(max_length=MAX_QUERY)
-    session: str | None = Field(None, max_length=128)
+    session: str | None = Field(default=None, max_length=128)
     simulate: bool = False
-    reproduce: str | None = Field(None, max_length=128)
+    reproduce: str | None = Field(default=None, max_length=128)
     document: dict[str, Any] | None = None
     replay: bool = False
 
@@ -49,7 +49,7 @@ class QueryHistory(Reply):
 class GetQueryHistory(Request[QueryHistory], positional=("limit", "symbol")):
     """Questions asked before, newest first."""
 
-    limit: int = Field(10, ge=1, le=1000)
+    limit: int = Field(default=10, ge=1, le=1000)
     symbol: Symbol | None = None
 
 

@@ -60,7 +60,7 @@ class ExecuteModel(
     model_code: str = Code
     model_name: str = Name
     input_data: dict[str, JsonValue] = Field(default_factory=dict)
-    model_type: str = Field("custom", max_length=64)
+    model_type: str = Field(default="custom", max_length=64)
 
 
 class StrategyExecuted(Reply):
@@ -164,5 +164,5 @@ class CleanupCompleted(Reply):
     """Log and statistics stay."""
 
 
-class Cleanup(Request[CleanupCompleted], client="cleanup_safe_executor"):
+class Cleanup(Request[CleanupCompleted], client="cleanup_safe_executor", effect="admin"):
     """End waiting processes and remove what a crash left; the next run starts anew."""

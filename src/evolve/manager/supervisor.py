@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from evolve import logs
+from evolve.crashes import Crash, note_crash
 from evolve.errors import EvolveError, Internal, InvalidRequest, Unavailable
 from evolve.messaging import embedded
 from evolve.messaging.bridge import Bridge
@@ -209,6 +210,7 @@ class Supervisor:
         supervised.failures += 1
         supervised.restarts += 1
         supervised.last_error = f"a replica ended with status {status}"
+        note_crash(self._settings.run_dir, Crash(name, status, time.time()))
         self._log.error("replica crashed", name=name, status=status, restart_in_s=pause)
         await asyncio.sleep(pause)
         if len(supervised.replicas) < supervised.wanted and not self._ending.is_set():
@@ -378,7 +380,7 @@ def main() -> int:
     try:
         make_private(run)
         make_private(socket_path(settings.home).parent)
-        logs.configure("supervisor", directory=settings.logs, level=settings.log_level)
+        logs.configure("supervisor", directory=settings.logs, level=settings.log_level, form=settings.log_format)
     except EvolveError as error:
         print(error.message, file=sys.stderr)
         return 1

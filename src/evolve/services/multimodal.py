@@ -20,7 +20,11 @@ from evolve.services.base import BaseService
 
 class MultimodalService(BaseService):
     name = "multimodal"
-    preload = ("evolve.agents.multimodal", "matplotlib.backends.backend_agg")
+    # Insights and reports are loaded by the agent when asked for, so that a first picture does not wait for them: here they are ready.
+    preload = (
+        "evolve.agents.multimodal", "evolve.agents.insights", "evolve.agents.report_page", "evolve.backtest.kernels",
+        "matplotlib.backends.backend_agg",
+    )  # fmt: skip
 
     def setup(self) -> None:
         from evolve.agents.multimodal import MultimodalAgent

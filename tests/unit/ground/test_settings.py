@@ -206,7 +206,9 @@ def test_a_secret_may_stand_in_a_file_that_the_environment_names(
     assert Settings.load().redis_password == "variable"
 
 
-@pytest.mark.parametrize(("content", "why"), [(None, "No such file"), (b"  \n", "is empty"), (b"\xff\xfe", "no text")])
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "No such file"), (b"  \n", "holds no secret"), (b"\xff\xfe", "no text")]
+)
 def test_a_file_without_a_secret_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, why: str
 ) -> None:
@@ -215,5 +217,5 @@ def test_a_file_without_a_secret_is_named(
         path.write_bytes(content)
     monkeypatch.setenv("REDIS_PASSWORD_FILE", str(path))
 
-    with pytest.raises(InvalidRequest, match=f"REDIS_PASSWORD_FILE: .*{path}.*{why}"):
+    with pytest.raises(InvalidRequest, match=rf"REDIS_PASSWORD_FILE: .*{path}.*{why}"):
         Settings.load()
