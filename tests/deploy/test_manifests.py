@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from jsonschema import Draft7Validator
 
 from acceptance.seed_blocks import block
 from architecture.project_files import ROOT
+from evolve.cli import main
 from evolve.messaging import acl
 from evolve.messaging.bus import LANES
 from evolve.messaging.redis_keys import requests
@@ -78,6 +80,32 @@ def test_kubectl_puts_an_overlay_together(name: str) -> None:
             "quant-gpt", "prompt-router", "performance-critic", "safe-executor"
         }  # fmt: skip
     assert len(found) == len(overlay(name))
+
+
+@pytest.mark.prove
+def test_every_secret_that_a_manifest_names_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("kubectl") is None or shutil.which("openssl") is None:
+        pytest.skip("kubectl or openssl is not installed")
+    monkeypatch.setenv("EVOLVE_HOME", str(tmp_path / "home"))
+    assert main(["security", "init", str(tmp_path / "made"), "--host", "valkey", "--host", "postgres"]) == 0
+    printed = subprocess.run(
+        ["sh", str(KUBERNETES / "secrets.sh"), str(tmp_path / "made")], capture_output=True, text=True, check=True
+    ).stdout
+
+    secrets = {each["metadata"]["name"]: each for each in yaml.safe_load_all(printed) if each}
+    for secret in secrets.values():
+        kubernetes_validate.validate(secret, VERSION, strict=True)
+    named = {
+        source["secret"].get("name") or source["secret"]["secretName"]
+        for workload in objects("production", *WORKLOADS)
+        for volume in pod_of(workload)["volumes"]
+        for source in (volume.get("projected", {}).get("sources") or [volume])
+        if "secret" in source
+    }
+    assert named <= set(secrets)
+    assert base64.b64decode(secrets["evolve-scaler"]["data"]["password"]) == (
+        (tmp_path / "made" / "passwords" / "scaler").read_bytes()
+    )
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

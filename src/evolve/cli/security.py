@@ -162,7 +162,7 @@ def _passwords(folder: Path) -> None:
     place.mkdir(mode=0o700, exist_ok=True)
     for user in [*acl.users(list(SERVICES)), POSTGRES]:
         if not (place / user).exists():
-            _write(place / user, acl.new_password() + "\n")
+            _write(place / user, acl.new_password())  # no line end: some readers would take it for a part
 
 
 def _files(folder: Path, hosts: list[str], at: Path) -> None:
