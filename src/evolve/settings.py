@@ -127,6 +127,13 @@ class Settings(BaseSettings):
     research_private_addresses: bool = Field(False)
     # What `evolve mcp --http` asks of its callers; without one it makes one up where one is needed.
     mcp_token: str | None = Field(None, repr=False)
+    # Where `evolve serve` and `evolve up` answer a browser. Other than this machine itself (0.0.0.0) means tokens for all.
+    web_host: str = Field("127.0.0.1")
+    web_port: int = Field(8765, ge=0, le=65_535)
+    # Further names of this machine, split at commas; pages of other origins that may ask, with a token; requests per minute and asker.
+    web_hosts: str = Field("")
+    web_origins: str = Field("")
+    web_rate: int = Field(3_000, ge=0)
     # Set by the front of the safe executor for its jobs: where its sandbox answers.
     sandbox_socket: Path | None = Field(None)
 

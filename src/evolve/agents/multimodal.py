@@ -9,6 +9,7 @@ from pathlib import Path
 from evolve.agents.chart_description import ChartDescriber
 from evolve.agents.pictures import draw
 from evolve.agents.plot_sources import Found, PlotSources
+from evolve.agents.series import series_of
 from evolve.cards import ImageAnalysis, Insight, InsightsCard, PastPlot, PlotCard, WrittenReport
 from evolve.charts.kinds import PlotOptions
 from evolve.charts.picture import Format, format_of, save, write_atomically
@@ -17,6 +18,7 @@ from evolve.charts.reading import Calibration
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
+from evolve.series import ChartSeries
 from evolve.settings import Settings
 
 Progress = Callable[[str, int, int, str], None]
@@ -64,6 +66,10 @@ class MultimodalAgent:
         return PlotCard(
             True, str(path), kind, picture.about, caption.title, caption.source, format_of(path), options.theme, caption.simulated, picture.notes
         )  # fmt: skip
+
+    def series(self, data_source: str, *, timeframe: str | None, simulate: bool, last_bars: int) -> ChartSeries:
+        """The numbers that a chart of this source draws. Raises InvalidRequest, DataUnavailable."""
+        return series_of(self._sources, data_source, timeframe=timeframe, simulate=simulate, last_bars=last_bars)
 
     def report(
         self, data_source: str, options: PlotOptions, save_path: str | None, *, progress: Progress

@@ -21,7 +21,7 @@ from evolve.charts.importance import feature_importance_figure
 from evolve.charts.kinds import PlotOptions
 from evolve.charts.model_comparison import Candidate, model_comparison_figure
 from evolve.charts.picture import Caption
-from evolve.charts.return_distribution import return_distribution_figure
+from evolve.charts.return_distribution import LEAST, return_distribution_figure
 from evolve.charts.rolling_metrics import rolling_metrics_figure
 from evolve.charts.tables import correlation_figure, monthly_returns_figure
 from evolve.charts.walk_forward import FoldSpan, walk_forward_figure
@@ -191,6 +191,12 @@ def return_distribution(found: Found, options: PlotOptions, sources: PlotSources
     if found.kind == "models":  # a column of bars without a position would dwarf what the model did
         returns = returns[returns != 0.0]
         caption = replace(caption, source=f"{caption.source}, {len(returns):,} of them with a gain or a loss")
+        if len(returns) < LEAST:
+            symbol = of.bars.symbol
+            raise InvalidRequest(
+                f"{of.about} was in the market on {len(returns)} bars only, and a distribution needs {LEAST}: it showed no skill to act on; "
+                f"`evolve plot return_distribution {symbol}` draws that of {symbol} itself"
+            )
     return Drawn(return_distribution_figure(returns, caption, theme=options.theme), caption, of.about)
 
 

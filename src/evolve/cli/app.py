@@ -15,6 +15,7 @@ from evolve.cli.options import AlwaysJson, AsJson, RequestId, ServiceName
 
 if TYPE_CHECKING:
     from evolve.client.client import ServiceClient
+    from evolve.manager.manager import ServiceManager
 
 app = typer.Typer(
     name="evolve",
@@ -46,19 +47,24 @@ def up(
         typer.Option("--redis-port", min=1, max=65_535, help="Open the embedded server on TCP (localhost) too."),
     ] = None,
     replicas: Annotated[int, typer.Option(min=1, max=64, help="Of each service.")] = 1,
+    web: Annotated[bool, typer.Option(help="The web server too.")] = True,
 ) -> None:
-    """Start everything: server, supervisor, services."""
+    """Start everything: server, supervisor, services, web server."""
     from evolve.cli.show import busy
     from evolve.manager.manager import ServiceManager
 
     with busy("starting"), ServiceManager() as manager:
         services = manager.up(redis_port=redis_port or 0, replicas=replicas)
+        refused = _serve_web(manager) if web else ""
         stats = manager.get_manager_stats()
     if as_json:
         typer.echo(json.dumps(stats, indent=2))
         return
     _print_status(services)
     typer.echo(f"server: {stats['server']}")
+    _print_web(stats["web"])
+    if refused:
+        typer.echo(f"warning: {refused}", err=True)
     from evolve.cli.bus import hazards
 
     for hazard in hazards():
@@ -117,6 +123,7 @@ def status(as_json: AsJson = False) -> None:
     typer.echo(
         f"server: {stats['server']}" if stats["server_running"] else "server: not running; `evolve up` starts it"
     )
+    _print_web(stats["web"])
     typer.echo(f"home:   {stats['home']}")
 
 
@@ -146,6 +153,19 @@ def trace(request_id: RequestId, as_json: AsJson = False) -> None:
     from evolve.cli.trace import show_trace
 
     show_trace(request_id, as_json)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Default: EVOLVE_WEB_HOST or 127.0.0.1; others need tokens.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Default: EVOLVE_WEB_PORT or 8765; 0: any free one.")
+    ] = None,
+) -> None:
+    """Pages and HTTP API in the foreground; `evolve up` has them in the background."""
+    from evolve.cli.serve import run
+
+    raise typer.Exit(run(host, port))
 
 
 @app.command()
@@ -261,6 +281,24 @@ def _parameters(words: list[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             found[name] = value
     return found
+
+
+def _serve_web(manager: ServiceManager) -> str:
+    """Why there is no web server, if so: the services run all the same."""
+    from evolve.errors import Unavailable
+
+    try:
+        manager.serve_web()
+    except Unavailable as error:
+        return error.message
+    return ""
+
+
+def _print_web(servers: list[dict[str, Any]]) -> None:
+    for server in servers:
+        typer.echo(f"web:    {server['login'] or server['url']}")
+    if not servers:
+        typer.echo("web:    not running; `evolve up` or `evolve serve` starts it")
 
 
 def _print_status(services: dict[str, Any]) -> None:

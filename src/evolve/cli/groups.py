@@ -15,6 +15,7 @@ from evolve.cli.model_groups import models_app, watch_app
 from evolve.cli.options import AlwaysJson, AsJson
 from evolve.cli.research_group import research_app
 from evolve.cli.security import security_app
+from evolve.cli.token import token_app
 from evolve.cli.tune import tune_app
 
 config_app = typer.Typer(help="Settings kept in this home.", no_args_is_help=True, rich_markup_mode=None)
@@ -38,6 +39,7 @@ GROUPS = {
     "tune": tune_app,
     "security": security_app,
     "audit-log": audit_log_app,
+    "token": token_app,
 }
 
 

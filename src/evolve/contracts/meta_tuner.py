@@ -10,7 +10,7 @@ from evolve.market.types import Symbol, Timeframe
 from evolve.messaging.messages import Reply, Request
 from evolve.tunings import AutoTuning, TrialCard, TuningCard
 
-ModelType = Annotated[str, Field(min_length=1, max_length=64)]
+ModelType = Annotated[str, Field(min_length=1, max_length=64, examples=["ridge"])]
 MAX_TRIALS = 10_000
 MAX_VALUES = 1_000
 # Searches last for hours, and what is tried is kept: they outlive more replicas than a request of seconds need.
@@ -86,8 +86,8 @@ class WorkOnStudy(
 ):
     """Try trials of a study until none is left. Asked by the replica that tunes, of all of them; by hand it helps a running study."""
 
-    study_id: str = Field(min_length=1, max_length=64)
-    worker: str = Field(min_length=1, max_length=256)
+    study_id: str = Field(min_length=1, max_length=64, examples=["study-1f0c"])
+    worker: str = Field(min_length=1, max_length=256, examples=["by hand"])
 
 
 class TuningHistory(Reply):
@@ -160,4 +160,4 @@ class StudyTrials(Reply):
 class GetStudyTrials(Request[StudyTrials]):
     """The trials of one study: what each tried and scored, fold by fold."""
 
-    study_id: str = Field(min_length=1, max_length=64)
+    study_id: str = Field(min_length=1, max_length=64, examples=["study-1f0c"])

@@ -69,7 +69,7 @@ class ModelInfo(Reply):
 class GetModelInfo(Request[ModelInfo]):
     """One registered model."""
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
 
 
 class ModelDeleted(Reply):
@@ -79,7 +79,7 @@ class ModelDeleted(Reply):
 class DeleteModel(Request[ModelDeleted], records=True, effect="admin"):
     """Take a model out of the registry; its history stays. Refused while it is a champion."""
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
 
 
 class AliasMoved(Reply):
@@ -93,8 +93,8 @@ class MoveAlias(Request[AliasMoved], records=True, effect="admin"):
     """
 
     alias: AliasName
-    model_id: str | None = Field(max_length=128)
-    symbol: Symbol
+    model_id: str | None = Field(max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
+    symbol: Symbol = Field(examples=["AAPL"])
     timeframe: Timeframe
     expected: str | None = Field(default=None, max_length=128)
     reason: str = Field(default="", max_length=1000)
@@ -126,7 +126,7 @@ class ModelExported(Reply):
 class ExportModel(Request[ModelExported]):
     """A registered model as one file that another home can import."""
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
 
 
 class ModelImported(Reply):
@@ -136,4 +136,4 @@ class ModelImported(Reply):
 class ImportModel(Request[ModelImported], records=True, effect="admin"):
     """Register a model that was exported elsewhere. A file that was changed, or is none of ours, is refused."""
 
-    bundle: str = Field(min_length=1)
+    bundle: str = Field(min_length=1, examples=["what export_model gave as `bundle`"])

@@ -32,7 +32,7 @@ class ProcessQuery(
     whole, from another machine. replay: no language model is asked; what one said before to the same words is used again.
     """
 
-    query: str = Field(max_length=MAX_QUERY)
+    query: str = Field(max_length=MAX_QUERY, examples=["Give me the best model for AAPL over 90 days"])
     session: str | None = Field(default=None, max_length=128)
     simulate: bool = False
     reproduce: str | None = Field(default=None, max_length=128)
@@ -74,4 +74,4 @@ class AnswerFound(Reply):
 class GetAnswer(Request[AnswerFound], positional=("answer_id",)):
     """A stored answer, whole."""
 
-    answer_id: str = Field(min_length=1, max_length=128)
+    answer_id: str = Field(min_length=1, max_length=128, examples=["b04285bd7b711f3c1272f6033054ccf4"])

@@ -11,7 +11,7 @@ from evolve.market.types import Period, Symbol, Timeframe
 from evolve.messaging.messages import Reply, Request
 
 # 256 is GitHub's own limit on the words of a search.
-Query = Field(min_length=1, max_length=256)
+Query = Field(min_length=1, max_length=256, examples=["time series momentum"])
 MAX_TEXT = 200_000  # an abstract, or the text of a paper that somebody pasted
 Origin = Literal["github", "arxiv", "library"]
 
@@ -104,7 +104,9 @@ class GenerateCode(
     short the second. writer: a language model where one is configured ("auto"), the library of templates, or a language model or nothing.
     """
 
-    description: str = Field(min_length=1, max_length=MAX_TEXT)
+    description: str = Field(
+        min_length=1, max_length=MAX_TEXT, examples=["Long while the close is above its 50-day average, else flat"]
+    )
     paper_reference: str | None = Field(default=None, max_length=2048)
     implementation_type: Literal["model", "strategy", "indicator"] = "model"
     symbol: Symbol | None = None
@@ -135,6 +137,6 @@ class ResearchNoted(Reply):
 class AddResearchNote(Request[ResearchNoted], positional=("entry_id", "note"), effect="run"):
     """Keep a note and tags with an entry of the research log."""
 
-    entry_id: str = Field(min_length=1, max_length=40)
-    note: str = Field(min_length=1, max_length=4000)
+    entry_id: str = Field(min_length=1, max_length=40, examples=["5d41402abc4b"])
+    note: str = Field(min_length=1, max_length=4000, examples=["costs are not in the paper's figures"])
     tags: tuple[str, ...] = Field(default=(), max_length=20)

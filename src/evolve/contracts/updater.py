@@ -33,7 +33,7 @@ class RetrainModel(
     model builder. new_data_period: the latest stretch over which the new and the old one are shown.
     """
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
     new_data_period: Period = "30d"
     retrain_type: RetrainType = "incremental"
 
@@ -54,7 +54,7 @@ class TuneModel(
     tuning_params: `n_trials` and `cv_folds` for the meta tuner; what else is in it is the space to search, by hyperparameter.
     """
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
     tuning_params: dict[str, Any] = Field(default_factory=dict)
     optimization_method: OptimizationMethod = "bayesian"
 
@@ -76,8 +76,8 @@ class ReplaceModel(
     force: put it in charge whatever the evidence says; that is recorded, and it is rolled back like any other that does worse.
     """
 
-    old_model_id: str = Field(min_length=1, max_length=128)
-    new_model_id: str = Field(min_length=1, max_length=128)
+    old_model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
+    new_model_id: str = Field(min_length=1, max_length=128, examples=["lstm-AAPL-1d-5d41402a"])
     reason: str = Field(default="performance_improvement", max_length=1000)
     force: bool = False
 
@@ -92,7 +92,7 @@ class UpdateHistory(Reply):
 class GetUpdateHistory(Request[UpdateHistory], positional=("model_id", "limit")):
     """What was done to a model and decided about it, each with its reason; also of models that are deleted."""
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
     limit: int = Field(default=10, ge=1, le=1000)
 
 
@@ -127,7 +127,7 @@ class DriftChecked(Reply):
 class CheckDrift(Request[DriftChecked], slot="heavy", waits=120.0, effect="read"):
     """Whether a model still meets the world it was tested in; changes nothing."""
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
 
 
 class WatchStarted(Reply):
@@ -141,7 +141,7 @@ class StartWatch(Request[WatchStarted], records=True, positional=("model_id", "c
     bars have come since it was trained, drift or not.
     """
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
     cron: str = Field(default="30 22 * * 1-5", min_length=9, max_length=120)
     timezone: str = Field(default="UTC", min_length=1, max_length=64)
     max_age_bars: int = Field(default=126, ge=21, le=100_000)
@@ -155,7 +155,7 @@ class WatchStopped(Reply):
 class StopWatch(Request[WatchStopped], records=True, positional=("symbol", "timeframe"), effect="admin"):
     """Look after a symbol no longer; its models stay as they are."""
 
-    symbol: Symbol
+    symbol: Symbol = Field(examples=["AAPL"])
     timeframe: Timeframe
 
 
@@ -179,6 +179,6 @@ class RolledBack(Reply):
 class RollBack(Request[RolledBack], records=True, positional=("symbol", "timeframe"), effect="admin"):
     """Put the champion before the present one in charge again, whatever the evidence says; recorded with its reason."""
 
-    symbol: Symbol
+    symbol: Symbol = Field(examples=["AAPL"])
     timeframe: Timeframe
     reason: str = Field(default="asked for", max_length=1000)
