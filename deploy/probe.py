@@ -7,7 +7,7 @@ import urllib.request
 
 service = os.environ.get("EVOLVE_SERVICE", "")
 if service != "web":
-    os.execvp("evolve", ["evolve", "ping", service, "--here"])
+    os.execv(sys.executable, [sys.executable, "-m", "evolve", "ping", service, "--here"])
 port = os.environ.get("EVOLVE_WEB_PORT") or "8765"
 try:
     urllib.request.urlopen(f"http://127.0.0.1:{port}/health/live", timeout=5).close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 service = os.environ.get("EVOLVE_SERVICE", "")
 if service == "web":
-    os.execvp("evolve", ["evolve", "serve", *sys.argv[1:]])
+    os.execv(sys.executable, [sys.executable, "-m", "evolve", "serve", *sys.argv[1:]])
 launcher = Path(__file__).resolve().parents[1] / "services" / f"launch_{service}.py"
 if not service.isidentifier() or not launcher.is_file():
     sys.exit(f"EVOLVE_SERVICE must name a service, or web; not {service!r}")

@@ -9,19 +9,21 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from architecture.project_files import ROOT
+from contracts.bus_contract import eventually
 from evolve.cli import main
 from evolve.errors import EvolveError, InvalidRequest, Unavailable
-from evolve.messaging.bus import DeadLetter
+from evolve.messaging.bus import DeadLetter, input_channel
 from evolve.messaging.connection import bus_for
 from evolve.services import SERVICES
 from evolve.settings import Settings
-from homes import environment_of, fresh_home, until
+from homes import PATIENCE_S, environment_of, fresh_home, until
 from integration.messaging.servers import free_ports, program
 
 EVOLVE = str(Path(sys.executable).with_name("evolve"))
@@ -130,7 +132,7 @@ def made_ping(made: Deployment) -> str:
 def test_a_service_answers_by_tls_as_its_own_user(deployment: Deployment) -> None:
     with deployment.serving(["prompt_router"]):
         assert "serves on this host" in deployment.evolve("ping", "prompt_router", "--here").stdout
-        assert asyncio.run(dead_letters(deployment.settings("web"))) == []
+        asyncio.run(look_after_a_dead_letter(deployment.settings("web")))
         with pytest.raises(Unavailable, match="refused this user"):  # a client may not look into what others sent
             asyncio.run(dead_letters(deployment.settings("client")))
     gone = deployment.evolve("ping", "prompt_router", "--here")
@@ -142,6 +144,25 @@ async def dead_letters(settings: Settings) -> list[DeadLetter]:
     bus = bus_for(settings)
     try:
         return await bus.dead_letters("prompt_router")
+    finally:
+        await bus.close()
+
+
+async def look_after_a_dead_letter(settings: Settings) -> None:
+    """One comes by hand; it is seen, put back, dead again, and dropped."""
+    bus = bus_for(settings)
+
+    async def newest() -> list[DeadLetter]:
+        return await bus.dead_letters("prompt_router")
+
+    try:
+        assert await bus.publish(input_channel("prompt_router"), b"no JSON") > 0
+        [letter] = await eventually(newest, within_s=PATIENCE_S)
+        assert await bus.revive("prompt_router", letter.entry) is not None
+        [again] = await eventually(newest, within_s=PATIENCE_S)
+        await bus.drop_dead("prompt_router", again.entry)
+        assert await newest() == []
+        assert (await bus.queue("prompt_router")).queued == 0
     finally:
         await bus.close()
 
@@ -174,6 +195,27 @@ async def test_who_comes_without_one_of_them_is_told_which(
         await reach(settings.model_copy(update=changed))
 
 
+@contextlib.contextmanager
+def web_server(deployment: Deployment) -> Iterator[str]:
+    """As its container runs it: as the user `web`, which is a client that may look after dead letters. Its address."""
+    [port] = free_ports(1)
+    environment = deployment.environment("web", EVOLVE_SERVICE="web", EVOLVE_WEB_PORT=str(port))
+    server = subprocess.Popen(
+        [sys.executable, str(ROOT / "deploy" / "run.py")],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        probe = [sys.executable, str(ROOT / "deploy" / "probe.py")]
+        until(
+            lambda: subprocess.run(probe, env=environment, capture_output=True, check=False).returncode == 0,
+            what="the web server", within_s=60,
+        )  # fmt: skip
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
 @pytest.mark.prove
 @pytest.mark.timeout(600)
 def test_all_services_run_and_ask_each_other_each_as_its_own_user(deployment: Deployment) -> None:
@@ -185,6 +227,12 @@ def test_all_services_run_and_ask_each_other_each_as_its_own_user(deployment: De
         words = ["--code", str(ROOT / "examples" / "moving_average_cross.py"), "--symbol", "AAPL", "--timeout", "100"]
         scored = deployment.evolve("backtest", *words, "--param", "fast=20", "--param", "slow=100")
         assert scored.returncode == 0, scored.stderr
+        with web_server(deployment) as address:
+            # On this machine, of the same user: no token is asked.
+            with urllib.request.urlopen(f"{address}/api/v1/services", timeout=30) as answer:
+                assert set(SERVICES) <= {each["service"] for each in json.load(answer)["services"]}
+            with urllib.request.urlopen(f"{address}/api/v1/services/updater/dead-letters", timeout=30) as answer:
+                assert answer.status == 200
     said = "".join(path.read_text() for path in (deployment.home / "logs").glob("*_service.log"))
     assert "refused this user" not in said
 
