@@ -18,7 +18,7 @@ PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest $(NO_S
 # ARGS goes to pytest: make test ARGS="-k costs"
 ARGS ?=
 
-.PHONY: help setup web torch demo test prove lint check bench lock clean
+.PHONY: help setup web torch demo test prove lint check bench lock sbom clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -78,6 +78,10 @@ lock: ## resolve pyproject.toml into requirements.lock; newest versions: make lo
 	$(SETUP) --dev
 	$(BIN)/uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 	  --group dev pyproject.toml -o requirements.lock $(ARGS)
+
+sbom: ## what Evolve is made of (CycloneDX) and under which licences, into dist/
+	$(SETUP) --dev
+	$(BIN)/python scripts/sbom.py dist
 
 clean: ## remove the environment, caches and the demo; not your logs, plots and data
 	@if [ -d .evolve/demo ]; then EVOLVE_HOME="$(CURDIR)/.evolve/demo" $(BIN)/evolve down >/dev/null 2>&1; fi; true

@@ -13,6 +13,7 @@ from typing import Any
 import httpcore
 
 from evolve.errors import Forbidden
+from evolve.security_events import report
 
 # Addresses that hold an IPv4 address: the outer one looks public, the inner one is where the packet goes.
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -44,6 +45,7 @@ class CheckedNetwork(httpcore.NetworkBackend):
         numbers = list(dict.fromkeys(str(each[4][0]) for each in found))
         for number in numbers:
             if not self._private and not is_public(number):
+                report("url_refused", host=host, address=number)
                 raise Forbidden(
                     f"{host} is at {number}, an address of this machine or its own network; {self._refused}"
                 )

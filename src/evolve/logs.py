@@ -130,6 +130,12 @@ class _Handler(logging.Handler):
 
 
 _lines = _Lines()
+_directory: Path | None = None
+
+
+def directory() -> Path | None:
+    """Where this process keeps its log files; None where nobody configured any."""
+    return _directory
 
 
 def configure(service: str | None, *, directory: Path | None, level: str, form: LogFormat = "text") -> None:
@@ -137,6 +143,7 @@ def configure(service: str | None, *, directory: Path | None, level: str, form: 
 
     Raises Unavailable when the directory cannot be written.
     """
+    global _directory
     output: Output = _Stderr()
     if service is not None and directory is not None:
         try:
@@ -148,6 +155,7 @@ def configure(service: str | None, *, directory: Path | None, level: str, form: 
             ) from None
     _lines.output.close()
     _lines.output = output
+    _directory = directory if service is not None else None
     rendered: list[Any] = [
         structlog.processors.format_exc_info,
         _as_json

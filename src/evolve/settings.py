@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from evolve.errors import InvalidRequest, violation
 
@@ -40,6 +41,9 @@ class Settings(BaseSettings):
     redis_password: str | None = Field(None, repr=False, validation_alias="REDIS_PASSWORD")
     redis_tls: bool = Field(False, validation_alias="REDIS_TLS")
     redis_ca_certs: str | None = Field(None, validation_alias="REDIS_CA_CERTS")
+    # This client's own certificate, for a server that wants one.
+    redis_certfile: str | None = Field(None, validation_alias="REDIS_CERTFILE")
+    redis_keyfile: str | None = Field(None, validation_alias="REDIS_KEYFILE")
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field("INFO", validation_alias="LOG_LEVEL")
     # json: one object a line, for collectors; text: for people.
     log_format: Literal["text", "json"] = Field("text")
@@ -83,7 +87,7 @@ class Settings(BaseSettings):
 
     home: Annotated[Path, AfterValidator(Path.expanduser)] = Field(default_factory=lambda: user_data_path("evolve"))
     log_dir: Annotated[Path, AfterValidator(Path.expanduser)] | None = Field(None)
-    database_url: str | None = Field(None)
+    database_url: str | None = Field(None, repr=False)
     # Where weights and stored forecasts lie, an address of fsspec's; without one the home's directory `artifacts`.
     artifacts_url: str | None = Field(None)
     # What networks are trained on, auto: a GPU where torch sees one; weights are the same on every machine only on the CPU by the defaults.
@@ -132,6 +136,19 @@ class Settings(BaseSettings):
     web_rate: int = Field(3_000, ge=0)
     # Set by the front of the safe executor for its jobs: where its sandbox answers.
     sandbox_socket: Path | None = Field(None)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then files that the environment names."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, _SecretFiles(settings_cls)
 
     @classmethod
     def load(cls, **overrides: object) -> Settings:
@@ -222,6 +239,29 @@ class Settings(BaseSettings):
         if not text.strip().isdecimal() or int(text) < at_least:
             raise InvalidRequest(f"{variable} must be a whole number of at least {at_least}, not {text!r}")
         return int(text)
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """`REDIS_PASSWORD_FILE=/run/secrets/word` in the place of `REDIS_PASSWORD`: what an orchestrator mounts stays out of the environment.
+
+    For every setting that `repr` hides. Raises InvalidRequest for a file that cannot be read or is empty, never with what is in it.
+    """
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+        variable = f"{field.validation_alias or f'EVOLVE_{field_name}'.upper()}_FILE"
+        place = os.environ.get(variable, "").strip()
+        key = str(field.validation_alias or field_name)  # what the model takes it by
+        try:
+            return (secret(f"file:{place}") if place else None), key, False
+        except InvalidRequest as error:
+            raise InvalidRequest(f"{variable}: {error.message}") from None
+
+    def __call__(self) -> dict[str, str]:
+        fields = self.settings_cls.model_fields
+        # Some have a setting of their own for their file, which is read when they are needed.
+        hidden = {name: field for name, field in fields.items() if not field.repr and f"{name}_file" not in fields}
+        found = [self.get_field_value(field, name) for name, field in hidden.items()]
+        return {name: value for value, name, _ in found if value is not None}
 
 
 def secret(reference: str) -> str:

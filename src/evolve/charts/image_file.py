@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evolve.errors import Forbidden, InvalidRequest, TooLarge
+from evolve.security_events import report
 
 MAX_BYTES = 20 << 20  # a 4K screenshot as PNG has 2 to 10 MB
 MAX_SIDE = 8_000
@@ -65,6 +66,7 @@ def _content(path: str, places: Sequence[Path]) -> bytes:
         raise InvalidRequest(f"there is no picture at {_name(path)}") from None
     allowed = [place.resolve() for place in places]
     if not any(parent == place or place in parent.parents for place in allowed):
+        report("path_refused", path=path, wanted="read")
         named = ", ".join(str(place) for place in places)
         raise Forbidden(
             f"{_name(path)} lies outside of the directories that pictures are read from ({named}); copy it there, or name its directory in EVOLVE_IMAGE_DIRS"
@@ -75,6 +77,7 @@ def _content(path: str, places: Sequence[Path]) -> bytes:
     except FileNotFoundError:
         raise InvalidRequest(f"there is no picture at {_name(path)}") from None
     except OSError as error:
+        report("path_refused", path=path, wanted="read")
         raise Forbidden(f"{_name(path)} cannot be read: it is a link, or {error.strerror}") from None
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(file.fileno())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evolve.charts.picture import FORMATS, Format, format_of
 from evolve.errors import Forbidden, InvalidRequest
+from evolve.security_events import report
 
 REPORTS = (".html", ".pdf")
 MAX_PATH = 1_000  # characters; file systems end names at 255 and paths at 4,096
@@ -44,8 +45,10 @@ def _inside(save_path: str, plots: Path) -> Path:
     # Resolved as far as it exists: a link inside the directory that leads out is as good as `..`.
     inside = target.parent.resolve()
     if not (inside == root or root in inside.parents):
+        report("path_refused", path=save_path, wanted="write")
         raise Forbidden(f"{save_path!r} lies outside of {plots}: pictures are written there only")
     target = inside / target.name
     if target.is_symlink() or (target.exists() and not target.is_file()):
+        report("path_refused", path=save_path, wanted="write")
         raise Forbidden(f"{save_path!r} is a link or no file; give the name of a picture")
     return target

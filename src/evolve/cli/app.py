@@ -170,12 +170,25 @@ def trace(request_id: RequestId, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def ping(service: ServiceName, as_json: AsJson = False) -> None:
+def ping(
+    service: ServiceName,
+    here: Annotated[
+        bool, typer.Option("--here", help="Only a replica on this host counts, as for a container's probe.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Whether a service answers; exit code 1 if not."""
     import time
 
     from evolve.errors import error_for
 
+    if here:
+        from evolve.cli.probe import replica_here
+
+        replica = replica_here(service)
+        said = json.dumps({"service": service, "replica": replica}, indent=2)
+        typer.echo(said if as_json else f"{service} serves on this host (replica {replica})")
+        return
     with _client() as client:
         client.ping_service(service)  # connects: the user wants the service's time, not that of this program's start
         started = time.perf_counter()

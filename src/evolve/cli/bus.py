@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import typer
 
+from evolve.audit_trail import AuditTrail, user_of_this_machine
 from evolve.errors import InvalidRequest, Unavailable, nearest
 from evolve.messaging import acl, embedded
 from evolve.messaging.bus import Bus, DeadLetter, control_channel, input_channel, output_channel
@@ -220,6 +221,7 @@ def print_acl(passwords: Path | None, *, as_json: bool) -> None:
         handle = os.open(passwords, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(handle, "w") as file:
             file.write(lines)
+    AuditTrail(Settings.load().home).record("acl_made", who=user_of_this_machine(), users=len(words), kept=len(known))
     text = acl.acl_file(list(SERVICES), words)
     print(json.dumps({"acl_file": text, "users": names}, indent=2) if as_json else text, end="\n" if as_json else "")
 

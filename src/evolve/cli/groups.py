@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from evolve.cli.alerts import alerts_app
+from evolve.cli.audit_log import audit_log_app
 from evolve.cli.bus_group import bus_app
 from evolve.cli.data_group import data_app
 from evolve.cli.model_groups import models_app, watch_app
 from evolve.cli.options import AlwaysJson, AsJson
 from evolve.cli.research_group import research_app
+from evolve.cli.security import security_app
 from evolve.cli.token import token_app
 from evolve.cli.tune import tune_app
 
@@ -35,6 +37,8 @@ GROUPS = {
     "research": research_app,
     "schema": schema_app,
     "tune": tune_app,
+    "security": security_app,
+    "audit-log": audit_log_app,
     "token": token_app,
 }
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from evolve.errors import InvalidRequest, Unavailable
 from evolve.memory.canonical import canonical_json
 from evolve.memory.folders import folder
+from evolve.security_events import report
 from evolve.settings import Settings
 
 
@@ -70,6 +71,7 @@ class ArtifactStore:
                 f"cannot read {self.where(sha256)}: {error.strerror or error}; mend its permissions, disk or network"
             ) from None
         if hashlib.sha256(content).hexdigest() != sha256:
+            report("tampered_artifact", path=self.where(sha256))
             raise Unavailable(
                 f"{self.where(sha256)} is damaged: its content does not have the hash in its name; build the model again to store it anew"
             )

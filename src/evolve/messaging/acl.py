@@ -16,6 +16,8 @@ from evolve.messaging.bus import LANES, control_channel, input_channel, output_c
 
 CLIENT = "client"
 SUPERVISOR = "supervisor"
+WEB = "web"  # pages and HTTP API: a client that may see how old the queues are and look after dead letters too
+SCALER = "scaler"  # what starts replicas by what waits (deploy/kubernetes/keda)
 
 CONNECT = "+ping +hello +auth +client|setname +client|id +select +command +cluster|slots +cluster|shards +info +time"
 SCRIPTS = "+eval +evalsha +script|load"
@@ -32,14 +34,23 @@ def acl_file(services: Sequence[str], passwords: Mapping[str, str]) -> str:
     """The file, for `aclfile`. Passwords go in as hashes."""
     lines = ["user default off resetchannels -@all", _user(CLIENT, passwords[CLIENT], _asks(CLIENT, services))]
     lines += [_user(name, passwords[name], [*_asks(name, services), _answers(name)]) for name in services]
+    dead = [f"(~{keys.dead(name)} +xrange +xrevrange +xdel)" for name in services]
+    ages = [f"(~{keys.requests(name, lane)} +xrange)" for name in services for lane in LANES]
+    again = [
+        f"(~{keys.state(name, '*')} +del)" for name in services
+    ]  # a dead letter that is tried again forgets its error
+    lines.append(_user(WEB, passwords[WEB], [*_asks(WEB, services), *dead, *ages, *again]))
     # It bridges, answers for services that are down, and is who looks after dead letters.
     channels = " ".join(channel for name in services for channel in _channels(name))
     supervisor = [CONNECT, SCRIPTS, ASK, ANSWER, TALK, "~evolve:*", channels]
-    return "\n".join([*lines, _user(SUPERVISOR, passwords[SUPERVISOR], supervisor)]) + "\n"
+    lines.append(_user(SUPERVISOR, passwords[SUPERVISOR], supervisor))
+    lengths = [f"~{keys.requests(name, lane)}" for name in services for lane in LANES]
+    lines.append(_user(SCALER, passwords[SCALER], [CONNECT, "+xlen", *lengths]))
+    return "\n".join(lines) + "\n"
 
 
 def users(services: Sequence[str]) -> list[str]:
-    return [CLIENT, *services, SUPERVISOR]
+    return [CLIENT, *services, WEB, SUPERVISOR, SCALER]
 
 
 def new_password() -> str:

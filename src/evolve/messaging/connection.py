@@ -82,8 +82,8 @@ def client_for(settings: Settings, *, server: Server | None = None) -> Redis:
         options["username"] = settings.redis_username
     if settings.redis_password:
         options["password"] = settings.redis_password
-    if settings.redis_ca_certs and scheme.startswith("rediss"):
-        options["ssl_ca_certs"] = settings.redis_ca_certs
+    if scheme.startswith("rediss"):
+        options |= _tls(settings)
     try:
         if scheme.endswith("+cluster"):
             return _cluster(server.url, options)
@@ -107,6 +107,19 @@ def client_for(settings: Settings, *, server: Server | None = None) -> Redis:
     return client
 
 
+def _tls(settings: Settings) -> dict[str, str]:
+    """Whom to trust, and this client's own certificate. Raises InvalidRequest when a file of them is not there: TLS would only say "no such file"."""
+    named = {
+        "ssl_ca_certs": ("REDIS_CA_CERTS", settings.redis_ca_certs),
+        "ssl_certfile": ("REDIS_CERTFILE", settings.redis_certfile),
+        "ssl_keyfile": ("REDIS_KEYFILE", settings.redis_keyfile),
+    }
+    for variable, path in named.values():
+        if path and not Path(path).is_file():
+            raise InvalidRequest(f"{variable} names {path}, and there is no such file")
+    return {option: path for option, (_, path) in named.items() if path}
+
+
 class _Watched(Redis):
     """A client found by Sentinels, which closes its connections to them too."""
 
@@ -125,8 +138,7 @@ def _sentinel(url: str, options: dict[str, Any]) -> Redis:
         raise ValueError("a Sentinel's URL ends with the name of its primary")
     options |= credentials | ({"ssl": True} if tls else {})
     watchers = {"protocol": 2, "socket_timeout": 1.0, "socket_connect_timeout": 1.0} | ({"ssl": True} if tls else {})
-    if tls and "ssl_ca_certs" in options:
-        watchers["ssl_ca_certs"] = options["ssl_ca_certs"]
+    watchers |= {name: value for name, value in options.items() if name.startswith("ssl_")}
     sentinel = Sentinel(hosts, sentinel_kwargs=watchers)  # type: ignore[no-untyped-call]
     # A failover takes seconds: until then the old primary is away and there is no new one.
     options["retry"] = Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=14, supported_errors=(ConnectionError,))

@@ -101,6 +101,8 @@ def read_request(raw: bytes, *, max_bytes: int) -> RequestEnvelope:
         raise Malformed('message needs a \'type\', such as {"type": "list_models", "data": {}}')
     if len(wire_type) > MAX_TYPE:
         raise Malformed(f"'type' is longer than {MAX_TYPE} characters")
+    if not wire_type.isprintable():
+        raise Malformed(f"'type' holds control characters: {wire_type!r}")
     data = message.get("data")
     if data is None:
         data = {}
@@ -110,6 +112,10 @@ def read_request(raw: bytes, *, max_bytes: int) -> RequestEnvelope:
         value = message.get(name)
         if value is not None and (not isinstance(value, str) or not value or len(value) > MAX_REQUEST_ID):
             raise Malformed(f"'{name}' must be a string of 1 to {MAX_REQUEST_ID} characters")
+    sender = message.get("from")
+    if sender is not None and not sender.isprintable():
+        # It is shown to people and kept as who asked; a request_id may be any string, and is shown escaped.
+        raise Malformed(f"'from' holds control characters: {sender!r}")
     for name in ("timestamp", "deadline"):
         value = message.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):

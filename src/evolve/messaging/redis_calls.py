@@ -20,6 +20,7 @@ from redis.asyncio.cluster import RedisCluster
 from evolve.errors import Unavailable
 from evolve.messaging.redis_line import Line
 from evolve.messaging.tasks import end_tasks
+from evolve.security_events import report
 
 MOST_TOGETHER = 128  # in one script: the server does nothing else meanwhile
 MOST_BYTES = 1 << 20
@@ -198,6 +199,12 @@ def translated(error: Exception) -> Exception:
     if isinstance(error, redis_errors.AuthenticationError | redis_errors.NoPermissionError) or text.startswith(
         "NOPERM"
     ):
+        report(
+            "auth_refused"
+            if isinstance(error, redis_errors.AuthenticationError) and "NOPERM" not in text
+            else "acl_refused",
+            why=text,
+        )
         return Unavailable(
             f"the Redis server refused this user: {error}; set REDIS_USERNAME and REDIS_PASSWORD, or see `evolve bus acl`"
         )

@@ -51,6 +51,7 @@ from evolve.messaging.jobs import JobPool, JobsGone, SlotGate, run_request
 from evolve.messaging.service import Job, Service
 from evolve.messaging.tasks import end_tasks
 from evolve.messaging.threads import DaemonThreads
+from evolve.security_events import report
 from evolve.settings import Settings
 from evolve.version import VERSION
 
@@ -386,6 +387,7 @@ class Worker:
         wait_s = await self._bus.admit(self._cls.name, client, envelope.type, per_minute=self._per_minute)
         if not wait_s:
             return None
+        report("rate_limited", service=self._cls.name, client=client, request=envelope.type)
         return RateLimited(
             f"{client} asks {self._cls.name} for {envelope.type} more than {self._per_minute} times a minute; "
             f"ask again in {wait_s:.1f} s (EVOLVE_{self._cls.name.upper()}_RATE sets the limit)",

@@ -19,6 +19,7 @@ from evolve.sandbox import channel
 from evolve.sandbox.child import FLUSH_BYTES, FLUSH_S, PROMPT_SENDS
 from evolve.sandbox.pool import Child
 from evolve.sandbox.result import ExecutionResult, Json, NotData, Notes, NotStrict, Status, encode, read_value
+from evolve.security_events import SecurityEvent
 
 SMALL_FRAME = 65_536  # what a child may say about itself; values and printed text have caps of their own
 WARNED_BYTES = 16_384
@@ -61,7 +62,7 @@ class Conversation:
     child: Child
     deadline: float
     max_output_bytes: int
-    events: list[str]
+    events: list[SecurityEvent]
     memory_mb: int = 0
     timeout_s: float = 0.0
     caller: int | None = None

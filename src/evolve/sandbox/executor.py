@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from evolve.audit_trail import AuditTrail, user_of_this_machine
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import InvalidRequest, Unavailable
 from evolve.sandbox.bars import BarRun, StrategyEnded, StrategySession
@@ -64,12 +65,14 @@ class SafeExecutor:
         self.enable_sandbox = enable_sandbox
         self.log_executions = log_executions
         self.validate_code = validate_code
-        self._journal = Journal((home or Settings.load().home) / "sandbox", clock=clock, log_executions=log_executions)
+        place = home or Settings.load().home
+        self._journal = Journal(place / "sandbox", clock=clock, log_executions=log_executions)
         self._pool = Pool(sandbox=enable_sandbox, namespaces=namespaces, landlock=landlock, spare=spare)
         self._testing = threading.Lock()
         self._tested: SelfTest | None = None
         if not enable_sandbox:
             self._journal.security_event("sandbox_disabled", why="SafeExecutor(enable_sandbox=False)")
+            AuditTrail(place, clock=clock).record("sandbox_disabled", who=user_of_this_machine())
 
     # --- one run ---
 

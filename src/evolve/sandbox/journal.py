@@ -23,6 +23,7 @@ from evolve.clock import Clock, iso
 from evolve.errors import Unavailable
 from evolve.logs import logger
 from evolve.sandbox.result import ExecutionResult, Json
+from evolve.security_events import Detail, SecurityEvent, report
 
 COMPACT_BYTES = 32 << 20  # about 200,000 runs; then all but the newest become one line of sums
 RECENT = 10_000  # runs that percentiles are taken from
@@ -79,9 +80,9 @@ class Journal:
             self._log.info("execution", kind=kind, name=name[:200], code=digest, statuses=statuses, seconds=seconds)
         self._append(self.executions, [_line(result, about) for result in results])
 
-    def security_event(self, event: str, **details: Any) -> None:
+    def security_event(self, event: SecurityEvent, **details: Detail) -> None:
         """Something an operator must see: a refusal, a forbidden system call, a sandbox switched off."""
-        self._log.warning("security event", what=event, **details)
+        report(event, **details)
         self._append(self.security, [{"at": iso(self._clock.now()), "event": event, **details}])
 
     def tally(self) -> Tally:

@@ -14,6 +14,7 @@ from evolve.sandbox.limits import unsupported
 from evolve.sandbox.policy import MAX_SOURCE_BYTES, wanted_zygote
 from evolve.sandbox.pool import Allowance, Child, IsolationLevel, Pool
 from evolve.sandbox.result import ExecutionResult, NotData, Notes, encode
+from evolve.security_events import SecurityEvent
 
 Kind = Literal["model", "strategy", "indicator"]
 INJECTED: dict[Kind, tuple[str, ...]] = {
@@ -87,7 +88,7 @@ class Run:
     gate: bool
     pooled: bool
     caller: int | None = None
-    events: list[str] = field(default_factory=list)
+    events: list[SecurityEvent] = field(default_factory=list)
 
     def once(self, input_data: Mapping[str, Any]) -> ExecutionResult:
         talk = self.begin("once", input_data)

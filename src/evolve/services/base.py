@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evolve.audit_trail import AuditTrail
 from evolve.errors import EvolveError
 from evolve.memory.fence import Fence, behind
 from evolve.messaging.messages import Reply, Request
@@ -16,6 +17,21 @@ from evolve.version import code_version
 
 if TYPE_CHECKING:
     from evolve.memory.decisions import DecisionLog
+
+
+# What decides about things that others rely on: on record in the audit trail too, also when it was refused.
+AUDITED = frozenset(
+    {
+        "delete_model",
+        "move_alias",
+        "import_model",
+        "replace_model",
+        "roll_back",
+        "auto_update",
+        "start_watch",
+        "stop_watch",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,8 @@ class BaseService(Service):
             return
         from evolve.memory.decisions import Decision
 
+        if request.wire_type in AUDITED:
+            self._audit(request, job, outcome)
         facts = self.facts(request, outcome)
         error_code = outcome.code if isinstance(outcome, EvolveError) else facts.error_code
         self.decision_log().record(
@@ -113,6 +131,22 @@ class BaseService(Service):
             )
         )
 
+    def _audit(self, request: Request[Any], job: Job, outcome: Reply | EvolveError) -> None:
+        """Before the decision log, which keeps the first record of a request only: one that is run again may stand here twice, never not at all."""
+        asked = {
+            name: value
+            for name, value in request.model_dump(mode="json").items()
+            if isinstance(value, str | int | float)
+        }
+        result = outcome.code if isinstance(outcome, EvolveError) else "success"
+        changed = {} if isinstance(outcome, EvolveError) else _changed(outcome)
+        who = job.envelope.sender or "nobody named"
+        AuditTrail(self.settings.home).record(
+            request.wire_type,
+            who=who,
+            **{**asked, **changed, "service": self.name, "request_id": job.request_id, "result": result},
+        )
+
     def decision_log(self) -> DecisionLog:
         if self._log is None:
             from evolve.memory.database import Database
@@ -120,6 +154,12 @@ class BaseService(Service):
 
             self._log = DecisionLog(Database.open(self.settings))
         return self._log
+
+
+def _changed(reply: Reply) -> dict[str, int]:
+    """How many models a round replaced, where the reply says so."""
+    replaced = getattr(getattr(reply, "result", None), "models_replaced", None)
+    return {"models_replaced": replaced} if isinstance(replaced, int) else {}
 
 
 def run_beside(cls: type[Service], settings: Settings, *, job_server: Path | None = None) -> int:

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evolve import logs
 from evolve.errors import EvolveError, Forbidden, Internal, Malformed, RateLimited, TooLarge
 from evolve.messaging.envelope import new_request_id
+from evolve.security_events import SecurityEvent, report
 from evolve.settings import Settings
 from evolve.web.access import SESSION_S, Access, Headers, Principal, check, cookie_name
 from evolve.web.metrics import Metrics
@@ -248,6 +249,7 @@ class _Exchange:
         except EvolveError as error:
             if self._status:
                 raise
+            self._put_on_record(error)
             await self._guard.refusal(self._scope, self._headers, error, self._id)(
                 self._scope, self._receive, self._head
             )
@@ -259,6 +261,13 @@ class _Exchange:
                 raise  # half of it is out already: only a broken connection says that the rest is missing
             bug = Internal(f"a bug of ours; web_service.log has it under the id {self._id}")
             await self._guard.refusal(self._scope, self._headers, bug, self._id)(self._scope, self._receive, self._head)
+
+    def _put_on_record(self, error: EvolveError) -> None:
+        """A refusal is a security event, whoever asked; anything else that went wrong is not."""
+        if isinstance(error, RateLimited | Forbidden | Unauthorized):
+            event: SecurityEvent = "rate_limited" if isinstance(error, RateLimited) else "access_refused"
+            client = (self._scope.get("client") or ("",))[0]
+            report(event, client=client, method=self._scope["method"], path=self._scope["path"], why=error.message)
 
     async def _body(self) -> Message:
         """The next piece of the body. Raises TooLarge, or Malformed for one that does not come."""

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import get_args
 
+from evolve.audit_trail import AuditTrail, user_of_this_machine
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import InvalidRequest, Unavailable
 from evolve.files import write_whole
@@ -64,6 +65,7 @@ class Tokens:
         now = self._clock.now()
         id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         token = Token(id, name, scope, now, now + days * 86_400 if days else 0.0, _digest(secret))
+        self._put_on_record("token_created", token)
         with self._changing() as known:
             known[id] = token
         return f"{PREFIX}_{id}_{secret}"
@@ -73,6 +75,7 @@ class Tokens:
         with self._changing() as known:
             if id not in known:
                 raise InvalidRequest(f"there is no token {id!r}; `evolve token list` shows those there are")
+            self._put_on_record("token_revoked", known[id])
             return known.pop(id)
 
     def list(self) -> Sequence[Token]:
@@ -94,6 +97,11 @@ class Tokens:
         """Whether a token found before is still good."""
         token = self._read().get(id)
         return token is not None and not (token.expires and token.expires < self._clock.now())
+
+    def _put_on_record(self, what: str, token: Token) -> None:
+        """Before it is done: a token that nobody can see the making of must not be."""
+        trail = AuditTrail(self._path.parent, clock=self._clock)
+        trail.record(what, who=user_of_this_machine(), token=token.id, name=token.name, scope=token.scope)
 
     def _read(self) -> dict[str, Token]:
         try:

@@ -159,6 +159,9 @@ async def test_with_the_acl_on_services_and_clients_do_all_they_need(
         ("other", "SET evolve:{odd}:bridge me"),
         ("supervisor", "FLUSHALL"),
         ("supervisor", "GET somebody-elses"),
+        ("scaler", "XRANGE evolve:{odd}:requests:light - +"),
+        ("web", "XDEL evolve:{odd}:requests:light 1-1"),
+        ("web", "PUBLISH odd_output {}"),
         ("default", "PING"),
     ],
 )

@@ -187,3 +187,35 @@ def test_logs_go_where_told_else_to_the_checkout_else_to_the_home(monkeypatch: p
     monkeypatch.setattr("evolve.settings.checkout", lambda: None)
     assert untold.logs == Path("/data/logs")
     assert untold.plots == Path("/data/plots")
+
+
+def test_a_secret_may_stand_in_a_file_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What an orchestrator mounts; the environment of a process can be read by whoever may debug it."""
+    (tmp_path / "word").write_text("geheim\n")
+    monkeypatch.setenv("REDIS_PASSWORD_FILE", str(tmp_path / "word"))
+    monkeypatch.setenv("EVOLVE_DATABASE_URL_FILE", str(tmp_path / "word"))
+
+    settings = Settings.load()
+
+    assert (settings.redis_password, settings.database_url) == ("geheim", "geheim")
+    assert "geheim" not in repr(settings)
+    assert Settings.load(redis_password="argument").redis_password == "argument"
+    monkeypatch.setenv("REDIS_PASSWORD", "variable")
+    assert Settings.load().redis_password == "variable"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "No such file"), (b"  \n", "holds no secret"), (b"\xff\xfe", "no text")]
+)
+def test_a_file_without_a_secret_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    path = tmp_path / "word"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("REDIS_PASSWORD_FILE", str(path))
+
+    with pytest.raises(InvalidRequest, match=rf"REDIS_PASSWORD_FILE: .*{path}.*{why}"):
+        Settings.load()

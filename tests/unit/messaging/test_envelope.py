@@ -36,17 +36,18 @@ values = st.recursive(
     scalars | texts, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4)
 )
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=MAX_REQUEST_ID)
+shown = names.filter(str.isprintable)  # what people are shown as it is
 moments = st.floats(0, 4e9, allow_nan=False)
 envelopes = st.builds(
     RequestEnvelope,
-    type=names,
+    type=shown,
     data=st.dictionaries(texts, values, max_size=4),
     timestamp=moments,
     request_id=st.none() | names,
     parent=st.none() | names,
     reply_to=st.none() | names,
     deadline=st.none() | moments,
-    sender=st.none() | names,
+    sender=st.none() | shown,
 )
 
 
@@ -95,6 +96,9 @@ def test_any_json_object_is_malformed_or_an_envelope_that_can_be_hashed_and_writ
         ({"type": "t", "request_id": "x" * 129}, "'request_id' must be a string of 1 to 128 characters"),
         ({"type": "t", "reply_to": {}}, "'reply_to' must be a string"),
         ({"type": "t", "from": False}, "'from' must be a string"),
+        ({"type": "t", "from": "me\n2026 admin"}, "'from' holds control characters"),
+        ({"type": "t", "from": "me\u202e"}, "'from' holds control characters"),
+        ({"type": "t\x1b[2J"}, "'type' holds control characters"),
         ({"type": "t", "deadline": "soon"}, "'deadline' must be Unix seconds, not str"),
         ({"type": "t", "timestamp": True}, "'timestamp' must be Unix seconds, not bool"),
     ],

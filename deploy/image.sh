@@ -1,0 +1,42 @@
+#!/bin/sh
+# Which images? `pin` asks the registry for the digests behind the tags and writes deploy/images.env; `build` builds and tags one
+# image per service from the pinned base. Nothing here guesses a digest: without `pin`, `build` and compose stop.
+set -eu
+cd "$(dirname "$0")/.."
+pins=deploy/images.env
+python_tag=python:3.12-slim-bookworm valkey_tag=valkey/valkey:8.1-bookworm postgres_tag=postgres:17-bookworm
+services="meta_tuner model_builder multimodal performance_critic prompt_router quant_gpt research safe_executor updater"
+
+digest() { # the digest of a tag's index, so that every architecture is pinned at once
+  docker buildx imagetools inspect "$1" --format '{{.Manifest.Digest}}'
+}
+
+pinned() { # NAME: its line in the pins, which must end in a digest
+  value=$(sed -n "s/^$1=//p" "$pins" 2>/dev/null || true)
+  case $value in
+    *@sha256:????????????????????????????????????????????????????????????????) printf '%s\n' "$value" ;;
+    *) echo "image.sh: $1 is not pinned in $pins; run \`deploy/image.sh pin\` where a registry can be reached" >&2; exit 1 ;;
+  esac
+}
+
+case ${1:-} in
+  pin)
+    python=$(digest "$python_tag") valkey=$(digest "$valkey_tag") postgres=$(digest "$postgres_tag")
+    printf 'BASE_IMAGE=%s@%s\nVALKEY_IMAGE=%s@%s\nPOSTGRES_IMAGE=%s@%s\n' \
+      "$python_tag" "$python" "$valkey_tag" "$valkey" "$postgres_tag" "$postgres" >"$pins"
+    cat "$pins"
+    ;;
+  build)
+    base=$(pinned BASE_IMAGE)
+    tag=${2:-latest}
+    for service in $services web; do
+      name=evolve/$(printf %s "$service" | tr _ -):$tag
+      docker build --file deploy/Dockerfile --build-arg "BASE=$base" --build-arg "TORCH=${TORCH:-cpu}" \
+        --build-arg "SERVICE=$service" --tag "$name" .
+    done
+    ;;
+  *)
+    echo "usage: deploy/image.sh pin | build [TAG]      (TORCH=no leaves torch out)" >&2
+    exit 2
+    ;;
+esac
