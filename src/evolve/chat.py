@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 import uuid
@@ -19,10 +20,10 @@ FORGET = "forget it"
 KEPT_LINES = 1_000
 
 
-def converse(*, session: str | None = None, resume: bool = False) -> int:
+def converse(*, session: str | None = None, resume: bool = False, as_json: bool = False) -> int:
     """Read questions until `quit`, `exit`, `q` or the end of input; questions of one conversation inherit from each other.
 
-    session: the conversation's name; resume: the last one of this home. What was said survives restarts of prompt and services.
+    as_json: each answer as a line of JSON. session: the conversation's name; resume: the last one of this home. What was said survives restarts of prompt and services.
     """
     from evolve.cli.show import show_query_result, watch
 
@@ -31,7 +32,7 @@ def converse(*, session: str | None = None, resume: bool = False) -> int:
         place = gpt.settings.home / "chat"
         name = _named(session, resume, place)
     except EvolveError as error:
-        print(error.message, file=sys.stderr)
+        print(f"{error.message} · {error.help}", file=sys.stderr)
         return 1
     print(f'Conversation {name}: "{FORGET}" starts over, Ctrl-C cancels, {LEAVE[0]} leaves.', file=sys.stderr)
     with gpt, _line_editing(place):
@@ -48,7 +49,10 @@ def converse(*, session: str | None = None, resume: bool = False) -> int:
             try:
                 with watch() as on_progress:
                     result = gpt.process_query(query, session=name, on_progress=on_progress)
-                show_query_result(result)
+                if as_json:
+                    print(json.dumps(result, ensure_ascii=False), flush=True)
+                else:
+                    show_query_result(result)
             except KeyboardInterrupt:
                 # The client has withdrawn the request by now: the job behind it is gone too.
                 print("cancelled; ask something else", file=sys.stderr)

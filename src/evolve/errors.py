@@ -44,6 +44,11 @@ class EvolveError(Exception):
         self.message = message
         self.details = details
 
+    @property
+    def help(self) -> str:
+        """Where it is explained, and how each cause is mended."""
+        return help_for(self.code)
+
 
 class BadRequest(EvolveError):
     code = "invalid_request"
@@ -149,6 +154,11 @@ def _leaves(cls: type[EvolveError]) -> Iterable[type[EvolveError]]:
 
 # They carry the code of what they are a case of: on the wire the contract's list is closed.
 _FINER = (BadRequest, Interrupted, LeaseLost, Truncated, BadAnswer)
+
+
+def help_for(code: str) -> str:
+    """The section of the documentation about an error code."""
+    return f"docs/troubleshooting.md#{code}"
 
 
 def error_for(code: str) -> type[EvolveError]:

@@ -80,6 +80,7 @@ class QuantGPT:
                 "query": query,
                 "error": error.message,
                 "code": error.code,
+                "help": error.help,
                 "suggestions": list(EXAMPLES),
                 "status": "error",
                 "timestamp": SYSTEM_CLOCK.now(),

@@ -63,6 +63,19 @@ class Settings(BaseSettings):
     stooq_api_key: str | None = Field(None, repr=False, validation_alias="STOOQ_API_KEY")
     github_token: str | None = Field(None, repr=False, validation_alias="GITHUB_TOKEN")
 
+    # How alerts are sent; passwords and tokens by the environment or a file, never in the database.
+    smtp_host: str | None = Field(None)
+    smtp_port: int = Field(587, ge=1, le=65_535)
+    smtp_tls: Literal["starttls", "tls", "none"] = Field("starttls")
+    smtp_ca_certs: str | None = Field(None)
+    smtp_username: str | None = Field(None)
+    smtp_password: str | None = Field(None, repr=False)
+    smtp_password_file: Path | None = Field(None)
+    smtp_from: str | None = Field(None)
+    telegram_token: str | None = Field(None, repr=False)
+    telegram_token_file: Path | None = Field(None)
+    telegram_url: str = Field("https://api.telegram.org")
+
     safe_executor_timeout_s: float = Field(300.0, gt=0, lt=86_400, validation_alias="SAFE_EXECUTOR_TIMEOUT")
     safe_executor_memory_mb: int = Field(1024, ge=1, validation_alias="SAFE_EXECUTOR_MEMORY_LIMIT")
 
@@ -167,6 +180,28 @@ class Settings(BaseSettings):
         own = [Path(part).expanduser() for part in self.image_dirs.split(os.pathsep) if part.strip()]
         return (self.plots, self.home / "images", *own)
 
+    def mail_sender(self) -> str:
+        """Whom alerts by mail are from. Raises InvalidRequest where mail is not configured."""
+        sender = self.smtp_from or self.smtp_username
+        if not self.smtp_host or not sender:
+            raise InvalidRequest("mail needs EVOLVE_SMTP_HOST and EVOLVE_SMTP_FROM in the environment of the services")
+        return sender
+
+    def mail_password(self) -> str | None:
+        """None for a mail server without a login. Raises InvalidRequest for a file that cannot be read."""
+        return secret(f"file:{self.smtp_password_file}") if self.smtp_password_file else self.smtp_password
+
+    def telegram_bot_token(self) -> str:
+        """Raises InvalidRequest where there is none, or it cannot be one."""
+        token = secret(f"file:{self.telegram_token_file}") if self.telegram_token_file else self.telegram_token
+        if not token:
+            raise InvalidRequest(
+                "Telegram needs EVOLVE_TELEGRAM_TOKEN, or EVOLVE_TELEGRAM_TOKEN_FILE, in the environment of the services"
+            )
+        if not all(sign.isascii() and (sign.isalnum() or sign in ":_-") for sign in token):
+            raise InvalidRequest("the Telegram token holds signs that none has; copy it again from @BotFather")
+        return token
+
     def service(self, service: str, name: str, default: int, *, at_least: int = 0) -> int:
         """A whole number set per service, `EVOLVE_MODEL_BUILDER_SLOTS=2`. Raises InvalidRequest if it is none."""
         variable = f"EVOLVE_{service}_{name}".upper()
@@ -176,6 +211,26 @@ class Settings(BaseSettings):
         if not text.strip().isdecimal() or int(text) < at_least:
             raise InvalidRequest(f"{variable} must be a whole number of at least {at_least}, not {text!r}")
         return int(text)
+
+
+def secret(reference: str) -> str:
+    """What stands at `env:NAME` or in `file:/PATH`, without the white space around it. Raises InvalidRequest, never with the secret."""
+    kind, _, place = reference.partition(":")
+    if kind == "env":
+        text = os.environ.get(place, "")
+    elif kind == "file":
+        try:
+            text = Path(place).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidRequest(
+                f"cannot read the secret in {place}: {getattr(error, 'strerror', None) or 'no text'}"
+            ) from None
+    else:
+        raise InvalidRequest("a secret stands at env:NAME or file:/PATH")
+    if not text.strip():
+        where = f"the variable {place} of the services" if kind == "env" else place
+        raise InvalidRequest(f"{where} holds no secret")
+    return text.strip()
 
 
 def _variable(where: tuple[int | str, ...]) -> str:

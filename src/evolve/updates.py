@@ -38,6 +38,23 @@ class DriftCard:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How a champion stands after a round. position: decided at the close of the last bar, as a fraction of equity, −1 … 1.
+
+    as_of: that bar; drift: None where the round did not get so far as to look.
+    """
+
+    model_id: str
+    symbol: str
+    timeframe: str
+    position: float
+    as_of: str
+    simulated: bool
+    drift: DriftState | None = None
+    drift_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelTest:
     """One model put to the proof against another. passed: the evidence lets `challenger` take the place of `champion`.
 

@@ -140,6 +140,12 @@ def record_of_forecasts(
     name: str, forecasts: OutOfSample, bars: Bars, costs: Costs, *, model_id: str | None, kind: Kind = "model"
 ) -> TrackRecord:
     """Trade the forecasts by the documented position rule: hurdle, volatility, and nothing before skill was shown."""
+    position = positions_of(forecasts, bars, costs)
+    return _record(name, kind, model_id, bars, forecasts.start, position, costs, forecasts)
+
+
+def positions_of(forecasts: OutOfSample, bars: Bars, costs: Costs) -> Floats:
+    """The target positions that the documented rule makes of forecasts, shape (forecasts,)."""
     position = position_from_forecast(
         forecasts.mean,
         forecasts.std,
@@ -147,8 +153,7 @@ def record_of_forecasts(
         bars_per_year=bars.bars_per_year,
         round_trip_cost=2 * (costs.fee_bps + costs.slippage_bps) * BPS,
     )
-    position = position_with_skill(position, _skill_of(forecasts, bars))
-    return _record(name, kind, model_id, bars, forecasts.start, position, costs, forecasts)
+    return position_with_skill(position, _skill_of(forecasts, bars))
 
 
 def _skill_of(forecasts: OutOfSample, bars: Bars) -> Floats:

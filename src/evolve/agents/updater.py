@@ -16,6 +16,7 @@ from evolve.agents.promotion import Pair, history_test, same_recipe, shadow_test
 from evolve.agents.refit import Progress
 from evolve.agents.retraining import retrain
 from evolve.agents.roster import Roster
+from evolve.agents.standing import note_standing
 from evolve.agents.timetable import check_timetable
 from evolve.agents.track_record import counted_on
 from evolve.agents.update_log import UpdateLog, steps_of
@@ -173,7 +174,9 @@ class UpdaterAgent:
             return round_.result(update_type, said)
         bars = self._roster.bars(self._roster.registry.get(str(charge.champion)), desk.progress)
         said = round_.go(bars, retrain=update_type == "retrain", max_age_bars=self._max_age(symbol, timeframe))
-        return round_.result(update_type, said)
+        done = round_.result(update_type, said)
+        note_standing(self._roster, charge, bars, done.drift, self._log, request_id=request_id, now=self._clock.now())
+        return done
 
     def finish_round(self, symbol: str, timeframe: str, due: float | None, said: str) -> None:
         """Note on the timetable that a round was carried out, or why it could not be."""

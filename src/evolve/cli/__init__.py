@@ -5,6 +5,10 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evolve.errors import EvolveError
 
 CANCELLED = 130  # what a shell gives a program that Ctrl-C ended
 
@@ -22,6 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return CANCELLED
 
 
+def _print_error(error: EvolveError) -> None:
+    """What a script that asked for JSON reads on standard output, in the shape of an error reply."""
+    import json
+
+    data = {**error.details, "error": error.message, "code": error.code, "help": error.help}
+    print(json.dumps({"type": "error", "status": "error", "data": data}, indent=2, default=str))
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     from evolve.cli.app import app
     from evolve.errors import EvolveError
@@ -31,7 +43,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except EvolveError as error:
-        print(f"error: {error.message}", file=sys.stderr)
+        print(f"error: {error.message} · {error.help}", file=sys.stderr)
+        if "--json" in (sys.argv[1:] if arguments is None else arguments):
+            _print_error(error)
         service, asked = error.details.get("service"), error.details.get("asked_id")
         if service and asked and str(asked) not in error.message:
             print(f"  what you asked stays queued; its answer later: evolve reply {service} {asked}", file=sys.stderr)

@@ -14,19 +14,51 @@ from typing import Any, TypeVar
 
 import typer
 
-from evolve.errors import InvalidRequest, nearest
-from evolve.messaging import acl
+from evolve.errors import InvalidRequest, Unavailable, nearest
+from evolve.messaging import acl, embedded
 from evolve.messaging.bus import Bus, DeadLetter, control_channel, input_channel, output_channel
-from evolve.messaging.connection import bus_for
+from evolve.messaging.connection import bus_for, server_for
+from evolve.messaging.redis_bus import RedisBus
 from evolve.services import SERVICES, service_path
 from evolve.settings import Settings
 
 FoundT = TypeVar("FoundT")
 
 
-def publish(channel: str, message: str) -> None:
+def ping(*, as_json: bool) -> None:
+    """Starts nothing: a server that is not there does not answer."""
+    import time
+
+    settings = Settings.load()
+    server = server_for(settings)
+    if server.kind == "embedded" and not embedded.is_running(settings.home):
+        raise Unavailable("the embedded server is not running; `evolve up` starts it")
+
+    async def measured(bus: RedisBus) -> float:
+        await bus.now("evolve")  # connects: the round trip is wanted, not that of the first one
+        began = time.perf_counter()
+        await bus.now("evolve")
+        return 1000 * (time.perf_counter() - began)
+
+    took_ms = _with_bus(measured)
+    said = {"answer": "PONG", "ms": round(took_ms, 3), "server": server.redis_cli, "kind": server.kind}
+    print(json.dumps(said, indent=2) if as_json else f"PONG ({took_ms:.1f} ms, {server.redis_cli})")
+
+
+def channels(pattern: str, *, as_json: bool) -> None:
+    found = _with_bus(lambda bus: bus.channels(pattern))
+    if as_json:
+        print(json.dumps([{"channel": name, "listeners": count} for name, count in found], indent=2))
+        return
+    for name, count in found:
+        print(f"{name:<32} {count}")
+    if not found:
+        print("nobody listens; `evolve up` starts who does", file=sys.stderr)
+
+
+def publish(channel: str, message: str, *, as_json: bool) -> None:
     heard = _with_bus(lambda bus: bus.publish(channel, message.encode()))
-    print(heard)
+    print(json.dumps({"channel": channel, "heard": heard}) if as_json else heard)
     if not heard:
         known = nearest(channel, [make(name) for name in SERVICES for make in (input_channel, control_channel)])
         hint = (
@@ -36,7 +68,7 @@ def publish(channel: str, message: str) -> None:
         raise typer.Exit(1)
 
 
-def _with_bus(work: Callable[[Bus], Awaitable[FoundT]]) -> FoundT:
+def _with_bus(work: Callable[[RedisBus], Awaitable[FoundT]]) -> FoundT:
     async def run() -> FoundT:
         bus = bus_for(Settings.load())
         try:
@@ -47,16 +79,16 @@ def _with_bus(work: Callable[[Bus], Awaitable[FoundT]]) -> FoundT:
     return asyncio.run(run())
 
 
-def subscribe(channels: Sequence[str], count: int, seconds: float) -> None:
-    asyncio.run(_listen(channels, count, seconds, with_channel=len(channels) > 1))
+def subscribe(channels: Sequence[str], count: int, seconds: float, *, as_json: bool) -> None:
+    asyncio.run(_listen(channels, count, seconds, with_channel=len(channels) > 1, as_json=as_json))
 
 
-def monitor(count: int, seconds: float) -> None:
+def monitor(count: int, seconds: float, *, as_json: bool) -> None:
     channels = [make(name) for name in SERVICES for make in (input_channel, control_channel, output_channel)]
-    asyncio.run(_listen(channels, count, seconds, with_channel=True))
+    asyncio.run(_listen(channels, count, seconds, with_channel=True, as_json=as_json))
 
 
-async def _listen(channels: Sequence[str], count: int, seconds: float, *, with_channel: bool) -> None:
+async def _listen(channels: Sequence[str], count: int, seconds: float, *, with_channel: bool, as_json: bool) -> None:
     bus = bus_for(Settings.load())
     heard = 0
     try:
@@ -67,12 +99,25 @@ async def _listen(channels: Sequence[str], count: int, seconds: float, *, with_c
                         print(f"listening on {len(channels)} channels", file=sys.stderr, flush=True)
                         continue
                     text = raw.decode(errors="replace")
-                    print(f"{channel} {text}" if with_channel else text, flush=True)
+                    if as_json:
+                        print(
+                            json.dumps({"channel": channel, "message": _parsed(text)}, ensure_ascii=False), flush=True
+                        )
+                    else:
+                        print(f"{channel} {text}" if with_channel else text, flush=True)
                     heard += 1
                     if heard == count:
                         return
     finally:
         await bus.close()
+
+
+def _parsed(text: str) -> object:
+    """What a message says, where it is JSON; anybody may publish anything."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 # --- dead letters ---
@@ -109,7 +154,7 @@ def show_dead(service: str, entry: str, *, as_json: bool) -> None:
     print(letter.raw.decode(errors="backslashreplace"))
 
 
-def retry_dead(service: str, entry: str) -> None:
+def retry_dead(service: str, entry: str, *, as_json: bool) -> None:
     """Put it back into its queue; its error is forgotten."""
 
     async def retry(bus: Bus) -> str | None:
@@ -117,16 +162,19 @@ def retry_dead(service: str, entry: str) -> None:
         return await bus.revive(service, entry)
 
     request_id = _with_bus(retry)
+    if as_json:
+        print(json.dumps({"service": service, "request_id": request_id}))
+        return
     print(f"queued again as {request_id}: `evolve reply {service} {request_id}` shows what comes of it")
 
 
-def drop_dead(service: str, entry: str) -> None:
+def drop_dead(service: str, entry: str, *, as_json: bool) -> None:
     async def drop(bus: Bus) -> None:
         await _letter(bus, service, entry)
         await bus.drop_dead(service, entry)
 
     _with_bus(drop)
-    print("dropped")
+    print(json.dumps({"service": service, "dropped": entry}) if as_json else "dropped")
 
 
 async def _letter(bus: Bus, service: str, entry: str) -> DeadLetter:
@@ -160,7 +208,7 @@ def _shown(service: str, letter: DeadLetter) -> dict[str, Any]:
 # --- access ---
 
 
-def print_acl(passwords: Path | None) -> None:
+def print_acl(passwords: Path | None, *, as_json: bool) -> None:
     """The ACL file on standard output; the passwords in a file of their own, or on standard error."""
     names = acl.users(list(SERVICES))
     known = _read_passwords(passwords) if passwords is not None else {}
@@ -172,7 +220,8 @@ def print_acl(passwords: Path | None) -> None:
         handle = os.open(passwords, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(handle, "w") as file:
             file.write(lines)
-    print(acl.acl_file(list(SERVICES), words), end="")
+    text = acl.acl_file(list(SERVICES), words)
+    print(json.dumps({"acl_file": text, "users": names}, indent=2) if as_json else text, end="\n" if as_json else "")
 
 
 def _read_passwords(path: Path) -> dict[str, str]:

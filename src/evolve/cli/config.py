@@ -14,17 +14,16 @@ from evolve.settings import Settings
 EMBEDDED = "embedded"
 
 
-def redis(url: str | None) -> None:
+def redis(url: str | None, *, as_json: bool) -> None:
     """Show, or choose, the server that default host and port mean. A chosen one must answer now."""
     settings = Settings.load()
     path = settings.home / "config.json"
     if url is None:
-        server = server_for(settings)
-        print(f"{server.kind}: {server.redis_cli}")
+        _show(settings, "{kind}: {server}", as_json)
         return
     if url == EMBEDDED:
         path.unlink(missing_ok=True)
-        print("the embedded server of this home is used again")
+        _show(settings, "the embedded server of this home is used again", as_json)
         return
     if not url.startswith(("redis://", "rediss://", "unix://", "redis+", "rediss+")):
         raise InvalidRequest(
@@ -47,4 +46,11 @@ def redis(url: str | None) -> None:
         path.write_text(json.dumps({"redis_url": url}) + "\n")
     except OSError as error:
         raise Unavailable(f"cannot write {path}: {error.strerror}; set EVOLVE_HOME to a writable directory") from None
-    print(f"from now on the defaults mean {server_for(settings).redis_cli}")
+    _show(settings, "from now on the defaults mean {server}", as_json)
+
+
+def _show(settings: Settings, sentence: str, as_json: bool) -> None:
+    """What the default settings mean now."""
+    found = server_for(settings)
+    meant = {"kind": found.kind, "server": found.redis_cli}
+    print(json.dumps(meant, indent=2) if as_json else sentence.format(**meant))

@@ -50,12 +50,12 @@ def show(model_id: str, *, as_json: bool) -> None:
         typer.echo(reply.document)
 
 
-def delete(model_id: str) -> None:
-    _send(DeleteModel, model_id=model_id)
-    typer.echo(f"deleted {model_id}; its history stays")
+def delete(model_id: str, *, as_json: bool) -> None:
+    reply = _send(DeleteModel, model_id=model_id)
+    print_json(reply) if as_json else typer.echo(f"deleted {model_id}; its history stays")
 
 
-def export(model_id: str, file: Path | None) -> None:
+def export(model_id: str, file: Path | None, *, as_json: bool) -> None:
     reply = _send(ExportModel, model_id=model_id)
     content = b64decode(reply.bundle)
     if sha256(content).hexdigest() != reply.sha256:
@@ -65,31 +65,44 @@ def export(model_id: str, file: Path | None) -> None:
         path.write_bytes(content)
     except OSError as error:
         raise InvalidRequest(f"cannot write {path}: {error.strerror}") from None
-    typer.echo(f"{path}: {len(content):,} bytes, sha256 {reply.sha256}")
+    if as_json:
+        print_json({"model_id": model_id, "path": str(path), "bytes": len(content), "sha256": reply.sha256})
+    else:
+        typer.echo(f"{path}: {len(content):,} bytes, sha256 {reply.sha256}")
 
 
-def import_file(file: Path) -> None:
+def import_file(file: Path, *, as_json: bool) -> None:
     try:
         content = file.read_bytes()
     except OSError as error:
         raise InvalidRequest(f"cannot read {file}: {error.strerror}") from None
     card = _send(ImportModel, bundle=b64encode(content).decode()).model_info
+    if as_json:
+        print_json(card)
+        return
     typer.echo(f"registered {card.model_id}; next: evolve models show {card.model_id}")
 
 
-def promote(model_id: str, alias: str, replacing: str | None, reason: str) -> None:
+def promote(model_id: str, alias: str, replacing: str | None, reason: str, *, as_json: bool) -> None:
     recipe = _send(GetModelInfo, model_id=model_id).model_info.recipe
     fields = {"symbol": recipe.symbol, "timeframe": recipe.timeframe, "expected": replacing, "reason": reason}
-    _told(_send(MoveAlias, alias=alias, model_id=model_id, **fields).move)
+    move = _send(MoveAlias, alias=alias, model_id=model_id, **fields).move
+    print_json(move) if as_json else _told(move)
 
 
-def release(model_id: str, reason: str) -> None:
+def release(model_id: str, reason: str, *, as_json: bool) -> None:
     held = [move for move in _send(ListAliases, limit=1).current if move.model_id == model_id]
-    if not held:
-        typer.echo(f"{model_id} holds no alias")
+    moves = []
     for move in held:
         fields = {"symbol": move.symbol, "timeframe": move.timeframe, "expected": model_id, "reason": reason}
-        _told(_send(MoveAlias, alias=move.alias, model_id=None, **fields).move)
+        moves.append(_send(MoveAlias, alias=move.alias, model_id=None, **fields).move)
+    if as_json:
+        print_json(tuple(moves))
+        return
+    for move in moves:
+        _told(move)
+    if not moves:
+        typer.echo(f"{model_id} holds no alias")
 
 
 def aliases(symbol: str | None, timeframe: str | None, *, as_json: bool) -> None:

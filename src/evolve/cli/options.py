@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 AsJson = Annotated[bool, typer.Option("--json", help="The whole reply as JSON.")]
+# For what prints JSON anyway: a script need not know which commands do.
+AlwaysJson = Annotated[bool, typer.Option("--json", help="It prints JSON in any case.")]
 Simulate = Annotated[bool, typer.Option("--simulate", help="Use SIMULATED bars.")]
 Timeout = Annotated[
     float | None, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="How long to wait for the reply.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,9 +10,9 @@ from evolve.errors import Unavailable
 from evolve.installation import SetupFailed, install_torch
 
 
-def run(*, cpu: bool) -> None:
+def run(*, cpu: bool, as_json: bool) -> None:
     try:
         version = install_torch(Path(sys.executable), choice="cpu" if cpu else "auto")
     except SetupFailed as error:
         raise Unavailable(str(error)) from None
-    print(f"torch {version} is installed; neural models work now")
+    print(json.dumps({"torch": version}) if as_json else f"torch {version} is installed; neural models work now")

@@ -84,6 +84,17 @@ def watch() -> Iterator[Callable[[dict[str, Any]], None]]:
         yield bar
 
 
+@contextlib.contextmanager
+def busy(what: str) -> Iterator[None]:
+    """A sign on stderr that something goes on while the block runs; on a terminal only, and gone afterwards."""
+    output = console(stderr=True)
+    if not output.is_terminal:
+        yield
+        return
+    with output.status(what):
+        yield
+
+
 def show_query_result(result: QueryResult | Mapping[str, Any]) -> None:
     """An answer, or why there is none and what can be asked."""
     found = result if isinstance(result, QueryResult) else TypeAdapter(QueryResult).validate_python(result)

@@ -55,8 +55,11 @@ def add(model_id: str, cron: str, timezone: str, max_age: int, *, as_json: bool)
     )
 
 
-def remove(symbol: str, timeframe: str) -> None:
+def remove(symbol: str, timeframe: str, *, as_json: bool) -> None:
     reply = _send(StopWatch, symbol=symbol, timeframe=timeframe)
+    if as_json:
+        print_json(reply)
+        return
     typer.echo(f"{reply.symbol} {reply.timeframe} is watched no longer; its models stay as they are")
 
 

@@ -46,7 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ServiceClient(options.redis_host, options.redis_port) as client:
             reply = _send(client, options)
     except EvolveError as error:
-        reply = {"type": "error", "status": "error", "data": {"error": error.message, "code": error.code}}
+        reply = {
+            "type": "error",
+            "status": "error",
+            "data": {"error": error.message, "code": error.code, "help": error.help},
+        }
     except KeyboardInterrupt:
         print("cancelled", file=sys.stderr)
         return 130

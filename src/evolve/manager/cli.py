@@ -31,8 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ServiceManager(options.redis_host, options.redis_port) as manager:
             print(json.dumps(_act(manager, options), indent=2))
     except EvolveError as error:
-        print(json.dumps({"status": "error", "code": error.code, "error": error.message}, indent=2))
-        print(error.message, file=sys.stderr)
+        print(json.dumps({"status": "error", "code": error.code, "error": error.message, "help": error.help}, indent=2))
+        print(f"{error.message} · {error.help}", file=sys.stderr)
         return 1
     return 0
 

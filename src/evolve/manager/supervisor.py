@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from evolve import logs
+from evolve.crashes import Crash, note_crash
 from evolve.errors import EvolveError, Internal, InvalidRequest, Unavailable
 from evolve.messaging import embedded
 from evolve.messaging.bridge import Bridge
@@ -209,6 +210,7 @@ class Supervisor:
         supervised.failures += 1
         supervised.restarts += 1
         supervised.last_error = f"a replica ended with status {status}"
+        note_crash(self._settings.run_dir, Crash(name, status, time.time()))
         self._log.error("replica crashed", name=name, status=status, restart_in_s=pause)
         await asyncio.sleep(pause)
         if len(supervised.replicas) < supervised.wanted and not self._ending.is_set():

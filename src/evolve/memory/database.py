@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -35,8 +36,9 @@ BUSY_TIMEOUT_MS = (
 class Database:
     """The tables of one home. `write()` and `read()` give connections; safe to use from threads and after a fork."""
 
-    def __init__(self, path: Path, engine: Engine) -> None:
+    def __init__(self, path: Path, engine: Engine, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
         self.path = path
+        self._busy_timeout_s = busy_timeout_ms / 1000
         self._engine = engine
         self._pid = os.getpid()
 
@@ -61,7 +63,7 @@ class Database:
             raise Unavailable(
                 f"cannot create {path.parent}: {error.strerror}; set EVOLVE_HOME to a directory that you can write"
             ) from None
-        database = cls(path, _engine(path, busy_timeout_ms))
+        database = cls(path, _engine(path, busy_timeout_ms), busy_timeout_ms=busy_timeout_ms)
         try:
             database._migrate(migrations, clock)
         except BaseException:
@@ -91,6 +93,12 @@ class Database:
         """The number of the last migration that ran; 0 for an empty file."""
         with self.read() as connection:
             return self._version(connection)
+
+    def damage(self) -> str | None:
+        """What SQLite's own check of the whole file says is wrong; None where nothing is. Reads all of it."""
+        with self.read() as connection:
+            said = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+        return None if said == "ok" else said
 
     def close(self) -> None:
         self._engine.dispose(close=self._pid == os.getpid())
@@ -145,9 +153,7 @@ class Database:
         with self.read() as connection:
             if self._pending(connection, migrations) == ():
                 return
-        with self._explained(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            # Kept in the file from here on; processes that start at once wait for each other here and below.
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        self._write_ahead()
         with self._begin("IMMEDIATE") as connection:
             # Looked at again: another process may have migrated while this one waited.
             pending = self._pending(connection, migrations)
@@ -157,6 +163,21 @@ class Database:
                 migrate(connection)
                 row = {"version": number, "applied_at": clock.now(), "code_version": _code_version()}
                 connection.execute(insert(schema_version).values(row))
+
+    def _write_ahead(self) -> None:
+        """Kept in the file from here on. Of processes that start at once, SQLite refuses all but one here without waiting."""
+        end = time.monotonic() + self._busy_timeout_s  # real time: it is another process that is waited for
+        while True:
+            try:
+                with self._explained(), self._engine.connect() as connection:
+                    connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+                        "PRAGMA journal_mode = WAL"
+                    )
+                return
+            except Busy:
+                if time.monotonic() >= end:
+                    raise
+                time.sleep(0.02)
 
     def _pending(self, connection: Connection, migrations: Sequence[Migration]) -> tuple[Migration, ...]:
         found = self._version(connection)

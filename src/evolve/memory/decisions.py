@@ -126,6 +126,21 @@ class DecisionLog:
             )
         return self._load(query)
 
+    def after(
+        self, position: int, *, service: str, request_type: str, limit: int = 1000
+    ) -> tuple[tuple[int, Decision], ...]:
+        """Decisions of one kind that came after a position, with their own, the oldest first."""
+        query = (
+            select(decisions)
+            .where((decisions.c.id > position) & (decisions.c.service == service))
+            .where(decisions.c.request_type == request_type)
+            .order_by(decisions.c.id)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).mappings().all()
+        return tuple((row["id"], _decision(row, ())) for row in rows)
+
     def get(self, request_id: str, *, service: str | None = None) -> Decision:
         """The decision on a request: of `service`, else of the first that decided it. Raises InvalidRequest when there is none."""
         query = select(decisions).where(decisions.c.request_id == request_id).order_by(decisions.c.id).limit(1)

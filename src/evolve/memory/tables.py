@@ -247,3 +247,40 @@ leaders = Table(
     Column("term", Integer, nullable=False),
     Column("until", Float, nullable=False),
 )
+
+alert_rules = Table(
+    "alert_rules",
+    metadata,
+    _text("name", primary_key=True),
+    _text("document"),
+    Column("read_to", Integer, nullable=False),
+)
+
+alert_states = Table(
+    "alert_states",
+    metadata,
+    _text("rule", primary_key=True),
+    _text("subject", primary_key=True),
+    _text("level"),
+    _text("candidate"),
+    Column("seen", Integer, nullable=False),
+    Column("changes", Integer, nullable=False),
+)
+
+alert_outbox = Table(
+    "alert_outbox",
+    metadata,
+    _id(),
+    _text("alert_id"),
+    _text("rule"),
+    _text("subject"),
+    _text("document"),
+    _text("state"),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("claimed_at", Float, nullable=False),
+    Column("sent_at", Float, nullable=False),
+    _text("error"),
+    UniqueConstraint("alert_id"),
+)

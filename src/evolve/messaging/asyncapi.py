@@ -23,6 +23,7 @@ _ERROR_DATA = {
     "properties": {
         "error": {"type": "string", "description": "a sentence a person can act on"},
         "code": {"type": "string"},
+        "help": {"type": "string", "description": "the section of the documentation about this code"},
         "request": {"type": ["string", "null"], "description": "the request's type"},
     },
 }

@@ -137,7 +137,7 @@ def error_response(
     service: str, error: EvolveError, *, request_type: str | None, at: float, request_id: str | None
 ) -> dict[str, Any]:
     """An error envelope: a sentence to act on, its code, and the type of the request it answers."""
-    data = {**error.details, "error": error.message, "code": error.code, "request": request_type}
+    data = {**error.details, "error": error.message, "code": error.code, "request": request_type, "help": error.help}
     return _reply(service, "error", data, "error", at, request_id)
 
 
@@ -167,6 +167,7 @@ def error_in(message: dict[str, Any]) -> EvolveError:
     """The typed error that an error envelope carries; `Internal` for a code this version does not know."""
     data = dict(message.get("data") or {})
     text, code = str(data.pop("error", "the service gave no reason")), str(data.pop("code", "internal"))
+    data.pop("help", None)  # the error knows it by its code
     error = error_for(code)(text)
     error.details.update(data)  # not as keywords: who sent it may use any name
     return error

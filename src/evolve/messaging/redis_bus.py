@@ -426,6 +426,13 @@ class RedisBus:
         seconds, micros = await self._calls.script(scripts.NOW, [keys.replicas(service)], [])
         return int(seconds) + int(micros) / 1e6
 
+    async def channels(self, pattern: str) -> list[tuple[str, int]]:
+        """Channels that somebody listens on, sorted, and how many do. In a Cluster those of the node that answers."""
+        with translating():
+            names = sorted(_text(name) for name in await self._redis.execute_command("PUBSUB", "CHANNELS", pattern))
+            counts = await self._redis.execute_command("PUBSUB", "NUMSUB", *names) if names else []
+        return list(zip(names, map(int, counts[1::2]), strict=True))
+
     async def hazards(self) -> list[str]:
         """What about this server could lose requests, in sentences for who runs it."""
         with translating():

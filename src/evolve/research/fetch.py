@@ -7,24 +7,19 @@ the same check. Bounded in redirects, bytes and time. Proxies of the environment
 
 from __future__ import annotations
 
-import ipaddress
-import socket
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpcore
 
+from evolve.addresses import CheckedNetwork
 from evolve.clock import SYSTEM_CLOCK, Clock
-from evolve.errors import BadAnswer, DeadlineExceeded, Forbidden, InvalidRequest, TooLarge, Unavailable
+from evolve.errors import BadAnswer, DeadlineExceeded, InvalidRequest, TooLarge, Unavailable
 
 MAX_BYTES = 20 << 20  # the longest papers with figures have 15 MB
 MAX_REDIRECTS = 5
 MAX_URL = 2048
 AGENT = b"evolve-trading (research reader)"
-# Addresses that hold an IPv4 address: the outer one looks public, the inner one is where the packet goes.
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +41,7 @@ def fetch(
     """
     ends = clock.monotonic() + limit_s
     where = url
-    with httpcore.ConnectionPool(network_backend=_Checked(private), max_connections=1) as pool:
+    with httpcore.ConnectionPool(network_backend=CheckedNetwork(private), max_connections=1) as pool:
         for _ in range(MAX_REDIRECTS + 1):
             check_url(where)
             answer = _asked(pool, where, ends, max_bytes, clock, limit_s)
@@ -114,49 +109,3 @@ def _asked(
         raise Unavailable(f"{url} does not answer ({type(error).__name__}: {str(error)[:100]})") from None
     kind = found.get("content-type", "").split(";")[0].strip().lower()
     return Page(url, kind, bytes(body))
-
-
-class _Checked(httpcore.NetworkBackend):
-    """Connects to public addresses only, by number."""
-
-    def __init__(self, private: bool) -> None:
-        self._private = private
-        self._plain = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(f"{host} is not known here: {error}") from None
-        numbers = list(dict.fromkeys(str(each[4][0]) for each in found))
-        for number in numbers:
-            if not self._private and not is_public(number):
-                raise Forbidden(
-                    f"{host} is at {number}, an address of this machine or its own network; it is not fetched"
-                )
-        trouble: httpcore.ConnectError | httpcore.ConnectTimeout | None = None
-        for number in numbers:
-            try:
-                return self._plain.connect_tcp(number, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                trouble = error
-        raise trouble or httpcore.ConnectError(f"{host} has no address")
-
-
-def is_public(number: str) -> bool:
-    """Whether an IP address is one of the open internet, also where it is wrapped in another."""
-    address = ipaddress.ip_address(number.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if inner is None and address in NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is not None:
-            return inner.is_global and not inner.is_multicast
-    return address.is_global and not address.is_multicast

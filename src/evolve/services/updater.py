@@ -34,6 +34,7 @@ from evolve.contracts.updater import (
 from evolve.errors import EvolveError, Interrupted, JobDied
 from evolve.messaging.messages import Reply, Request, validated
 from evolve.messaging.service import Job, handles
+from evolve.services.alert_keeper import AlertKeeper
 from evolve.services.base import BaseService, Facts
 from evolve.services.timekeeper import Timekeeper
 from evolve.settings import Settings
@@ -50,13 +51,15 @@ class UpdaterService(BaseService):
     @classmethod
     @contextlib.contextmanager
     def beside(cls, settings: Settings) -> Iterator[Settings]:
-        """What sends the rounds of the timetable, as long as this replica serves."""
-        keeper = Timekeeper(settings)
-        keeper.start()
+        """What sends the rounds of the timetable and the alerts, as long as this replica serves."""
+        keepers = (Timekeeper(settings), AlertKeeper(settings))
+        for keeper in keepers:
+            keeper.start()
         try:
             yield settings
         finally:
-            keeper.stop()
+            for keeper in keepers:
+                keeper.stop()
 
     def setup(self) -> None:
         from evolve.agents.updater import UpdaterAgent

@@ -210,7 +210,10 @@ def test_wrong_usage_exits_with_two(
 def test_services_that_cannot_be_started_are_an_error(capsys: pytest.CaptureFixture[str], started: list[str]) -> None:
     assert main(["ask", "Analyze AAPL"]) == 1
     assert started == ["start"]
-    assert capsys.readouterr().err == "error: services are not started in this test\n"
+    assert (
+        capsys.readouterr().err
+        == "error: services are not started in this test · docs/troubleshooting.md#unavailable\n"
+    )
 
 
 def test_ctrl_c_exits_as_shells_expect(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def wrong_with(words: str) -> str | None:
     at = COMMAND
     while parts and is_group(at):
         name = parts.pop(0)
-        if name in ("…", "--help"):
+        if name in ("…", "--help") or any(name in parameter.opts for parameter in at.params):
             return None
         names = name.split("|")
         if any(each not in at.commands for each in names):

@@ -184,6 +184,7 @@ def test_an_error_carries_sentence_code_request_type_and_details() -> None:
         "code": "unknown_symbol",
         "request": "build_model",
         "nearest": ["AAPL"],
+        "help": "docs/troubleshooting.md#unknown_symbol",
     }
 
 

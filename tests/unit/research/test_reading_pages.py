@@ -7,10 +7,11 @@ import zlib
 import pytest
 
 from data_services import Reply, serving
+from evolve import addresses
+from evolve.addresses import is_public
 from evolve.clock import FrozenClock
 from evolve.errors import BadAnswer, DeadlineExceeded, Forbidden, InvalidRequest, TooLarge, Unavailable
-from evolve.research import fetch as fetching
-from evolve.research.fetch import Page, fetch, is_public
+from evolve.research.fetch import Page, fetch
 from evolve.research.pdf import pdf_text
 from evolve.research.text import addressed_to_machines, read_html, read_markdown, read_page, sentences
 
@@ -52,7 +53,9 @@ def test_no_way_of_writing_this_machine_reaches_it(host):
 
 def test_a_redirect_to_this_machine_is_refused_at_the_connection(monkeypatch):
     """A public page that sends the reader inside: the first address passes, the second is checked as the first was."""
-    monkeypatch.setattr(fetching, "is_public", lambda number: number == "127.0.0.1")  # stands for the public server
+    monkeypatch.setattr(
+        "evolve.addresses.is_public", lambda number: number == "127.0.0.1"
+    )  # stands for the public server
     inside = Reply(b"", 302, headers={"Location": "http://[::1]:80/admin"})
     with serving(lambda asked: inside) as service, pytest.raises(Forbidden, match="::1"):
         fetch(f"{service.url}/paper", limit_s=5)
@@ -60,7 +63,7 @@ def test_a_redirect_to_this_machine_is_refused_at_the_connection(monkeypatch):
 
 def test_a_name_is_connected_to_by_the_number_that_was_checked(monkeypatch):
     """A name that answers 'public' to the check and 'private' to the connection gains nothing: it is resolved once."""
-    resolve = fetching.socket.getaddrinfo
+    resolve = addresses.socket.getaddrinfo
     looked_up: list[str] = []
 
     def rebinding(host, *rest, **more):
@@ -69,8 +72,8 @@ def test_a_name_is_connected_to_by_the_number_that_was_checked(monkeypatch):
         looked_up.append(host)
         return resolve("127.0.0.1" if len(looked_up) == 1 else "10.0.0.1", *rest, **more)
 
-    monkeypatch.setattr(fetching.socket, "getaddrinfo", rebinding)
-    monkeypatch.setattr(fetching, "is_public", lambda number: number == "127.0.0.1")
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", rebinding)
+    monkeypatch.setattr(addresses, "is_public", lambda number: number == "127.0.0.1")
     with serving(lambda asked: Reply(b"found", content_type="text/plain")) as service:
         page = fetch(service.url.replace("127.0.0.1", "rebind.test"), limit_s=5)
         assert (page.body, service.asked[0].headers["host"].split(":")[0]) == (b"found", "rebind.test")

@@ -1,0 +1,82 @@
+"""Is what was kept whole: the database, the bars, what was to be told?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from evolve.clock import SYSTEM_CLOCK
+from evolve.errors import EvolveError
+from evolve.manager.doctor.finding import Finding, fail, ok, warning
+from evolve.manager.manager import ServiceManager
+from evolve.market.catalog import Catalog, data_card
+from evolve.market.store import BarStore
+from evolve.memory.alerts import AlertBook
+from evolve.memory.database import Database, database_path
+from evolve.memory.watches import Watches
+from evolve.settings import Settings
+
+WEEK_S = 7 * 86_400.0
+NEW_HOME = "there is none yet; the first question makes it"
+
+
+def database(settings: Settings) -> list[Finding]:
+    path = database_path(settings)
+    if not path.exists():
+        return [ok("database", NEW_HOME)]
+    with Database.open(settings) as opened:
+        damage = opened.damage()
+        if damage:
+            return [fail("database", f"{path} is damaged: {damage}", "evolve down, and put a copy of it back; what is lost are decisions and the registry")]  # fmt: skip
+        return [ok("database", f"{path}, {path.stat().st_size / (1 << 20):.1f} MiB, schema {opened.schema_version()}")]
+
+
+def data(settings: Settings) -> list[Finding]:
+    """Can all kept bars be read, and are those of watched models of today?"""
+    catalog = Catalog(BarStore(settings.home))
+    listings = catalog.listings()
+    for listing in listings:
+        if listing.origin == "imported":
+            try:
+                catalog.load(listing.symbol)
+            except EvolveError as error:
+                return [fail("data", f"bars of {listing.symbol} cannot be read: {error.message}", f"evolve data remove {listing.symbol}, and import or fetch them again")]  # fmt: skip
+    stale = _stale(settings, catalog)
+    if stale:
+        return [warning("data", f"watched models have no bars of today: {', '.join(stale)}", "fetch them (`evolve data fetch`, docs/data.md) or import your own before each round")]  # fmt: skip
+    real = [listing for listing in listings if listing.origin != "simulated"]
+    own = sum(listing.origin == "imported" for listing in real)
+    said = f"real bars of {len(real)} symbols ({own} of your own); all others are SIMULATED"
+    return [ok("data", said)]
+
+
+def _stale(settings: Settings, catalog: Catalog) -> list[str]:
+    if not database_path(settings).exists():
+        return []
+    with Database.open(settings) as opened:
+        watched = Watches(opened).all()
+    now = SYSTEM_CLOCK.now()
+    cards = [(each, data_card(catalog.load(each.symbol, each.timeframe), now)) for each in watched if not each.simulate]
+    return [f"{card.symbol} {card.timeframe} ends on {card.last}" for _, card in cards if card.status == "stale"]
+
+
+def alerts(settings: Settings) -> list[Finding]:
+    """Does what was to be told get through, and is somebody there to tell it? Nothing to say without rules."""
+    if not database_path(settings).exists():
+        return []
+    with Database.open(settings) as opened:
+        book = AlertBook(opened)
+        rules, failed = book.rules(), book.log(limit=100, state="failed")
+    if not rules:
+        return []
+    since = SYSTEM_CLOCK.now() - WEEK_S
+    recent = [queued for queued in failed if queued.alert.at > since]
+    if recent:
+        at = datetime.fromtimestamp(recent[0].alert.at, UTC)
+        return [warning("alerts", f"{len(recent)} alerts of this week could not be told, the last of {recent[0].alert.rule} on {at:%Y-%m-%d}: {recent[0].error}", f"evolve alerts test {recent[0].alert.rule}")]  # fmt: skip
+    with ServiceManager(settings=settings) as manager:
+        running = manager.get_service_status("updater")["updater"]["status"] == "running"
+    if not running:
+        return [
+            warning("alerts", f"there are {len(rules)} rules, and the updater, which sends, does not run", "evolve up")
+        ]
+    return [ok("alerts", f"{len(rules)} rules, none failed this week")]
