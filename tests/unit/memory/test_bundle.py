@@ -34,8 +34,8 @@ def saved(registry):
 
 
 @pytest.fixture
-def elsewhere(tmp_path):
-    settings = Settings.load(home=tmp_path / "elsewhere")
+def elsewhere(other_settings):
+    settings = other_settings
     with Database.open(settings) as database:
         yield Registry(database, ArtifactStore.open(settings))
 

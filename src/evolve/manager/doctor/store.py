@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from evolve.clock import SYSTEM_CLOCK
 from evolve.errors import EvolveError
@@ -11,7 +12,7 @@ from evolve.manager.manager import ServiceManager
 from evolve.market.catalog import Catalog, data_card
 from evolve.market.store import BarStore
 from evolve.memory.alerts import AlertBook
-from evolve.memory.database import Database, database_path
+from evolve.memory.database import Database, is_begun
 from evolve.memory.watches import Watches
 from evolve.settings import Settings
 
@@ -20,14 +21,17 @@ NEW_HOME = "there is none yet; the first question makes it"
 
 
 def database(settings: Settings) -> list[Finding]:
-    path = database_path(settings)
-    if not path.exists():
+    if not is_begun(settings):
         return [ok("database", NEW_HOME)]
     with Database.open(settings) as opened:
         damage = opened.damage()
         if damage:
-            return [fail("database", f"{path} is damaged: {damage}", "evolve down, and put a copy of it back; what is lost are decisions and the registry")]  # fmt: skip
-        return [ok("database", f"{path}, {path.stat().st_size / (1 << 20):.1f} MiB, schema {opened.schema_version()}")]
+            return [fail("database", f"{opened.where} is damaged: {damage}", "evolve down, and put a copy of it back; what is lost are decisions and the registry")]  # fmt: skip
+        return [ok("database", f"{opened.where}{_size(opened.path)}, schema {opened.schema_version()}")]
+
+
+def _size(file: Path | None) -> str:
+    return "" if file is None else f", {file.stat().st_size / (1 << 20):.1f} MiB"
 
 
 def data(settings: Settings) -> list[Finding]:
@@ -50,7 +54,7 @@ def data(settings: Settings) -> list[Finding]:
 
 
 def _stale(settings: Settings, catalog: Catalog) -> list[str]:
-    if not database_path(settings).exists():
+    if not is_begun(settings):
         return []
     with Database.open(settings) as opened:
         watched = Watches(opened).all()
@@ -61,7 +65,7 @@ def _stale(settings: Settings, catalog: Catalog) -> list[str]:
 
 def alerts(settings: Settings) -> list[Finding]:
     """Does what was to be told get through, and is somebody there to tell it? Nothing to say without rules."""
-    if not database_path(settings).exists():
+    if not is_begun(settings):
         return []
     with Database.open(settings) as opened:
         book = AlertBook(opened)
