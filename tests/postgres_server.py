@@ -35,7 +35,19 @@ class PostgresServer:
         self._who = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
         if self._who:
             os.chown(place, self._who.pw_uid, self._who.pw_gid)
-        self._run("initdb", "-D", str(self._data), "-U", "evolve", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
+        self._run(
+            "initdb",
+            "-D",
+            str(self._data),
+            "-U",
+            "evolve",
+            "-A",
+            "trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+        )
 
     @property
     def url(self) -> str:

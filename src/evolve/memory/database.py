@@ -97,20 +97,22 @@ class Database:
         with self._begin(writing=False) as connection:
             yield connection
 
-    def migrate(
-        self, *, revisions: Sequence[Path] = (REVISIONS,), clock: Clock = SYSTEM_CLOCK
-    ) -> tuple[int, ...]:
+    def migrate(self, *, revisions: Sequence[Path] = (REVISIONS,), clock: Clock = SYSTEM_CLOCK) -> tuple[int, ...]:
         """Bring the schema up to date; the numbers of the steps that ran. Processes that do so at once wait for each other."""
         with self.read() as connection:
             if schema.is_current(connection, self.where, revisions):
                 return ()
-        with self._explained():
-            self._dialect.prepare()
+        self.prepare()
         with self._begin(writing=True) as connection:
             # Looked at again: another process may have migrated while this one waited.
             if schema.is_current(connection, self.where, revisions):
                 return ()
             return schema.upgrade(connection, self.where, places=revisions, clock=clock)
+
+    def prepare(self) -> None:
+        """What is done once, before the first table is made."""
+        with self._explained():
+            self._dialect.prepare()
 
     def schema_version(self) -> int:
         """The number of the last migration that ran; 0 for an empty database."""
@@ -170,7 +172,9 @@ def database_url(settings: Settings) -> URL:
     if backend in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
     if backend != "sqlite":
-        raise InvalidRequest(f"EVOLVE_DATABASE_URL names {backend}, which Evolve does not speak; write {_EXAMPLES}, or unset it")
+        raise InvalidRequest(
+            f"EVOLVE_DATABASE_URL names {backend}, which Evolve does not speak; write {_EXAMPLES}, or unset it"
+        )
     if not url.database or not Path(url.database).is_absolute():
         # Services start in different directories: a relative path would be a different database in each.
         raise InvalidRequest(

@@ -23,7 +23,9 @@ from evolve.errors import Busy, EvolveError, InvalidRequest, MissingExtra, Unava
 
 # One number for all Evolves in one database: "evolve" in ASCII.
 WRITE_LOCK = int.from_bytes(b"evolve")
-_HOPELESS = re.compile(r"authentication failed|does not exist|no pg_hba\.conf entry|is not permitted|no password supplied")
+_HOPELESS = re.compile(
+    r"authentication failed|does not exist|no pg_hba\.conf entry|is not permitted|no password supplied"
+)
 
 
 class Dialect(Protocol):
@@ -102,7 +104,9 @@ class SQLite:
                 f"{self.where} is damaged or not a database; restore a copy of it, or move it aside to begin a new one"
             )
         if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
-            return Unavailable(f"cannot write {self.where} ({error}); set EVOLVE_HOME to a directory that you can write")
+            return Unavailable(
+                f"cannot write {self.where} ({error}); set EVOLVE_HOME to a directory that you can write"
+            )
         return None
 
 

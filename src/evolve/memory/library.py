@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from evolve.clock import SYSTEM_CLOCK, Clock
+from evolve.errors import Unavailable
 from evolve.findings import Paper, Repository
 from evolve.memory import words
 from evolve.memory.canonical import canonical_json, from_json
@@ -58,6 +60,15 @@ class Library:
         return known is None
 
 
+def index_anew(connection: Connection) -> None:
+    """The words of all that is kept, within a transaction of the caller's: an index is no part of a backup."""
+    connection.execute(text("DELETE FROM library_words"))
+    kinds: dict[str, type[Repository | Paper]] = {kind: item for item, kind in KINDS.items()}
+    for number, kind, document in connection.execute(select(library.c.id, library.c.kind, library.c.document)).all():
+        with suppress(Unavailable):  # kept in a shape of another version: no search can show it either
+            words.keep(connection, number, *_words(from_json(kinds[kind], document)))
+
+
 def _items(kind: type[Item], documents: Sequence[str]) -> tuple[Item, ...]:
     return tuple(from_json(kind, document) for document in documents)
 
@@ -71,4 +82,3 @@ def _words(item: Repository | Paper) -> tuple[str, str]:
     if isinstance(item, Repository):
         return item.full_name, f"{item.description} {' '.join(item.topics)} {item.tag}"
     return item.title, f"{item.summary} {' '.join(item.authors)} {item.tag}"
-

@@ -81,7 +81,9 @@ def upgrade(
     def steps(revision: Any, _: Any) -> Any:
         return script._upgrade_revs(_name(to or newest(places)), revision)
 
-    if before and not inspect(connection).has_table(ALEMBIC_TABLE):  # from before Alembic: it stands where the journal says
+    if before and not inspect(connection).has_table(
+        ALEMBIC_TABLE
+    ):  # from before Alembic: it stands where the journal says
         MigrationContext.configure(connection).stamp(script, _name(before))
     with _one_at_a_time, EnvironmentContext(Config(), script, fn=steps) as environment:
         environment.configure(connection=connection, on_version_apply=journal)

@@ -88,14 +88,20 @@ def test_a_server_restarted_in_mid_transaction_loses_nothing_and_doubles_nothing
         each.join(120)
 
     with Database.open(settings) as database, database.read() as connection:
-        kept = connection.execute(text("SELECT request_id FROM decisions WHERE request_id LIKE :mine"), {"mine": f"{how}-%"})
-        trials = connection.execute(text("SELECT count(*), count(DISTINCT symbol) FROM trials WHERE symbol LIKE :mine"), {"mine": f"{how}-%"})
+        kept = connection.execute(
+            text("SELECT request_id FROM decisions WHERE request_id LIKE :mine"), {"mine": f"{how}-%"}
+        )
+        trials = connection.execute(
+            text("SELECT count(*), count(DISTINCT symbol) FROM trials WHERE symbol LIKE :mine"), {"mine": f"{how}-%"}
+        )
         assert sorted(kept.scalars()) == sorted(acknowledged)
         assert tuple(trials.one()) == (180, 180)
     assert all("the same request_id again does it once" in each for each in refused)
 
 
-def test_a_transaction_that_was_open_when_the_server_went_leaves_nothing_of_it(server: PostgresServer, settings: Settings) -> None:
+def test_a_transaction_that_was_open_when_the_server_went_leaves_nothing_of_it(
+    server: PostgresServer, settings: Settings
+) -> None:
     with Database.open(settings) as database:
         DecisionLog(database).record(decision(request_id="before"))
 
@@ -112,7 +118,9 @@ def test_a_transaction_that_was_open_when_the_server_went_leaves_nothing_of_it(s
         assert DecisionLog(database).get("before").request_id == "before"
 
 
-def test_of_two_who_promote_at_once_one_is_told_that_the_other_was_first(server: PostgresServer, settings: Settings) -> None:
+def test_of_two_who_promote_at_once_one_is_told_that_the_other_was_first(
+    server: PostgresServer, settings: Settings
+) -> None:
     """Compare-and-set over two connections: the second waits for the first, and then sees what it did."""
     with Database.open(settings) as database:
         told: list[str] = []

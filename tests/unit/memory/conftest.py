@@ -13,7 +13,6 @@ from evolve.memory.artifacts import ArtifactStore
 from evolve.memory.database import Database
 from evolve.settings import Settings
 
-
 # Set by the proof that runs this directory against a PostgreSQL (tests/integration/state): each test then has a schema of its own.
 SERVER = os.environ.get("TEST_POSTGRES_URL")
 _schemas = count()

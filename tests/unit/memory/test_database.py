@@ -86,7 +86,8 @@ def test_a_new_database_has_exactly_the_tables_that_queries_expect(database):
                 for column in found.get_columns(name)
             }
             expected = {
-                column.name: (str(column.type).replace("BIGINT", "INTEGER"), bool(column.nullable)) for column in table.columns
+                column.name: (str(column.type).replace("BIGINT", "INTEGER"), bool(column.nullable))
+                for column in table.columns
             }
             if "id" in expected:
                 expected["id"] = ("INTEGER", database.path is not None)

@@ -39,7 +39,10 @@ def test_a_home_of_the_first_schema_becomes_one_of_today_and_loses_nothing(setti
     with Database.open(settings) as database:
         assert database.schema_version() == newest()
         assert DecisionLog(database).get("r1") == decision()
-        assert TrialLedger(database).tried("AAPL") == (Trial("AAPL", "r" * 64, "d" * 64, 0.05), Trial("AAPL", "s" * 64, "d" * 64))
+        assert TrialLedger(database).tried("AAPL") == (
+            Trial("AAPL", "r" * 64, "d" * 64, 0.05),
+            Trial("AAPL", "s" * 64, "d" * 64),
+        )
         assert Answers(database).get("abc123abc123").document == {"a": 1}
         model = Registry(database, ArtifactStore.open(settings)).get(card().model_id)
         assert model.recipe == card().recipe
@@ -64,7 +67,9 @@ def test_a_home_from_before_alembic_is_taken_over_as_it_stands(settings):
         assert database.migrate() == (newest(),)
         assert DecisionLog(database).get("r1") == decision()
         with database.read() as connection:
-            assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [f"{newest():04d}"]
+            assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [
+                f"{newest():04d}"
+            ]
 
 
 def test_revisions_are_one_chain_in_the_order_of_their_numbers():

@@ -34,4 +34,6 @@ def upgrade() -> None:
         )
     else:
         # Accents do not count: "Itô" is found by "ito".
-        ddl.run("CREATE VIRTUAL TABLE library_words USING fts5(title, body, tokenize = 'porter unicode61 remove_diacritics 2')")
+        ddl.run(
+            "CREATE VIRTUAL TABLE library_words USING fts5(title, body, tokenize = 'porter unicode61 remove_diacritics 2')"
+        )
