@@ -84,6 +84,7 @@ class Remote:
         self._url, self._variable = url.rstrip("/"), variable
         self.mend = f"see that {variable} can be written from here"
         self._pid = 0
+        self._files: Any = None
         self._open()
 
     def where(self, name: str) -> str:
@@ -150,19 +151,21 @@ class Remote:
                 return once()
             except FileNotFoundError:
                 raise
-            except (OSError, *_network_errors()):
+            except _network_errors():
                 time.sleep(pause)
         try:
             return once()
+        except OSError:
+            raise
         except _network_errors() as error:
             raise OSError(f"{type(error).__name__}: {error}") from None
 
 
 def _network_errors() -> tuple[type[Exception], ...]:
-    """What the libraries below fsspec raise that is no OSError; those that are not loaded raise nothing."""
+    """OSError, and what the libraries below fsspec raise beside it; those that are not loaded raise nothing."""
     known = (
         ("aiohttp", "ClientError"),
         ("botocore.exceptions", "BotoCoreError"),
         ("botocore.exceptions", "ClientError"),
     )
-    return tuple(getattr(sys.modules[module], name) for module, name in known if module in sys.modules)
+    return (OSError, *(getattr(sys.modules[module], name) for module, name in known if module in sys.modules))

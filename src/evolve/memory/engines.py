@@ -193,7 +193,7 @@ class PostgreSQL:
     def explain(self, error: BaseException | None) -> EvolveError | None:
         state = getattr(error, "sqlstate", None)
         said = str(error).strip().partition("\n")[0]
-        if state in self._SAID:
+        if isinstance(state, str) and state in self._SAID:
             kind, sentence = self._SAID[state]
             return kind(f"{self.where} {sentence}")
         if "NUL (0x00)" in said:

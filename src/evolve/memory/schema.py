@@ -72,7 +72,7 @@ def upgrade(
     script = ScriptDirectory(str(REVISIONS.parent), version_locations=[str(place) for place in places])
     ran: list[int] = []
 
-    def journal(step: Any, **_: Any) -> None:
+    def journal(*, step: Any, **_: Any) -> None:
         number = int(step.up_revision_id)
         ran.append(number)
         row = {"version": number, "applied_at": clock.now(), "code_version": _code_version()}

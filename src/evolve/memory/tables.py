@@ -287,3 +287,14 @@ alert_outbox = Table(
     _text("error"),
     UniqueConstraint("alert_id"),
 )
+
+sweep_scores = Table(
+    "sweep_scores",
+    metadata,
+    _text("score_id", primary_key=True),
+    _text("symbol"),
+    _text("timeframe"),
+    _text("model_type"),
+    _text("document"),
+    Column("finished_at", Float, nullable=False),
+)
