@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-
 from evolve.agents.figures import figures
 from evolve.agents.track_record import (
     FOLDS,
@@ -29,7 +28,7 @@ from evolve.backtest.significance import deflated_sharpe_ratio
 from evolve.cards import Recipe
 from evolve.compute.work import map_work
 from evolve.errors import DataUnavailable, InvalidRequest, JobDied, MissingExtra, UnknownSymbol
-from evolve.evidence import EvidenceBook
+from evolve.evidence import Evidence, EvidenceBook
 from evolve.forecasting.base import BASELINES, forecaster
 from evolve.forecasting.features import usable
 from evolve.market.bars import Bars
@@ -67,7 +66,12 @@ class Ranked:
 
     @property
     def stands_out(self) -> bool:
-        return self.deflated is not None and self.holm_p is not None and self.deflated >= 1 - LEVEL and self.holm_p <= LEVEL
+        return (
+            self.deflated is not None
+            and self.holm_p is not None
+            and self.deflated >= 1 - LEVEL
+            and self.holm_p <= LEVEL
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,9 @@ class Sweep:
         """Raises InvalidRequest for a model type that is none, JobDied when workers keep dying; what was scored by then is kept."""
         for model in models:
             if forecaster(model).family in BASELINES:
-                raise InvalidRequest(f"{model} is a baseline, which every score is measured against; name models to be tried")
+                raise InvalidRequest(
+                    f"{model} is a baseline, which every score is measured against; name models to be tried"
+                )
         bars, skipped = self._bars(symbols, timeframe, simulate=simulate, progress=progress)
         recipes = [recipe for symbol in bars for model in models if (recipe := _recipe(model, bars[symbol], seed))]
         ids = [_id(recipe, bars) for recipe in recipes]
@@ -119,14 +125,19 @@ class Sweep:
         return bars, skipped
 
     def _score(
-        self, recipes: Sequence[Recipe], bars: Mapping[str, Bars], *, workers: int, engine: str | None, progress: Progress
+        self,
+        recipes: Sequence[Recipe],
+        bars: Mapping[str, Bars],
+        *,
+        workers: int,
+        engine: str | None,
+        progress: Progress,
     ) -> list[Skipped]:
         """Score what is not scored yet, and keep each as it is there."""
-        by_series = {(each.symbol, each.timeframe): each for each in bars.values()}
 
         def score(recipe: Recipe) -> SweepScore | Skipped:
             try:
-                return score_of(recipe, by_series[recipe.symbol, recipe.timeframe])
+                return score_of(recipe, bars[recipe.symbol])
             except (DataUnavailable, MissingExtra) as error:
                 return Skipped(recipe.symbol, recipe.model_type, error.message)
 
@@ -165,9 +176,9 @@ def score_of(recipe: Recipe, bars: Bars) -> SweepScore:
         symbol=bars.symbol, timeframe=bars.timeframe, model_type=recipe.model_type,
         recipe_hash=recipe_hash(recipe), data_fingerprint=bars.fingerprint, code_version=code_version(),
         counted_on=counted_on(bars), source=bars.source, tested_bars=len(record.returns),
-        sharpe=shown["sharpe"].value, sharpe_per_bar=None if trial is None else trial.sharpe_per_bar,
-        total_return=shown["total_return"].value, drawdown=shown["drawdown"].value,
-        relative_mae=shown["relative_mae"].value, skill_p=shown["skill_p_value"].value,
+        sharpe=_number(shown["sharpe"]), sharpe_per_bar=None if trial is None else trial.sharpe_per_bar,
+        total_return=_number(shown["total_return"]), drawdown=_number(shown["drawdown"]),
+        relative_mae=_number(shown["relative_mae"]), skill_p=_number(shown["skill_p_value"]),
         alpha=None, p=None, alpha_sharpe=None, skew=None, kurtosis=None, why=why,
     )  # fmt: skip
     if why:
@@ -181,6 +192,10 @@ def score_of(recipe: Recipe, bars: Bars) -> SweepScore:
         skew=own.skewness,
         kurtosis=own.kurtosis,
     )
+
+
+def _number(figure: Evidence) -> float | None:
+    return float(figure.value) if isinstance(figure.value, int | float) else None
 
 
 def rank(scores: Sequence[SweepScore], *, trials: int) -> tuple[Ranked, ...]:
@@ -235,5 +250,3 @@ def _recipe(model: str, bars: Bars, seed: int) -> Recipe:
 
 def _id(recipe: Recipe, bars: Mapping[str, Bars]) -> str:
     return score_id(recipe_hash(recipe), bars[recipe.symbol].fingerprint, code_version())
-
-

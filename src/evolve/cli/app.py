@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evolve.cli import CANCELLED
+from evolve.cli import CANCELLED, state
 from evolve.cli import model_commands as models
 from evolve.cli import question_commands as questions
-from evolve.cli import state
 from evolve.cli.groups import GROUPS
 from evolve.cli.options import AlwaysJson, AsJson
 from evolve.cli.sweep import sweep

@@ -20,7 +20,9 @@ MODELS = "ridge,xgboost"
 
 
 def sweep(
-    symbols: Annotated[Path, typer.Option("--symbols", metavar="FILE", help="One symbol per line; # begins a comment.")],
+    symbols: Annotated[
+        Path, typer.Option("--symbols", metavar="FILE", help="One symbol per line; # begins a comment.")
+    ],
     models: Annotated[str, typer.Option("--models", help="Model types, separated by commas.")] = MODELS,
     timeframe: TimeframeOption = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Default: the cores of this machine.")] = None,
@@ -47,7 +49,11 @@ def sweep(
             simulate=simulate or settings.simulate, workers=workers or len(os.sched_getaffinity(0)), progress=_shown,
         )  # fmt: skip
     if as_json:
-        about = {"ranked": [{**asdict(each.score), "deflated": each.deflated, "holm_p": each.holm_p} for each in swept.ranked]}
+        about = {
+            "ranked": [
+                {**asdict(each.score), "deflated": each.deflated, "holm_p": each.holm_p} for each in swept.ranked
+            ]
+        }
         about |= {"skipped": [asdict(each) for each in swept.skipped]}
         typer.echo(json.dumps({**about, "trials": swept.trials, "found": swept.found}, indent=2))
         return
@@ -68,18 +74,38 @@ def _symbols(file: Path) -> list[str]:
 
 
 def _print(swept: Swept, limit: int) -> None:
-    head = ("", "symbol", "model", "bars", "sharpe", "return", "drawdown", "rel. MAE", "alpha", "p (Holm)", "deflated", "")
+    head = (
+        "",
+        "symbol",
+        "model",
+        "bars",
+        "sharpe",
+        "return",
+        "drawdown",
+        "rel. MAE",
+        "alpha",
+        "p (Holm)",
+        "deflated",
+        "",
+    )
     rows = [head, *(_row(each) for each in swept.ranked[:limit])]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     for row in rows:
-        texts = (text.ljust(width) if column < 3 or column == len(head) - 1 else text.rjust(width) for column, (text, width) in enumerate(zip(row, widths, strict=True)))
+        texts = (
+            text.ljust(width) if column < 3 or column == len(head) - 1 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
         typer.echo("  ".join(texts).rstrip())
     if len(swept.ranked) > limit:
         typer.echo(f"… and {len(swept.ranked) - limit:,} more (--limit, --json)")
     standing = sum(each.stands_out for each in swept.ranked)
     typer.echo(
         f"{len(swept.ranked):,} pairs, {swept.found:,} of them scored before; deflated by {swept.trials:,} trials. "
-        + (f"* {standing} stand out: `evolve ask` tests each against all its rivals." if standing else "None stands out from luck.")
+        + (
+            f"* {standing} stand out: `evolve ask` tests each against all its rivals."
+            if standing
+            else "None stands out from luck."
+        )
     )
     for each in swept.skipped:
         typer.echo(f"left out: {each.symbol} {each.model_type}: {each.reason}".replace(" : ", ": "), err=True)

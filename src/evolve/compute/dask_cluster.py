@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from evolve.compute.local import Item, Progress, Result
@@ -33,8 +34,7 @@ class DaskCluster:
         each: Callable[[int, Result], None] | None,
     ) -> list[Result]:
         with self._client() as client:
-            import distributed
-
+            distributed: Any = import_module("distributed")
             collected: Collected[Item, Result] = Collected(items, progress, each)
             # Broadcast: each worker has it before the first item, over a tree of workers and not from here to each.
             parcel = client.scatter(packed(function), broadcast=True, hash=False)
@@ -61,7 +61,7 @@ class DaskCluster:
     @contextmanager
     def _client(self) -> Iterator[Any]:
         try:
-            import distributed
+            distributed: Any = import_module("distributed")  # whose functions have no types
         except ImportError:
             raise MissingExtra(
                 f"EVOLVE_COMPUTE={self.address} needs Dask: pip install 'evolve-trading[dask]'", extra="dask"
@@ -83,8 +83,7 @@ class DaskCluster:
 
 
 def _answer(done: Any) -> Any:
-    import distributed
-
+    distributed: Any = import_module("distributed")
     try:
         return done.result()
     except distributed.scheduler.KilledWorker as error:
@@ -92,6 +91,6 @@ def _answer(done: Any) -> Any:
             f"an item ended the worker that did it, {error.allowed_failures + 1} times; if memory ran out, give workers more (`dask worker --memory-limit`)"
         ) from None
     except distributed.client.FutureCancelledError as error:
-        raise Unavailable(f"the Dask cluster gave up an item: {error}; see whether its scheduler was restarted") from None
-
-
+        raise Unavailable(
+            f"the Dask cluster gave up an item: {error}; see whether its scheduler was restarted"
+        ) from None

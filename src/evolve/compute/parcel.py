@@ -25,10 +25,10 @@ _LIBRARIES = ("numpy", "scipy", "sklearn", "xgboost", "torch")
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A function on its way. sha256: of its bytes."""
+    """A function on its way. sha256: of its bytes, and what two are compared by."""
 
     sha256: str
-    content: bytes
+    content: bytes = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def work_on(parcel: Parcel, index: int, item: Any) -> Answer:
     """On a worker: one item, with one thread of arithmetic, so that a sum is the same sum as anywhere else."""
     from threadpoolctl import threadpool_limits
 
-    function = _function(parcel.sha256, _Content(parcel.content))
+    function = _function(parcel)
     with threadpool_limits(1):
         try:
             return Answer(index, function(item))
@@ -59,24 +59,11 @@ def work_on(parcel: Parcel, index: int, item: Any) -> Answer:
             return Answer(index, None, portable(error))
 
 
-@dataclass(frozen=True, eq=False)
-class _Content:
-    """Bytes that are not compared: the hash beside them is."""
-
-    content: bytes
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Content)
-
-    def __hash__(self) -> int:
-        return 0
-
-
 @lru_cache(maxsize=KEPT)
-def _function(sha256: str, held: _Content) -> Callable[[Any], Any]:
+def _function(parcel: Parcel) -> Callable[[Any], Any]:
     import cloudpickle
 
-    function: Callable[[Any], Any] = cloudpickle.loads(held.content)
+    function: Callable[[Any], Any] = cloudpickle.loads(parcel.content)
     return function
 
 
@@ -97,9 +84,13 @@ def same_versions(where: str, theirs: Sequence[dict[str, str]]) -> None:
     """Raises Unavailable when a worker would compute other bits than this process, or cannot read what it sends."""
     mine = versions()
     for other in theirs:
-        different = [f"{name} {other.get(name)} instead of {own}" for name, own in mine.items() if other.get(name) != own]
+        different = [
+            f"{name} {other.get(name)} instead of {own}" for name, own in mine.items() if other.get(name) != own
+        ]
         if different:
-            raise Unavailable(f"a worker of {where} has {', '.join(different[:3])}: install there what is installed here")
+            raise Unavailable(
+                f"a worker of {where} has {', '.join(different[:3])}: install there what is installed here"
+            )
 
 
 @dataclass

@@ -50,7 +50,9 @@ class RayCluster:
                     try:
                         collected.take(ray.get(done[0]))
                     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-                        raise JobDied(f"an item ended its worker {RETRIES + 1} times: {str(error).splitlines()[0]}") from None
+                        raise JobDied(
+                            f"an item ended its worker {RETRIES + 1} times: {str(error).splitlines()[0]}"
+                        ) from None
             finally:
                 for each_running in running:
                     ray.cancel(each_running, force=True)
@@ -64,7 +66,9 @@ class RayCluster:
                 f"EVOLVE_COMPUTE={self.address} needs Ray: pip install 'evolve-trading[ray]'", extra="ray"
             ) from None
         try:
-            ray.init(address="auto" if self.address == AUTO else self.address, log_to_driver=False, configure_logging=False)
+            ray.init(
+                address="auto" if self.address == AUTO else self.address, log_to_driver=False, configure_logging=False
+            )
         except (ConnectionError, TimeoutError, RuntimeError) as error:
             raise Unavailable(
                 f"no Ray cluster answers at {self.address} ({str(error).splitlines()[0]}); start one (`ray start --head`), or set EVOLVE_COMPUTE=local"

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, func, insert, inspect, select, text
 
@@ -72,7 +72,7 @@ def upgrade(
     script = ScriptDirectory(str(REVISIONS.parent), version_locations=[str(place) for place in places])
     ran: list[int] = []
 
-    def journal(*, step: Any, **_: Any) -> None:
+    def journal(step: Any, *_: Any, **__: Any) -> None:
         number = int(step.up_revision_id)
         ran.append(number)
         row = {"version": number, "applied_at": clock.now(), "code_version": _code_version()}
@@ -86,7 +86,7 @@ def upgrade(
     ):  # from before Alembic: it stands where the journal says
         MigrationContext.configure(connection).stamp(script, _name(before))
     with _one_at_a_time, EnvironmentContext(Config(), script, fn=steps) as environment:
-        environment.configure(connection=connection, on_version_apply=journal)
+        environment.configure(connection=connection, on_version_apply=cast(Any, journal))
         environment.run_migrations()
     return tuple(ran)
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres_server import PACKAGE, PostgresServer, postgres_server
 from sqlalchemy import text
 
 from evolve.errors import EvolveError, Unavailable
@@ -19,6 +18,7 @@ from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
 from evolve.memory.trials import Trial, TrialLedger
 from evolve.settings import Settings
+from postgres_server import PACKAGE, PostgresServer, postgres_server
 from unit.memory.examples import decision
 
 MEMORY = Path(__file__).parents[2] / "unit" / "memory"

@@ -45,10 +45,25 @@ except Cancelled: print("cancelled", len(list(place.glob("n*"))) < 100)
 
 @pytest.mark.timeout(400)
 def test_work_on_ray_equals_work_in_a_loop(tmp_path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_DISABLE_IMPORT_WARNING": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "RAY_DISABLE_IMPORT_WARNING": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     port = str(20_000 + os.getpid() % 10_000)
-    head = [*ray, "start", "--head", "--num-cpus=2", f"--port={port}", "--include-dashboard=false", f"--temp-dir={tmp_path}/r", "--object-store-memory=100000000", "--block"]
+    head = [
+        *ray,
+        "start",
+        "--head",
+        "--num-cpus=2",
+        f"--port={port}",
+        "--include-dashboard=false",
+        f"--temp-dir={tmp_path}/r",
+        "--object-store-memory=100000000",
+        "--block",
+    ]
     process = subprocess.Popen(head, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert process.stdout is not None
@@ -57,9 +72,18 @@ def test_work_on_ray_equals_work_in_a_loop(tmp_path) -> None:
                 break
         environment["RAY_ADDRESS"] = f"127.0.0.1:{port}"
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(tmp_path), "ray://auto"], env=environment, capture_output=True, text=True, timeout=300
+            [sys.executable, "-c", PROGRAM, str(tmp_path), "ray://auto"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
-        assert done.stdout.splitlines()[-4:] == ["equal True", "killed True True", "error {'symbol': 'X'}", "cancelled True"], done.stdout + done.stderr
+        assert done.stdout.splitlines()[-4:] == [
+            "equal True",
+            "killed True True",
+            "error {'symbol': 'X'}",
+            "cancelled True",
+        ], done.stdout + done.stderr
     finally:
         process.terminate()
         process.communicate(timeout=60)

@@ -32,7 +32,9 @@ class Faulty:
         self.reads += about_an_object and environ["REQUEST_METHOD"] == "GET"
         if about_an_object and self.unavailable:
             self.unavailable -= 1
-            start_response("503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", str(len(SLOW_DOWN)))])
+            start_response(
+                "503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", str(len(SLOW_DOWN)))]
+            )
             return [SLOW_DOWN]
         if about_an_object and self.halves and environ["REQUEST_METHOD"] == "GET":
             self.halves -= 1
@@ -99,7 +101,9 @@ def test_half_an_object_is_noticed_and_asked_for_again(store: ArtifactStore, s3:
     assert store.get_bytes(sha256) == b"0123456789" * 100
 
 
-def test_a_store_that_stays_away_or_stays_damaged_is_a_typed_error(store: ArtifactStore, s3: tuple[Faulty, str]) -> None:
+def test_a_store_that_stays_away_or_stays_damaged_is_a_typed_error(
+    store: ArtifactStore, s3: tuple[Faulty, str]
+) -> None:
     sha256 = store.put_bytes(b"abcdef" * 100)
     s3[0].halves = 10_000
     with pytest.raises(Unavailable, match="does not have the hash in its name"):

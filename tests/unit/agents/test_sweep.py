@@ -91,9 +91,16 @@ def test_more_trials_make_the_same_result_less_remarkable():
 
 
 def test_p_values_are_adjusted_as_holm_does_and_what_cannot_be_judged_comes_last():
-    ranked = rank([score("B", p=None, alpha_sharpe=None), score("A", p=0.01), score("C", p=0.04), score("D", p=0.03)], trials=1)
+    ranked = rank(
+        [score("B", p=None, alpha_sharpe=None), score("A", p=0.01), score("C", p=0.04), score("D", p=0.03)], trials=1
+    )
 
-    assert {each.score.symbol: each.holm_p and round(each.holm_p, 12) for each in ranked} == {"A": 0.03, "C": 0.06, "D": 0.06, "B": None}
+    assert {each.score.symbol: each.holm_p and round(each.holm_p, 12) for each in ranked} == {
+        "A": 0.03,
+        "C": 0.06,
+        "D": 0.06,
+        "B": None,
+    }
     assert ranked[-1].score.symbol == "B"
     assert not Ranked(score("A"), 0.99, 0.06).stands_out
     assert Ranked(score("A"), 0.99, 0.05).stands_out

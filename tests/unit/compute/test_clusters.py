@@ -44,7 +44,9 @@ def started(*command: str, sign: str) -> tuple[subprocess.Popen[str], str]:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     place = str(tmp_path_factory.mktemp("dask"))
-    scheduler, line = started("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", sign="Scheduler at:")
+    scheduler, line = started(
+        "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", sign="Scheduler at:"
+    )
     address = line.split()[-1]
     workers = [
         started(
@@ -144,7 +146,7 @@ def test_the_items_of_a_worker_that_is_killed_are_done_by_another(cluster, tmp_p
 
 def test_an_address_nobody_answers_at_and_one_that_cannot_be_are_sentences(monkeypatch):
     monkeypatch.setattr("evolve.compute.dask_cluster.CONNECT_S", 0.3)
-    with pytest.raises(Unavailable, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
+    with pytest.raises(Unavailable, match=r"no Dask scheduler answers at tcp://127.0.0.1:9"):
         map_work(abs, range(3), workers=2, engine="dask://127.0.0.1:9")
     with pytest.raises(InvalidRequest, match="write local, dask://host:port or ray://host:port"):
         map_work(abs, range(3), workers=2, engine="spark://h:1")
@@ -153,5 +155,5 @@ def test_an_address_nobody_answers_at_and_one_that_cannot_be_are_sentences(monke
 def test_workers_with_other_versions_are_refused():
     from evolve.compute.parcel import same_versions, versions
 
-    with pytest.raises(Unavailable, match="numpy 1.0 instead of .*: install there what is installed here"):
+    with pytest.raises(Unavailable, match=r"numpy 1\.0 instead of .*: install there what is installed here"):
         same_versions("dask://h:1", [{**versions(), "numpy": "1.0"}])
