@@ -18,7 +18,7 @@ PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest $(NO_S
 # ARGS goes to pytest: make test ARGS="-k costs"
 ARGS ?=
 
-.PHONY: help setup torch demo test prove lint check bench lock clean
+.PHONY: help setup web torch demo test prove lint check bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -26,6 +26,10 @@ help: ## this list
 
 setup: ## the environment .venv with everything, developers' tools included
 	$(SETUP) --dev
+
+web: ## build the scripts and styles of the web pages anew, where they are missing or old; needs npm
+	$(SETUP)
+	@$(BIN)/python -m evolve.web.bundle
 
 torch: ## try again to get torch, where the set-up could not
 	$(SETUP) --dev --torch auto
@@ -61,6 +65,7 @@ lint: ## format, style, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict --config-file= --cache-dir=.mypy_cache/user examples/typed_client.py
 	$(BIN)/lint-imports --no-logo
 
 check: lint test ## what a change must pass

@@ -56,14 +56,16 @@ REPORT = """
 import json, sys, time
 began = time.process_time()
 from evolve.agents.plot_sources import PlotSources
-from evolve.agents.report_page import write_report
+from evolve.agents.report_page import report_on
+from evolve.charts.report import report_html
 from evolve.charts.kinds import PlotOptions
 from evolve.settings import Settings
 from pathlib import Path
 home = sys.argv[1]
 sources = PlotSources.from_settings(Settings.load(home=Path(home), log_dir=Path(home)))
-page = write_report(sources.find("backtest_results"), PlotOptions(), sources)
-print(json.dumps({"first": time.process_time() - began, "charts": len(page.charts), "kib": len(page.html) // 1024}))
+report = report_on(sources.find("backtest_results"), PlotOptions(), sources)
+html = report_html(report)
+print(json.dumps({"first": time.process_time() - began, "charts": len(report.charts), "kib": len(html) // 1024}))
 """
 READ = """
 import json, sys, time
@@ -194,7 +196,7 @@ def main() -> int:
 
     rows = [
         ("first PNG (equity curve), from starting Python on", "1.5 s", median("equity", "first"), "", None),
-        ("the next PNG", "0.25 s", median("equity", "next"), "", None),
+        ("the next PNG of the same model", "0.25 s", median("equity", "next"), "", None),
         (f"{BARS:,} candles with averages, RSI, volume: first", "", median("candles", "first"), "mplfinance", median("mplfinance", "first")),
         (f"{BARS:,} candles: the next", "0.6 s", median("candles", "next"), "mplfinance", median("mplfinance", "next")),
         ("a full report as one HTML page, from starting Python on", "5 s", median("report", "first"), "quantstats", median("quantstats", "first")),

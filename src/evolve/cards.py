@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from evolve.evidence import Evidence
+from evolve.showing import Shown
 
 Verdict = Literal["edge", "no_edge", "insufficient_data"]
 DataStatus = Literal["current", "stale", "simulated"]
@@ -57,7 +58,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelCard:
+class ModelCard(Shown):
     """A trained model: what it is, on which data, how it did out of sample, and what it expects after the last bar (`outlook`).
 
     libraries: what computed it, by name and version; others may give other last digits.
@@ -105,7 +106,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class TrustCard:
+class TrustCard(Shown):
     """Why (not) to believe an evaluation. trials: distinct recipes ever tried on this symbol, which the gate deflates by."""
 
     verdict: Verdict
@@ -123,7 +124,7 @@ class TrustCard:
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationCard:
+class EvaluationCard(Shown):
     """One model on one stretch of bars, out of sample and net of costs. overall_score in [0, 1]: see docs/evaluation.md."""
 
     evaluation_id: str
@@ -157,7 +158,7 @@ class Winner:
 
 
 @dataclass(frozen=True, slots=True)
-class ComparisonCard:
+class ComparisonCard(Shown):
     """Models and baselines side by side on the same bars and costs. winner: None unless one earned it."""
 
     symbol: str
@@ -194,7 +195,7 @@ class LanguageModelCard:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerCard:
+class AnswerCard(Shown):
     """What a question got: everything a terminal, page or program needs to show it. figures: all of it, by evidence id."""
 
     answer_id: str
@@ -313,7 +314,7 @@ class ParsedIntent:
 
 
 @dataclass(frozen=True, slots=True)
-class QueryResult:
+class QueryResult(Shown):
     """status "error": the question cannot be carried out; `error` and `suggestions` say what can. results.action names
     what was done, results.answer is the answer's card."""
 
@@ -419,7 +420,12 @@ class ReadCurve:
 
 @dataclass(frozen=True, slots=True)
 class ImageAnalysis:
-    """What a picture of a chart says. unread: what could not be read, in sentences; method: what read it."""
+    """What a picture of a chart says. unread: what could not be read, in sentences; method: what read it; y_axis: of the upper
+    panel, other_axes: of those below, in whose curves' names the panel stands.
+
+    description: what a vision model sees, with figures of ours only; described_by: which one; undescribed: what it said and may not be
+    shown, or why there is no description though one was asked for.
+    """
 
     success: bool
     image_path: str
@@ -432,6 +438,10 @@ class ImageAnalysis:
     x_axis: ReadAxis | None
     unread: tuple[str, ...]
     method: str
+    description: tuple[str, ...] = ()
+    described_by: str = ""
+    undescribed: tuple[str, ...] = ()
+    other_axes: tuple[ReadAxis, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -434,6 +434,7 @@ def set_up(request: Request) -> None:
             write_stamp(request.venv, Stamp("installing", key, request.dev, None, False))
             _packages(request, runner, with_uv=with_uv, repair=repair)
             torch = _torch(request, runner, with_uv=with_uv)
+            _pages(runner)
         finally:
             runner.close()
         write_stamp(request.venv, Stamp("ready", key, request.dev, torch, request.torch != "no"))
@@ -545,6 +546,12 @@ def _torch(request: Request, runner: Runner, *, with_uv: bool) -> "str | None":
     except TorchUnavailable as error:
         say(f"{error}\n  Everything but the neural models works without. Try again: make torch")
         return None
+
+
+def _pages(runner: Runner) -> None:
+    """Scripts and styles of the web pages, from npm. Without it everything else is set up, and the pages say how to build them."""
+    if not runner.run("building the web pages", [str(runner.python), "-m", "evolve.web.bundle"]):
+        say(f"{runner.reason()}\n  Everything but the web pages works without. Try again: make web")
 
 
 def torch_requirement(root: "Path | None" = None) -> str:

@@ -7,17 +7,21 @@ lock; the others notice within a second and follow. Lines go straight to the fil
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import fcntl
 import logging
 import os
+import re
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+import orjson
 import structlog
 
 from evolve.errors import Unavailable
@@ -26,6 +30,9 @@ MAX_BYTES = 10 << 20  # rotated at 10 MiB, five kept: a week of a busy service, 
 KEPT = 5
 LOOK_S = 1.0  # how often a writer looks whether the file is full, or was moved aside by another
 LOOK_BYTES = 64 << 10
+
+
+LogFormat = Literal["text", "json"]
 
 
 class Output(Protocol):
@@ -125,8 +132,8 @@ class _Handler(logging.Handler):
 _lines = _Lines()
 
 
-def configure(service: str | None, *, directory: Path | None, level: str) -> None:
-    """Log to `<directory>/<service>_service.log`, or to stderr when there is no service.
+def configure(service: str | None, *, directory: Path | None, level: str, form: LogFormat = "text") -> None:
+    """Log to `<directory>/<service>_service.log`, or to stderr when there is no service. form: `text` for people, `json` for collectors.
 
     Raises Unavailable when the directory cannot be written.
     """
@@ -143,7 +150,9 @@ def configure(service: str | None, *, directory: Path | None, level: str) -> Non
     _lines.output = output
     rendered: list[Any] = [
         structlog.processors.format_exc_info,
-        structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"], sort_keys=False),
+        _as_json
+        if form == "json"
+        else structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"], sort_keys=False),
     ]
     handler = _Handler()
     handler.setFormatter(
@@ -159,7 +168,7 @@ def configure(service: str | None, *, directory: Path | None, level: str) -> Non
     root.addHandler(handler)
     root.setLevel(level)
     structlog.configure(
-        processors=[_rendered],
+        processors=[_rendered_as_json if form == "json" else _rendered],
         logger_factory=lambda *_: _lines,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
         cache_logger_on_first_use=True,
@@ -173,6 +182,17 @@ def _rendered(_logger: Any, method: str, event: Any) -> str:
     at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     head = f"timestamp={at!r} level={_LEVELS.get(method, method)!r} event={event.pop('event', None)!r}"
     return " ".join([head, *[f"{name}={value!r}" for name, value in event.items()]])
+
+
+def _rendered_as_json(_logger: Any, method: str, event: Any) -> str:
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(_logger, method, event)
+    at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    return _as_json(_logger, method, {"timestamp": at, "level": _LEVELS.get(method, method), **event})
+
+
+def _as_json(_logger: Any, _method: str, event: Any) -> str:
+    return orjson.dumps(dict(event), default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 _LEVELS = {"exception": "error", "warn": "warning"}
@@ -199,3 +219,43 @@ def logger(**bound: Any) -> Any:
             wrapper_class=structlog.stdlib.BoundLogger,
         )
     return structlog.get_logger(**bound)
+
+
+# --- reading them again ---
+
+_FIELD = re.compile(r"""(\w+)=('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^ ]+)""")
+
+
+def read(directory: Path) -> Iterator[dict[str, Any]]:
+    """The lines of all service logs there, rotated ones first, each as its fields, in the order of each file.
+
+    Lines of either format; what is no line of ours (a traceback's, a truncated one) is left out.
+    """
+    for path in sorted(directory.glob("*_service.log*"), key=_age_of, reverse=True):
+        with contextlib.suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                fields = _fields(line)
+                if "timestamp" in fields and "event" in fields:
+                    yield fields
+
+
+def _age_of(path: Path) -> int:
+    ending = path.name.rpartition(".log")[2].removeprefix(".")
+    return int(ending) if ending.isdigit() else 0
+
+
+def _fields(line: str) -> dict[str, Any]:
+    if line.startswith("{"):
+        try:
+            found = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            return {}
+        return found if isinstance(found, dict) else {}
+    return {name: _value(text) for name, text in _FIELD.findall(line)}
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     redis_tls: bool = Field(False, validation_alias="REDIS_TLS")
     redis_ca_certs: str | None = Field(None, validation_alias="REDIS_CA_CERTS")
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field("INFO", validation_alias="LOG_LEVEL")
+    # json: one object a line, for collectors; text: for people.
+    log_format: Literal["text", "json"] = Field("text")
     openai_api_key: str | None = Field(None, repr=False, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
     llm_model: str | None = Field(None)
@@ -122,6 +124,15 @@ class Settings(BaseSettings):
     research_limit_s: float = Field(20.0, gt=0)
     # Papers on this machine or its own network: for tests only, since whoever asks could then read what only this machine may.
     research_private_addresses: bool = Field(False)
+    # What `evolve mcp --http` asks of its callers; without one it makes one up where one is needed.
+    mcp_token: str | None = Field(None, repr=False)
+    # Where `evolve serve` and `evolve up` answer a browser. Other than this machine itself (0.0.0.0) means tokens for all.
+    web_host: str = Field("127.0.0.1")
+    web_port: int = Field(8765, ge=0, le=65_535)
+    # Further names of this machine, split at commas; pages of other origins that may ask, with a token; requests per minute and asker.
+    web_hosts: str = Field("")
+    web_origins: str = Field("")
+    web_rate: int = Field(3_000, ge=0)
     # Set by the front of the safe executor for its jobs: where its sandbox answers.
     sandbox_socket: Path | None = Field(None)
 

@@ -15,7 +15,9 @@ from evolve.evidence import EvidenceBook
 # Long deadlines, not long tests: jobs are nice, so on a machine that is busy with other things they come last.
 pytestmark = [pytest.mark.xdist_group("running"), pytest.mark.timeout(700)]
 
-QUESTION = "What's the trading signal for AAPL?"
+# Two quick families: what is reproduced here is the path of an answer, which all families share. `make prove` takes the whole field.
+QUESTION = "Compare ridge and xgboost for IBM"
+ALL_FAMILIES = "What's the trading signal for AAPL?"
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,19 @@ def test_an_answer_is_reproduced_by_its_id_bit_for_bit(answered, running: System
 
 def test_an_answers_file_gives_identical_figures_in_another_home(answered, running: System, fresh: System):
     """A fresh home has no models and no stored forecasts: everything is fitted again."""
+    same_in_another_home(answered, running, fresh)
+
+
+@pytest.mark.prove
+def test_an_answer_by_all_families_is_identical_in_another_home(running: System, fresh: System):
+    assert (
+        running.shell(f'evolve ask "{ALL_FAMILIES}" --json > answer.json', cwd=running.home, timeout=600).returncode
+        == 0
+    )
+    same_in_another_home(json.loads((running.home / "answer.json").read_text()), running, fresh)
+
+
+def same_in_another_home(answered: dict, running: System, fresh: System) -> None:
     (fresh.home / "theirs.json").write_bytes((running.home / "answer.json").read_bytes())
     done = fresh.shell("evolve reproduce theirs.json --json", cwd=fresh.home, timeout=600)
     assert done.returncode == 0, done.stderr

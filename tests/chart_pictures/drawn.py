@@ -25,11 +25,13 @@ class Scene:
     quality: int | None  # of JPEG; None: PNG
     seed: int
     bars: int
+    ink: str = ""  # the curve's own shade, where it has no hue
+    below: str = ""  # drawdown | volume: a second panel
 
     @property
     def name(self) -> str:
         ending = f"jpg{self.quality}" if self.quality else "png"
-        return f"{self.look}-{self.kind}-{'dark' if self.dark else 'light'}-{self.size[0]}x{self.size[1]}-{ending}-{self.seed}"
+        return f"{self.look}-{self.kind}-{'dark' if self.dark else 'light'}-{self.size[0]}x{self.size[1]}-{ending}-{self.seed}{self.ink}{self.below}"
 
 
 def values_of(scene: Scene) -> np.ndarray:
@@ -73,19 +75,26 @@ def _with_matplotlib(scene: Scene):
         (True, False): ("#ffffff", "#e5ecf6", "#2a3f5f", "#ffffff"),
         (True, True): ("#111111", "#111111", "#f2f5fa", "#283442"),
     }[plotly, scene.dark]
-    line = "#636efa" if plotly else "#1f77b4"
+    line = scene.ink or ("#636efa" if plotly else "#1f77b4")
     figure = Figure(figsize=(scene.size[0] / 100, scene.size[1] / 100), dpi=100, facecolor=paper)
     canvas = FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.11, 0.12, 0.84, 0.77))
-    axes.set_facecolor(ground)
-    if plotly or scene.seed % 2 == 0:
-        axes.grid(True, color=grid, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=ink, length=0 if plotly else 3.5, labelsize=10)
-    for spine in axes.spines.values():
-        spine.set_color(ink)
-        spine.set_visible(not plotly)
+    axes = figure.add_axes((0.11, 0.38, 0.84, 0.51) if scene.below else (0.11, 0.12, 0.84, 0.77))
+    panels = [axes]
+    if scene.below:
+        panels.append(figure.add_axes((0.11, 0.12, 0.84, 0.21), sharex=axes))
+        axes.tick_params(labelbottom=False)
+    for panel in panels:
+        panel.set_facecolor(ground)
+        if plotly or scene.seed % 2 == 0:
+            panel.grid(True, color=grid, linewidth=0.8)
+        panel.set_axisbelow(True)
+        panel.tick_params(colors=ink, length=0 if plotly else 3.5, labelsize=10)
+        for spine in panel.spines.values():
+            spine.set_color(ink)
+            spine.set_visible(not plotly)
     dates = (times_of(scene) * 1000).astype("datetime64[ms]")
+    if scene.below:
+        _draw_below(panels[1], scene, dates, line)
     if scene.kind == "line":
         axes.plot(dates, values_of(scene), color=line, linewidth=2 if plotly else 1.5)
     else:
@@ -97,6 +106,24 @@ def _with_matplotlib(scene: Scene):
     axes.set_title("NVDA" if scene.seed % 2 else "Portfolio value", color=ink)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3].copy())
+
+
+def drawdown_of(scene: Scene) -> np.ndarray:
+    """Percent below the highest close so far, shape (bars,)."""
+    close = values_of(scene)
+    return 100 * (close / np.maximum.accumulate(close) - 1)
+
+
+def _draw_below(axes, scene: Scene, dates, line: str) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    if scene.below == "drawdown":
+        axes.plot(dates, drawdown_of(scene), color=line, linewidth=1.2)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%".replace("-", "−")))
+    else:
+        volume = np.random.default_rng(scene.seed + 2).uniform(1e6, 4e6, scene.bars)
+        axes.bar(dates, volume / 1e6, width=0.7, color="#9aa4b2")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}M"))
 
 
 def _with_pillow(scene: Scene):
@@ -172,4 +199,31 @@ def scenes(count: int) -> list[Scene]:
         size, quality = SIZES[(number // 3) % 4], QUALITIES[(number // 2) % 4]
         bars = 90 if kind == "candlestick" else (250, 900, 1500)[(number // 4) % 3]
         found.append(Scene(look, kind, bool((number // 6) % 2), size, quality, 100 + number, bars))
+    return found
+
+
+def scenes_in_ink(count: int) -> list[Scene]:
+    """Lines without a hue, black and grey on light and white and grey on dark, alone and above a second panel."""
+    found = []
+    for number in range(count):
+        dark = bool(number % 2)
+        ink = (("#000000", "#707070"), ("#ffffff", "#a0a0a0"))[dark][(number // 2) % 2]
+        below = ("", "drawdown", "volume")[number % 3]
+        size, quality = SIZES[(number // 2) % 4], QUALITIES[(number // 3) % 4]
+        bars = (250, 900, 1500)[(number // 4) % 3]
+        look = "plotly" if number % 4 == 3 else "matplotlib"
+        found.append(Scene(look, "line", dark, size, quality, 300 + number, bars, ink, below))
+    return found
+
+
+def scenes_with_panels(count: int) -> list[Scene]:
+    """Coloured lines and candles above a panel of drawdown or volume."""
+    found = []
+    for number in range(count):
+        kind = "candlestick" if number % 3 == 2 else "line"
+        below = "volume" if kind == "candlestick" or number % 2 else "drawdown"
+        size, quality = SIZES[(number // 2) % 4], QUALITIES[(number // 3) % 4]
+        bars = 90 if kind == "candlestick" else (250, 900, 1500)[(number // 4) % 3]
+        look = ("matplotlib", "plotly")[number % 2]
+        found.append(Scene(look, kind, bool((number // 3) % 2), size, quality, 500 + number, bars, "", below))
     return found

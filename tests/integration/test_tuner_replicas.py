@@ -183,7 +183,7 @@ def test_a_cancelled_search_keeps_its_trials_and_the_next_outlives_a_killed_repl
 ) -> None:
     tuners.start()
     tuners.start()
-    request_id = tuners.tune(24)
+    request_id = tuners.tune(12)
     until(lambda: len(tuners.finished()) >= 3, within_s=60, what="three trials")
     tuners.client.cancel(request_id)
     tuners.asking.join(timeout=30)
@@ -191,10 +191,10 @@ def test_a_cancelled_search_keeps_its_trials_and_the_next_outlives_a_killed_repl
     until(lambda: tuners.in_flight() == 0, what="the workers to end")
     tuners.outcome = None
 
-    killed = outlive(tuners, 24, every=4, replace=False)
+    killed = outlive(tuners, 12, every=3, replace=False)
 
     assert killed == 1
-    check(tuners, 24)
+    check(tuners, 12)
 
 
 @pytest.mark.prove

@@ -13,7 +13,7 @@ from evolve.alerting.judging import concerns, judge
 from evolve.alerting.quiet_hours import quiet_until
 from evolve.alerts import SERVICE_KINDS, Alert, AlertRule, AlertState, Observation, Queued
 from evolve.clock import SYSTEM_CLOCK, Clock
-from evolve.errors import LeaseLost
+from evolve.errors import EvolveError, LeaseLost
 from evolve.memory.alerts import AlertBook
 from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
@@ -22,7 +22,7 @@ from evolve.memory.leadership import Leadership, Term
 from evolve.updates import Standing
 
 ROLE = "alerts"
-LEASE_S = 60.0  # four times the longest attempt; it is renewed before each
+LEASE_S = 120.0  # longer than the slowest attempt, a mail server that takes 15 s for each of seven answers; renewed before each
 HOUR_S = 3600.0
 
 Deliver = Callable[[AlertRule, Alert, float], Outcome]
@@ -50,19 +50,30 @@ class AlertDesk:
     def step(self, look: Look) -> int:
         """Judge what is new and send what is due, if this process leads; returns how many were sent.
 
-        look: sees how the services do; asked only where a rule wants to know.
+        look: sees how the services do; asked only where a rule wants to know. What it raises is raised when all else is done.
         """
         rules = self._book.rules()
         if not rules or not self._leads():
             return 0
         try:
             with behind(self._held().fence):
-                seen = look() if any(rule.kind in SERVICE_KINDS for rule in rules) else ()
+                seen, trouble = self._look(rules, look)
                 self._judge(rules, seen)
-                return self._send({rule.name: rule for rule in rules})
+                sent = self._send({rule.name: rule for rule in rules})
         except LeaseLost:
             self._term = None  # another leads: it does the rest
             return 0
+        if trouble is not None:
+            raise trouble
+        return sent
+
+    def _look(self, rules: Sequence[AlertRule], look: Look) -> tuple[Sequence[Observation], EvolveError | None]:
+        if not any(rule.kind in SERVICE_KINDS for rule in rules):
+            return (), None
+        try:
+            return look(), None
+        except EvolveError as error:
+            return (), error  # the server is away, say: no reason to hold back what waits to be told
 
     def resign(self) -> None:
         """Give the lead up, so that another replica need not wait for the lease to lapse."""
@@ -113,11 +124,14 @@ class AlertDesk:
 
     def _send(self, rules: dict[str, AlertRule]) -> int:
         sent = 0
+        away: dict[
+            str, float
+        ] = {}  # rules whose receiver is in trouble, and until when: the others for it wait with the first
         for queued in self._book.due(stuck_s=LEASE_S):
             rule = rules.get(queued.alert.rule)
             if rule is None:
                 continue  # removed a moment ago, and its alerts with it
-            until = self._not_before(rule)
+            until = away.get(rule.name) or self._not_before(rule)
             if until is not None:
                 self._book.put_off(queued, until=until, error=queued.error)
                 continue
@@ -126,7 +140,10 @@ class AlertDesk:
             with behind(self._held().fence):  # of this very term: it may be a later one than that of the step
                 claimed = self._book.claim(queued)
                 if claimed is not None:
-                    sent += self._attempt(rule, claimed)
+                    again = self._attempt(rule, claimed)
+                    sent += again is None
+                    if again is not None and again > 0:
+                        away[rule.name] = again
         return sent
 
     def _not_before(self, rule: AlertRule) -> float | None:
@@ -138,20 +155,22 @@ class AlertDesk:
         sent = self._book.sent_since(rule.name, now - HOUR_S)
         return sent[-rule.per_hour] + HOUR_S if len(sent) >= rule.per_hour else None
 
-    def _attempt(self, rule: AlertRule, claimed: Queued) -> bool:
+    def _attempt(self, rule: AlertRule, claimed: Queued) -> float | None:
+        """None where it was delivered; else when to try again, 0 for never."""
         outcome = self._deliver(rule, claimed.alert, self._clock.now())
         if isinstance(outcome, Delivered):
             self._book.sent(claimed)
-            return True
+            return None
         now = self._clock.now()
         if isinstance(outcome, Refused):
             self._book.failed(claimed, outcome.why)
-        elif now - claimed.alert.at > GIVE_UP_S:
+            return 0.0
+        if now - claimed.alert.at > GIVE_UP_S:
             self._book.failed(claimed, f"given up after {claimed.attempts} attempts: {outcome.why}")
-        else:
-            wait = pause_s(claimed.attempts) if outcome.after_s is None else outcome.after_s
-            self._book.put_off(claimed, until=now + wait, error=outcome.why)
-        return False
+            return 0.0
+        until = now + (pause_s(claimed.attempts) if outcome.after_s is None else outcome.after_s)
+        self._book.put_off(claimed, until=until, error=outcome.why)
+        return until
 
 
 def observations_of(standing: Standing, at: float) -> list[Observation]:

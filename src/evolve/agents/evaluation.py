@@ -14,8 +14,7 @@ from evolve.cards import EvaluationCard
 from evolve.clock import iso
 from evolve.evidence import Evidence, EvidenceBook
 from evolve.market.types import canonical_period, period_days
-from evolve.memory.canonical import sha256_of
-from evolve.memory.evaluations import Evaluation
+from evolve.memory.evaluations import Evaluation, evaluation_id
 from evolve.version import code_version
 
 # Errors, costs, risks and p-values; every other metric is better when it is higher.
@@ -48,7 +47,7 @@ def evaluation_of(
     found |= {item.name: book.adopt(item) for item in more}
     stretch = in_period(record, bench, period, book)
     return EvaluationCard(
-        evaluation_id=_evaluation_id(
+        evaluation_id=evaluation_id(
             model_id, bench.bars.fingerprint, period_days(period), bench.ledger_position, code_version()
         ),
         model_id=model_id,
@@ -95,9 +94,7 @@ def to_remember(card: EvaluationCard, *, request_id: str) -> Evaluation:
 
 def remembered(past: Evaluation) -> EvaluationCard:
     return EvaluationCard(
-        evaluation_id=_evaluation_id(
-            past.model_id, past.trust.data.fingerprint, past.period_days, past.trust.ledger_position, past.code_version
-        ),
+        evaluation_id=past.evaluation_id,
         model_id=past.model_id,
         symbol=past.symbol,
         timeframe=past.timeframe,
@@ -112,8 +109,3 @@ def remembered(past: Evaluation) -> EvaluationCard:
 
 def number(item: Evidence | None) -> float | None:
     return float(item.value) if item is not None and isinstance(item.value, int | float) else None
-
-
-def _evaluation_id(model_id: str, fingerprint: str, days: int | None, position: int, code: str) -> str:
-    """What an evaluation came from: model, bars, stretch shown, trials counted and code."""
-    return sha256_of([model_id, fingerprint, days, position, code])[:12]

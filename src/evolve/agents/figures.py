@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from evolve.agents.track_record import TrackRecord
-from evolve.backtest.engine import Backtest
+from evolve.backtest.engine import Backtest, Engine
 from evolve.backtest.metrics import METRIC_UNITS, MetricName, performance, sharpe_ratio_bootstrapped
+from evolve.backtest.return_sums import return_sums
 from evolve.errors import InvalidRequest, nearest
 from evolve.evidence import Evidence, EvidenceBook, Unit
 from evolve.forecasting.skill import MIN_OUTCOMES, skill_p_values
@@ -130,6 +131,15 @@ def figures(
         )
         made[name] = _evidence(name, record.name, metric, bars, book, over)
     return made
+
+
+def sharpe_alone(record: TrackRecord, bars: Bars, book: EvidenceBook, *, seed: int, engine: Engine) -> Evidence:
+    """The Sharpe ratio as `figures` has it, without the others, and so without numba where `engine` is "numpy"."""
+    sums = return_sums(record.returns, engine=engine)
+    metric = sharpe_ratio_bootstrapped(
+        sums, bars_per_year=bars.bars_per_year, rng=np.random.default_rng(seed), draws=INTERVAL_DRAWS
+    )
+    return _evidence("sharpe", record.name, metric, bars, book, "")
 
 
 @dataclass(frozen=True, eq=False)

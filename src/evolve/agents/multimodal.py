@@ -6,19 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from evolve.agents.insights import InsightFinder, insight_kind
+from evolve.agents.chart_description import ChartDescriber
 from evolve.agents.pictures import draw
 from evolve.agents.plot_sources import Found, PlotSources
-from evolve.agents.report_page import write_report
+from evolve.agents.series import series_of
 from evolve.cards import ImageAnalysis, Insight, InsightsCard, PastPlot, PlotCard, WrittenReport
-from evolve.charts.kinds import OF_STUDIES, PlotOptions
+from evolve.charts.kinds import PlotOptions
 from evolve.charts.picture import Format, format_of, save, write_atomically
-from evolve.charts.plot_path import plot_path
+from evolve.charts.plot_path import plot_path, report_path
 from evolve.charts.reading import Calibration
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
-from evolve.errors import InvalidRequest
 from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
+from evolve.series import ChartSeries
 from evolve.settings import Settings
 
 Progress = Callable[[str, int, int, str], None]
@@ -29,6 +29,7 @@ class MultimodalAgent:
         self,
         sources: PlotSources,
         log: DecisionLog,
+        describer: ChartDescriber,
         *,
         plots: Path,
         image_places: tuple[Path, ...],
@@ -36,6 +37,7 @@ class MultimodalAgent:
     ) -> None:
         self._sources = sources
         self._log = log
+        self._describer = describer
         self._plots = plots
         self._image_places = image_places
         self._clock = clock
@@ -43,7 +45,8 @@ class MultimodalAgent:
     @classmethod
     def from_settings(cls, settings: Settings) -> MultimodalAgent:
         log = DecisionLog(Database.open(settings))
-        return cls(PlotSources.from_settings(settings), log, plots=settings.plots, image_places=settings.image_places)
+        sources, describer = PlotSources.from_settings(settings), ChartDescriber(settings)
+        return cls(sources, log, describer, plots=settings.plots, image_places=settings.image_places)
 
     def plot(
         self, kind: str, data_source: str, options: PlotOptions, save_path: str | None, *, progress: Progress
@@ -54,8 +57,7 @@ class MultimodalAgent:
         # Before anything is computed: a path that cannot be is refused at once.
         path = plot_path(wanted, self._plots, format=options.format)
         progress("draw", 0, 2, f"looking for {data_source}")
-        find = self._sources.find_study if kind in OF_STUDIES else self._sources.find
-        found = find(data_source)
+        found = self._sources.find_for(kind, data_source)
         progress("draw", 1, 2, f"drawing {kind} of {found.said}")
         picture = draw(kind, found, options, self._sources)
         save(picture.figure, path)
@@ -65,20 +67,34 @@ class MultimodalAgent:
             True, str(path), kind, picture.about, caption.title, caption.source, format_of(path), options.theme, caption.simulated, picture.notes
         )  # fmt: skip
 
+    def series(self, data_source: str, *, timeframe: str | None, simulate: bool, last_bars: int) -> ChartSeries:
+        """The numbers that a chart of this source draws. Raises InvalidRequest, DataUnavailable."""
+        return series_of(self._sources, data_source, timeframe=timeframe, simulate=simulate, last_bars=last_bars)
+
     def report(
         self, data_source: str, options: PlotOptions, save_path: str | None, *, progress: Progress
     ) -> WrittenReport:
-        """Write a page about a source. Raises as `plot` does."""
-        path = plot_path(save_path or f"plots/report_{int(self._clock.now())}.html", self._plots, format="html")
+        """Write a page about a source, or by the path's ending a PDF. Raises as `plot` does, and MissingExtra for a PDF."""
+        from evolve.agents.report_page import report_on
+        from evolve.charts.report import report_html
+
+        path = report_path(save_path or f"plots/report_{int(self._clock.now())}.html", self._plots)
         found = self._sources.find(data_source)
         progress("report", 0, 1, f"writing about {found.said}")
-        page = write_report(found, options, self._sources)
-        write_atomically(path, page.html.encode())
+        written = report_on(found, options, self._sources)
+        if path.suffix.lower() == ".pdf":
+            from evolve.charts.report_pdf import report_pdf
+
+            write_atomically(path, report_pdf(written))
+        else:
+            write_atomically(path, report_html(written).encode())
         progress("report", 1, 1, str(path))
-        return WrittenReport(True, str(path), page.title, page.charts, page.without)
+        return WrittenReport(True, str(path), written.title, written.charts, written.without)
 
     def insights(self, data_source: str, insight_type: str, *, with_plots: bool, progress: Progress) -> InsightsCard:
         """Raises InvalidRequest for an unknown type or source, DataUnavailable where there is too little to say anything."""
+        from evolve.agents.insights import InsightFinder, insight_kind
+
         kinds = insight_kind(insight_type)
         found = self._sources.find(data_source)
         progress("look", 0, 1, f"looking at {found.said}")
@@ -106,11 +122,13 @@ class MultimodalAgent:
         *,
         progress: Progress,
     ) -> ImageAnalysis:
-        """Raises InvalidRequest, Forbidden or TooLarge for a file that is no picture that may be read."""
+        """model_name: of the vision model that describes it, or `auto` for the one configured; None asks nobody.
+
+        Raises InvalidRequest, Forbidden or TooLarge for a file that is no picture that may be read, InvalidRequest where no model is
+        configured that could be asked.
+        """
         if model_name is not None:
-            raise InvalidRequest(
-                "no vision model is asked in this version: leave model_name null; what is measured needs none"
-            )
+            self._describer.check(model_name)
         from evolve.charts.image_file import open_picture
         from evolve.charts.read_image import read_chart
 
@@ -118,7 +136,10 @@ class MultimodalAgent:
         progress("read", 0, 1, f"{picture.width} × {picture.height} pixels")
         found = read_chart(picture, analysis_type, calibration)
         progress("read", 1, 1, f"{len(found.curves)} curves")
-        return found
+        if model_name is None:
+            return found
+        progress("describe", 0, 1, f"asking {model_name}")
+        return self._describer.described(found, picture, model_name)
 
     def history(self, plot_type: str | None, limit: int) -> tuple[PastPlot, ...]:
         """Charts asked for, newest first, also those that were not drawn."""

@@ -8,48 +8,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evolve.agents.figures import figures as figures_of
-from evolve.agents.plot_sources import Found, PlotSources, Tested
+from evolve.agents.board_picture import drift_board
+from evolve.agents.drawn import Drawn
+from evolve.agents.plot_sources import Found, PlotSources, Tested, light_engine
+from evolve.agents.study_pictures import tuning_history, tuning_importance, tuning_slices
 from evolve.agents.track_record import RESAMPLING_SEED, curve
 from evolve.cards import Curve
 from evolve.charts.candlestick import Signals, candlestick_figure
 from evolve.charts.equity import check_curves, equity_figure
-from evolve.charts.feature_importance import feature_importance_figure
 from evolve.charts.forecast_fan import Fan, forecast_fan_figure
+from evolve.charts.importance import feature_importance_figure
 from evolve.charts.kinds import PlotOptions
 from evolve.charts.model_comparison import Candidate, model_comparison_figure
 from evolve.charts.picture import Caption
-from evolve.charts.return_distribution import return_distribution_figure
+from evolve.charts.return_distribution import LEAST, return_distribution_figure
 from evolve.charts.rolling_metrics import rolling_metrics_figure
 from evolve.charts.tables import correlation_figure, monthly_returns_figure
-from evolve.charts.tuning_history import TrialPoint, tuning_history_figure
-from evolve.charts.tuning_importance import tuning_importance_figure
-from evolve.charts.tuning_slices import Slice, tuning_slices_figure
 from evolve.charts.walk_forward import FoldSpan, walk_forward_figure
 from evolve.errors import DataUnavailable, InvalidRequest
 from evolve.evidence import EvidenceBook
-from evolve.forecasting.learned import Learned, windows
 from evolve.market.bars import Bars, Floats, Stamps
 from evolve.market.types import TIMEFRAME_SECONDS
-from evolve.memory.studies import Study
-from evolve.tunings import TuningCard
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from evolve.forecasting.learned import Learned
 
 CURVES = 6  # models in one picture of curves: as many as there are colours
 CANDLES, FAN_BARS = 120, 90  # what can be told apart in 1,200 pixels
 SHUFFLE_SEED = 20_130_301
 SHUFFLED_ROWS = 1_000
 COMMON_DAYS = 60  # fewer common days leave a correlation with a standard error above 0.13
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    figure: Figure
-    caption: Caption
-    about: str
-    notes: tuple[str, ...] = ()
 
 
 def draw(kind: str, found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
@@ -203,6 +191,12 @@ def return_distribution(found: Found, options: PlotOptions, sources: PlotSources
     if found.kind == "models":  # a column of bars without a position would dwarf what the model did
         returns = returns[returns != 0.0]
         caption = replace(caption, source=f"{caption.source}, {len(returns):,} of them with a gain or a loss")
+        if len(returns) < LEAST:
+            symbol = of.bars.symbol
+            raise InvalidRequest(
+                f"{of.about} was in the market on {len(returns)} bars only, and a distribution needs {LEAST}: it showed no skill to act on; "
+                f"`evolve plot return_distribution {symbol}` draws that of {symbol} itself"
+            )
     return Drawn(return_distribution_figure(returns, caption, theme=options.theme), caption, of.about)
 
 
@@ -264,6 +258,8 @@ def importance_of(tested: Tested, sources: PlotSources) -> dict[str, float]:
 
     It says what the model listens to, not what pays. Raises InvalidRequest for a model without features.
     """
+    from evolve.forecasting.learned import Learned
+
     fitted = sources.fitted(tested.card.model_id)
     if not isinstance(fitted, Learned):
         raise InvalidRequest(
@@ -287,6 +283,8 @@ def importance_of(tested: Tested, sources: PlotSources) -> dict[str, float]:
 
 
 def _vote(fitted: Learned, matrix: Floats, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Floats:
+    from evolve.forecasting.learned import windows
+
     table = windows(matrix, rows, fitted.window_bars)
     votes: Floats = np.stack([member.parts(table).sum(axis=0) for member in fitted.members]).mean(axis=0)
     return votes
@@ -317,8 +315,10 @@ def model_comparison(found: Found, options: PlotOptions, sources: PlotSources) -
         cards = [sources.card(id) for id in ids]
         known = [next((item for item in card.metrics if item.name == "sharpe"), None) for card in cards]
         rows = [(card.model_id, item, True) for card, item in zip(cards, known, strict=True)]
+        from evolve.agents.figures import sharpe_alone
+
         first = sources.tested(ids[0])
-        held = figures_of(first.hold, first.bars, EvidenceBook(), names=("sharpe",), seed=RESAMPLING_SEED)["sharpe"]
+        held = sharpe_alone(first.hold, first.bars, EvidenceBook(), seed=RESAMPLING_SEED, engine=light_engine())
         rows.append((f"buy and hold {first.bars.symbol}", held, False))
     candidates = [
         Candidate(name, float(item.value), item.low, item.high, is_model)
@@ -337,57 +337,6 @@ def model_comparison(found: Found, options: PlotOptions, sources: PlotSources) -
     )
 
 
-# --- of a study ---
-
-
-def _points(found: Found, sources: PlotSources) -> tuple[TuningCard, Study, list[TrialPoint]]:
-    card, study, trials = sources.study(found.ids[0])
-    points = [
-        TrialPoint(
-            each.number,
-            each.worth if each.state in ("complete", "pruned") else None,
-            each.state == "pruned",
-            each.params,
-        )
-        for each in trials
-        if each.is_finished and (study.ends_at is None or each.number < study.ends_at)
-    ]
-    return card, study, points
-
-
-def _study_caption(what: str, card: TuningCard, options: PlotOptions) -> Caption:
-    source = (
-        f"{card.data.source}, {card.symbol} {card.timeframe}, the first {card.train_bars:,} bars, to {card.train_last}; "
-        f"study {card.study_id}, {card.sampler}, {card.cv_folds} folds"
-    )
-    return Caption(options.title or f"{what}: {card.model_type} on {card.symbol}", source, card.data.simulated)
-
-
-def tuning_history(found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
-    card, _, points = _points(found, sources)
-    caption = _study_caption("Search", card, options)
-    return Drawn(tuning_history_figure(points, caption, theme=options.theme), caption, found.said, (card.reason,))
-
-
-def tuning_importance(found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
-    card, _, _ = _points(found, sources)
-    caption = _study_caption("What mattered", card, options)
-    return Drawn(
-        tuning_importance_figure(card.importance, caption, theme=options.theme), caption, found.said, (card.reason,)
-    )
-
-
-def tuning_slices(found: Found, options: PlotOptions, sources: PlotSources) -> Drawn:
-    card, study, points = _points(found, sources)
-    order = {name: place for place, (name, _) in enumerate(card.by_importance())}
-    slices = [Slice(each.name, each.scale == "log", study.plan.defaults[each.name]) for each in study.plan.dimensions]
-    slices.sort(key=lambda each: order.get(each.name, len(order)))
-    caption = _study_caption("Where it looked", card, options)
-    return Drawn(
-        tuning_slices_figure(points, slices, caption, theme=options.theme), caption, found.said, (card.reason,)
-    )
-
-
 KINDS: dict[str, Callable[[Found, PlotOptions, PlotSources], Drawn]] = {
     "equity_curve": equity_curve,
     "held_curve": held_curve,
@@ -400,6 +349,7 @@ KINDS: dict[str, Callable[[Found, PlotOptions, PlotSources], Drawn]] = {
     "feature_importance": feature_importance,
     "walk_forward": walk_forward,
     "model_comparison": model_comparison,
+    "drift_board": drift_board,
     "tuning_history": tuning_history,
     "tuning_importance": tuning_importance,
     "tuning_slices": tuning_slices,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from evolve.agents.performance_critic import PerformanceCriticAgent
 from evolve.agents.track_record import (
     TrackRecord,
     forecasts_from,
@@ -14,7 +15,9 @@ from evolve.agents.track_record import (
     record_of_forecasts,
     usable_history,
 )
+from evolve.backtest.engine import Engine
 from evolve.cards import AnswerCard, ModelCard, TrustCard
+from evolve.charts.kinds import OF_BOARD, OF_STUDIES
 from evolve.errors import DataUnavailable, InvalidRequest, UnknownModel, nearest
 from evolve.forecasting.base import FittedForecaster, restore
 from evolve.forecasting.walk_forward import OutOfSample
@@ -22,27 +25,33 @@ from evolve.market.bars import Bars, Floats, Stamps
 from evolve.market.calendar import default_costs
 from evolve.market.catalog import Catalog
 from evolve.market.store import BarStore
+from evolve.memory.aliases import Aliases
 from evolve.memory.answers import Answers
 from evolve.memory.artifacts import ArtifactStore
 from evolve.memory.canonical import from_json
 from evolve.memory.database import Database
+from evolve.memory.evaluations import Evaluations
 from evolve.memory.registry import Registry
 from evolve.memory.studies import Studies, Study, StudyTrial
+from evolve.memory.watches import Watches
 from evolve.settings import Settings
 from evolve.tunings import TuningCard
+from evolve.updates import BoardRow
 
-Kind = Literal["models", "symbols", "studies"]
+Kind = Literal["models", "symbols", "studies", "board"]
 LATEST = ("backtest_results", "latest", "latest_backtest", "backtest")
 LATEST_STUDY = (*LATEST, "tuning_results", "latest_study")
+WHOLE_BOARD = (*LATEST, "drift_board", "board", "watches", "watch", "all")
 BUILD = "evolve build ridge AAPL"
 TUNE = "evolve tune run xgboost AAPL"
 MAX_NAMES = 24
+KEPT = 8  # tested models that are held ready: a report draws its charts of one, a comparison of a few
 LISTED = 200  # ids that an error looks through for the nearest
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a data source turned out to be. ids: of models, symbols or studies; answer: the one it came from."""
+    """What a data source turned out to be. ids: of models, symbols or studies, of the board none; answer: the one it came from."""
 
     kind: Kind
     ids: tuple[str, ...]
@@ -72,27 +81,44 @@ class Tested:
         return self.bars.time[self.record.start + 1 :]
 
 
+def _unseen(stage: str, done: int, total: int, message: str) -> None:
+    """Progress of what takes a moment only."""
+
+
+def light_engine() -> Engine:
+    """The compiled kernels where they are loaded, else the reference: both agree to 1e-9, far below a pixel, and loading numba costs
+    0.5 s where the reference takes 40 ms more."""
+    return "numba" if "evolve.backtest.kernels" in sys.modules else "numpy"
+
+
 class PlotSources:
     def __init__(
         self,
         catalog: Catalog,
         registry: Registry,
         answers: Answers,
-        critic: PerformanceCriticAgent,
+        evaluations: Evaluations,
         studies: Studies,
+        aliases: Aliases,
+        watches: Watches,
     ) -> None:
         self._catalog = catalog
         self._registry = registry
         self._answers = answers
-        self._critic = critic
+        self._evaluations = evaluations
         self._studies = studies
+        self._aliases = aliases
+        self._watches = watches
+        self._kept: OrderedDict[str, Tested] = OrderedDict()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PlotSources:
         database = Database.open(settings)
         registry = Registry(database, ArtifactStore.open(settings))
-        critic = PerformanceCriticAgent.from_settings(settings)
-        return cls(Catalog(BarStore(settings.home)), registry, Answers(database), critic, Studies(database))
+        catalog = Catalog(BarStore(settings.home))
+        return cls(
+            catalog, registry, Answers(database), Evaluations(database), Studies(database), Aliases(database), Watches(database)
+        )  # fmt: skip
 
     def find(self, data_source: str) -> Found:
         """Raises InvalidRequest with the nearest names, or with the command that makes a first backtest."""
@@ -107,6 +133,14 @@ class PlotSources:
             raise InvalidRequest(f"{text!r} mixes models and symbols; give either models or symbols")
         ids = tuple(dict.fromkeys(id for each in found for id in each.ids))
         return replace(found[0], ids=ids, said=text if len(found) > 1 else found[0].said)
+
+    def find_for(self, kind: str, data_source: str) -> Found:
+        """What a data source means to this kind of chart. Raises as `find` and `find_study` do."""
+        if kind in OF_STUDIES:
+            return self.find_study(data_source)
+        if kind in OF_BOARD and data_source.strip().lower().replace(" ", "_") in WHOLE_BOARD:
+            return Found("board", (), "models in charge")
+        return self.find(data_source)
 
     def find_study(self, data_source: str) -> Found:
         """As `find`, for what is drawn of a study: its id, what was tuned last, or what `find` takes. Raises InvalidRequest,
@@ -173,7 +207,8 @@ class PlotSources:
 
     def _evaluated(self, evaluation_id: str) -> Found | None:
         for card in self._registry.list(limit=LISTED):
-            if any(past.evaluation_id == evaluation_id for past in self._critic.history(card.model_id, LISTED)):
+            past = self._evaluations.history(card.model_id, limit=LISTED)
+            if any(each.evaluation_id == evaluation_id for each in past):
                 return Found("models", (card.model_id,), f"evaluation {evaluation_id} of {card.model_id}")
         return None
 
@@ -182,12 +217,50 @@ class PlotSources:
     def tested(self, model_id: str) -> Tested:
         """Raises DataUnavailable when the bars that the model was tested on are no longer there."""
         card = self._registry.get(model_id)
+        kept = self._kept.get(model_id)
+        # What a model forecast out of sample never changes; a deleted model was refused above.
+        if kept is None or kept.card != card:
+            kept = self._kept[model_id] = self._traded(card)
+        self._kept.move_to_end(model_id)
+        if len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return kept
+
+    def _traded(self, card: ModelCard) -> Tested:
         bars = self._bars_of(card)
-        forecasts = forecasts_from(self._registry.out_of_sample(model_id))
+        forecasts = forecasts_from(self._registry.out_of_sample(card.model_id))
         costs = default_costs(bars.symbol)
-        record = record_of_forecasts(card.recipe.model_type, forecasts, bars, costs, model_id=model_id)
-        hold = record_of_constant("buy and hold", 1.0, forecasts.start, bars, costs)
+        engine = light_engine()
+        record = record_of_forecasts(
+            card.recipe.model_type, forecasts, bars, costs, model_id=card.model_id, engine=engine
+        )
+        hold = record_of_constant("buy and hold", 1.0, forecasts.start, bars, costs, engine=engine)
         return Tested(card, bars, forecasts, record, hold)
+
+    def board(self, found: Found) -> tuple[BoardRow, ...]:
+        """What the updater's board says: of all, of symbols, or of the models named, whoever is in charge."""
+        # Here, not at the top: judging drift brings scipy.special, which no other chart needs.
+        from evolve.agents.drift_watch import drift_of
+        from evolve.agents.roster import Roster
+        from evolve.agents.watch_board import board
+
+        roster = Roster(self._catalog, self._registry, self._aliases)
+        if found.kind != "models":
+            symbols = found.ids or (None,)
+            return tuple(
+                row for symbol in symbols for row in board(roster, self._watches, symbol, None, progress=_unseen)
+            )
+        rows = []
+        for card in map(self._registry.get, found.ids):
+            record = roster.record(card, roster.bars(card, _unseen))
+            age = len(record.bars) - 1 - record.trained_to
+            rows.append(
+                BoardRow(
+                    card.recipe.symbol, card.recipe.timeframe, card.model_id, None, card.data.last, age, "", drift_of(record), None, None,
+                    simulated=record.bars.simulated,
+                )
+            )  # fmt: skip
+        return tuple(rows)
 
     def fitted(self, model_id: str) -> FittedForecaster:
         return restore(self._registry.weights(model_id))
@@ -207,7 +280,7 @@ class PlotSources:
 
     def latest_trust(self, model_id: str) -> TrustCard | None:
         """Of the model's last evaluation; None where it was never evaluated."""
-        past = self._critic.history(model_id, 1)
+        past = self._evaluations.history(model_id, limit=1)
         return past[0].trust if past else None
 
     def real_symbols(self) -> tuple[str, ...]:

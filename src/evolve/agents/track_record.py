@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolve.backtest.engine import Backtest, backtest_positions
+from evolve.backtest.engine import Backtest, Engine, backtest_positions
 from evolve.cards import Costs, Curve, Recipe
 from evolve.errors import DataUnavailable
 from evolve.forecasting.base import BASELINES, Forecaster, forecaster
@@ -137,11 +137,21 @@ def forecast_out_of_sample(
 
 
 def record_of_forecasts(
-    name: str, forecasts: OutOfSample, bars: Bars, costs: Costs, *, model_id: str | None, kind: Kind = "model"
+    name: str,
+    forecasts: OutOfSample,
+    bars: Bars,
+    costs: Costs,
+    *,
+    model_id: str | None,
+    kind: Kind = "model",
+    engine: Engine = "numba",
 ) -> TrackRecord:
-    """Trade the forecasts by the documented position rule: hurdle, volatility, and nothing before skill was shown."""
+    """Trade the forecasts by the documented position rule: hurdle, volatility, and nothing before skill was shown.
+
+    engine: as in `backtest_positions`.
+    """
     position = positions_of(forecasts, bars, costs)
-    return _record(name, kind, model_id, bars, forecasts.start, position, costs, forecasts)
+    return _record(name, kind, model_id, bars, forecasts.start, position, costs, forecasts, engine=engine)
 
 
 def positions_of(forecasts: OutOfSample, bars: Bars, costs: Costs) -> Floats:
@@ -161,9 +171,12 @@ def _skill_of(forecasts: OutOfSample, bars: Bars) -> Floats:
     return skill_p_values(forecasts.mean, forecasts.std, log_close, horizon_bars=forecasts.horizon_bars)
 
 
-def record_of_constant(name: str, position: float, start: int, bars: Bars, costs: Costs) -> TrackRecord:
+def record_of_constant(
+    name: str, position: float, start: int, bars: Bars, costs: Costs, *, engine: Engine = "numba"
+) -> TrackRecord:
     """A baseline that holds one position throughout: 1 is buy-and-hold, 0 is flat."""
-    return _record(name, "baseline", None, bars, start, np.full(len(bars) - start, position), costs, None)
+    held = np.full(len(bars) - start, position)
+    return _record(name, "baseline", None, bars, start, held, costs, None, engine=engine)
 
 
 def record_of_positions(name: str, position: Floats, start: int, bars: Bars, costs: Costs) -> TrackRecord:
@@ -180,9 +193,11 @@ def _record(
     position: Floats,
     costs: Costs,
     forecasts: OutOfSample | None,
+    *,
+    engine: Engine = "numba",
 ) -> TrackRecord:
     target = np.concatenate([np.zeros(start), position])
-    backtest = backtest_positions(bars.open, bars.close, target, costs, bars_per_year=bars.bars_per_year)
+    backtest = backtest_positions(bars.open, bars.close, target, costs, bars_per_year=bars.bars_per_year, engine=engine)
     # The first decision is made at the close of `start`, so the first bar it can earn on is the one after.
     return TrackRecord(name, kind, model_id, backtest, backtest.returns[start + 1 :], start, target, forecasts)
 

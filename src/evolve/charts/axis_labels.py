@@ -153,7 +153,7 @@ def number_in(text: str) -> float | None:
 def value_axis(labels: Sequence[Label]) -> tuple[ReadAxis | None, list[Label], bool]:
     """The axis that most labels agree on, those labels, and whether they are percentages."""
     read = [(label, number_in(label.text)) for label in labels]
-    known = [(label, value) for label, value in read if value is not None]
+    known = _in_one_column([(label, value) for label, value in read if value is not None])
     if len(known) < NEEDED:
         return None, [], False
     at, values = np.array([label.y for label, _ in known]), np.array([value for _, value in known])
@@ -167,6 +167,15 @@ def value_axis(labels: Sequence[Label]) -> tuple[ReadAxis | None, list[Label], b
     axis, inside = best
     kept = [known[index][0] for index in inside]
     return axis, kept, sum("%" in label.text for label in kept) * 2 > len(kept)
+
+
+def _in_one_column(known: list[tuple[Label, float]]) -> list[tuple[Label, float]]:
+    """The labels that stand above each other, as those of one axis do: a year below the picture may lie on their line by chance."""
+
+    def beside(one: Label) -> list[tuple[Label, float]]:
+        return [(other, value) for other, value in known if other.left <= one.right and one.left <= other.right]
+
+    return max((beside(label) for label, _ in known), key=len, default=[])
 
 
 def _agreed(at: Floats, values: Floats, scale: str) -> tuple[ReadAxis, list[int]] | None:

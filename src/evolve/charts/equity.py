@@ -137,12 +137,12 @@ def _legend_columns(labels: Sequence[str]) -> int:
 
 
 def _label_axes(upper: Axes, lower: Axes, curves: Sequence[Curve]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
     if wants_log_scale(curves):
         upper.set_yscale("log")
         upper.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
-        upper.yaxis.set_minor_formatter(NullFormatter())
+        upper.yaxis.set_minor_locator(NullLocator())
     upper.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     upper.set_ylabel("Growth of 1" + (" (log)" if wants_log_scale(curves) else ""))
     lower.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))

@@ -24,9 +24,12 @@ PLOTS: dict[str, str] = {
     "tuning_history": "the score of each trial of a search, and the best so far beside the defaults",
     "tuning_importance": "how much of a search's differences each hyperparameter explains",
     "tuning_slices": "where along each hyperparameter the trials of a search scored what",
+    "drift_board": "how near each model in charge is to an alarm of drift since it was trained",
 }
 OF_STUDIES = ("tuning_history", "tuning_importance", "tuning_slices")
 """Those that show a study: its id, or the newest one of a symbol or of the study that a model's hyperparameters are from."""
+OF_BOARD = ("drift_board",)
+"""Those that show the board of models in charge: all of it, or what symbols or models are named."""
 
 ALIASES = {
     "equity": "equity_curve", "equity_curves": "equity_curve", "candles": "candlestick", "candlesticks": "candlestick",
@@ -34,7 +37,13 @@ ALIASES = {
     "returns": "return_distribution", "rolling_sharpe": "rolling_metrics", "rolling_volatility": "rolling_metrics",
     "correlation": "correlation_heatmap", "heatmap": "correlation_heatmap", "monthly": "monthly_returns", "importance": "feature_importance",
     "folds": "walk_forward", "walk_forward_folds": "walk_forward", "comparison": "model_comparison", "tuning": "tuning_history", "trials": "tuning_history", "optimization_history": "tuning_history",
-    "slices": "tuning_slices", "hyperparameter_importance": "tuning_importance",
+    "slices": "tuning_slices", "drift": "drift_board", "watch_board": "drift_board", "board": "drift_board", "watch": "drift_board",
+    "drawdown": "equity_curve", "equity_drawdown": "equity_curve", "ohlc": "candlestick", "ohlcv": "candlestick", "indicators": "candlestick",
+    "signals": "candlestick", "candlestick_signals": "candlestick", "volume": "candlestick", "price_chart": "candlestick",
+    "histogram": "return_distribution", "rolling": "rolling_metrics", "rolling_metric": "rolling_metrics", "volatility": "rolling_metrics",
+    "correlation_matrix": "correlation_heatmap", "monthly_table": "monthly_returns", "monthly_heatmap": "monthly_returns",
+    "monthly_returns_table": "monthly_returns", "model_comparisons": "model_comparison", "compare": "model_comparison",
+    "coverage": "forecast_fan", "fan_chart": "forecast_fan", "forecasts": "forecast_fan", "walkforward": "walk_forward", "hyperparameter_importance": "tuning_importance",
 }  # fmt: skip
 
 

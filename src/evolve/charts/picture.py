@@ -27,6 +27,7 @@ TOP, BOTTOM = 0.885, 0.14  # of the height: axes lie between, title and legend a
 LEGEND_ROW = 0.042  # of the height that one row of a legend takes
 SMALLEST_POINTS = 5.0
 SIMULATED = "SIMULATED"
+ENCODED = {"compress_level": 3}  # of PNGs: 6 % larger than the default 6 and encoded in 26 instead of 42 ms
 
 Format = Literal["png", "svg", "html"]
 FORMATS: tuple[Format, ...] = ("png", "svg", "html")
@@ -161,10 +162,12 @@ def drawn(figure: Figure, format: Literal["png", "svg"]) -> bytes:
     import matplotlib
 
     buffer = io.BytesIO()
-    nothing = {"Software": None} if format == "png" else {"Date": None, "Creator": None}
+    how: dict[str, Any] = {"metadata": {"Date": None, "Creator": None}}
+    if format == "png":
+        how = {"metadata": {"Software": None}, "pil_kwargs": ENCODED}
     # The salt makes the ids inside an SVG the same each time.
     with matplotlib.rc_context({"svg.hashsalt": "evolve"}):
-        figure.savefig(buffer, format=format, dpi=figure.dpi, facecolor=figure.get_facecolor(), metadata=nothing)
+        figure.savefig(buffer, format=format, dpi=figure.dpi, facecolor=figure.get_facecolor(), **how)
     return buffer.getvalue()
 
 

@@ -5,61 +5,46 @@ Errors come from what was measured: how far the labels lie from their line, how 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evolve.cards import ImageAnalysis, ReadAxis, ReadCurve
 from evolve.charts import trace
-from evolve.charts.axis_labels import Label, at_pixels, date_axis_of, given_axis, labels_in, value_axis
+from evolve.charts.axis_labels import at_pixels
 from evolve.charts.image_file import Picture
+from evolve.charts.panels import Panel, date_axis_below, in_panels, panels_of
 from evolve.charts.reading import Calibration
-from evolve.errors import InvalidRequest, MissingExtra
+from evolve.charts.shapes import Shape, shapes_of
+from evolve.errors import InvalidRequest
 from evolve.evidence import Evidence, EvidenceBook, Unit, render
 
 Floats = NDArray[np.float64]
 YEAR_S = 365.25 * 86_400
 STRIDE = 10  # columns between the values that volatility is taken from: neighbouring columns lie on one straight piece
 MAX_POINTS = 2_000
-STRIP = 0.2  # of the width on either side in which the labels of the value axis are looked for
-BESIDE_PX = 3  # a curve keeps this far from the labels
-HIDDEN = 0.3  # of a pixel that a curve covers, and so is no text
 LINE_ERROR_PX = 0.5  # where in its thickness a drawn line's value lies
-METHOD = "colours followed by column; labels by RapidOCR; axes by RANSAC"
-
-
-@dataclass(frozen=True, eq=False)
-class _Shape:
-    """A curve in pixels: x; y for values; path: rows in the order they were passed, for the drawdown."""
-
-    kind: Literal["line", "candlestick"]
-    colour: str
-    x: Floats
-    y: Floats
-    path: Floats
-    gaps: float
+METHOD = "curves followed by column, by colour and by ink; labels by RapidOCR; axes by RANSAC"
 
 
 def read_chart(picture: Picture, analysis: str, calibration: Calibration | None) -> ImageAnalysis:
-    """What can be read; `unread` names the rest. Raises InvalidRequest where nothing stands out in colour, MissingExtra without
+    """What can be read; `unread` names the rest. Raises InvalidRequest where no curve stands out, MissingExtra without
     the recogniser and without a calibration."""
-    ground = trace.ground_of(picture.pixels)
-    shapes = _shapes(picture, ground, analysis)
+    stains = trace.stains_of(picture.pixels, trace.ground_of(picture.pixels))
+    unread: list[str] = []
+    shapes = shapes_of(picture, stains, analysis, unread)
     if not shapes:
         raise InvalidRequest(
-            "no curve in a colour of its own stands out in this picture; give one with coloured lines or candles"
+            "no curve stands out in this picture; give one with solid lines, in a colour or in black, or with coloured candles"
         )
-    unread: list[str] = []
-    y_axis, percentages, frame = _y_axis(picture, ground, shapes, calibration, unread)
-    shapes = _within(shapes, frame, unread)
-    x_axis = _x_axis(picture, shapes, calibration, unread)
+    panels = panels_of(picture, stains, shapes, calibration, unread)
+    placed = in_panels(shapes, panels, unread) if panels else []
+    x_axis = date_axis_below(picture, shapes, calibration, unread)
     book = EvidenceBook()
     curves = tuple(
-        _curve(shape, f"curve {number}", y_axis, x_axis, percentages, picture, book) for number, shape in enumerate(shapes, 1)
-    ) if y_axis is not None else ()  # fmt: skip
+        _curve(shape, _name(number, panel, panels), panel, x_axis, picture, book) for number, (shape, panel) in enumerate(placed, 1)
+    )  # fmt: skip
     return ImageAnalysis(
         success=bool(curves),
         image_path=picture.path,
@@ -68,174 +53,30 @@ def read_chart(picture: Picture, analysis: str, calibration: Calibration | None)
         height=picture.height,
         analysis=_in_words(curves, unread),
         curves=curves,
-        y_axis=y_axis,
+        y_axis=panels[0].axis if panels else None,
         x_axis=x_axis,
-        unread=tuple(unread),
-        method=METHOD if calibration is None else "colours followed by column; axes as given",
+        unread=tuple(dict.fromkeys(unread)),
+        method=METHOD if calibration is None else "curves followed by column; axes as given",
+        other_axes=tuple(panel.axis for panel in panels[1:]),
     )
 
 
-# --- shapes ---
-
-
-def _shapes(picture: Picture, ground: Floats, analysis: str) -> list[_Shape]:
-    colours = trace.colours_of(picture.pixels, ground)
-    shares = [trace.cover(picture.pixels, colour, ground) for colour in colours]
-    traces = [trace.line_traces(share, colour) for share, colour in zip(shares, colours, strict=True)]
-    if analysis != "line":
-        area = [float((share >= trace.COVERED).sum()) for share in shares]
-        broken = [
-            number
-            for number, lines in enumerate(traces)
-            if area[number] > 0.2 * max(area) and all(line.gaps > trace.UNBROKEN for line in lines)
-        ]
-        bodies = {number: trace.bodies_of(shares[number], number) for number in broken}
-        many = [number for number in broken if len(bodies[number]) >= trace.CANDLES // 2][:2]
-        if len(many) == 2:
-            return [_of_candles(bodies[many[0]] + bodies[many[1]], colours)]
-        if analysis == "candlestick":
-            return []
-    found = [_Shape("line", line.colour, line.x, line.y, _path(line), line.gaps) for lines in traces for line in lines]
-    return found[: trace.MAX_COLOURS]
-
-
-def _of_candles(bodies: list[trace.Body], colours: list[Floats]) -> _Shape:
-    # Volume bars below are shapes of the same colours, and all stand on one row.
-    bottoms = np.array([body.low for body in bodies])
-    standing = np.abs(bottoms - bottoms.max()) <= 1.5
-    if standing.sum() > len(bodies) / 4:
-        bodies = [body for body, stands in zip(bodies, standing, strict=True) if not stands]
-    candles = trace.candles_from(bodies, colours)
-    return _Shape("candlestick", candles.colour, candles.x, candles.close, candles.close, 0.0)
-
-
-def _path(line: trace.Trace) -> Floats:
-    """Rows as a pen passes them: in each column the end nearer to the one before comes first."""
-    path = np.empty(2 * len(line.y))
-    before = line.y[0]
-    for number, (top, bottom) in enumerate(zip(line.top, line.bottom, strict=True)):
-        first, second = (top, bottom) if abs(top - before) <= abs(bottom - before) else (bottom, top)
-        path[2 * number : 2 * number + 2] = first, second
-        before = second
-    return path
-
-
-# --- axes ---
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """Where the panel lies whose axis was read, in pixels."""
-
-    top: float
-    bottom: float
-    left: float
-    right: float
-
-
-def _y_axis(
-    picture: Picture, ground: Floats, shapes: list[_Shape], calibration: Calibration | None, unread: list[str]
-) -> tuple[ReadAxis | None, bool, _Frame]:
-    """The value axis, whether it shows percentages, and the panel it belongs to."""
-    whole = _Frame(0.0, float(picture.height), 0.0, float(picture.width))
-    if calibration is not None:
-        _check(calibration)
-        return given_axis(calibration.y, "log" if calibration.log else "linear"), False, whole
-    hidden = np.zeros(picture.pixels.shape[:2], dtype=bool)
-    for colour in {shape.colour for shape in shapes}:
-        hidden |= trace.cover(picture.pixels, trace.colour_of(colour), ground) > HIDDEN
-    best: tuple[ReadAxis, list[Label], bool] | None = None
-    frame = whole
-    for on_left in (True, False):
-        edges = (0, int(STRIP * picture.width)) if on_left else (int((1 - STRIP) * picture.width), picture.width)
-        labels = labels_in(picture.pixels, (edges[0], 0, edges[1], picture.height), gap=3, hidden=hidden)
-        axis, kept, percentages = value_axis(labels)
-        if axis is None or (best is not None and len(kept) <= len(best[1])):
-            continue
-        best = axis, kept, percentages
-        top, bottom = _panel(kept, labels, picture.height)
-        left = max(label.right for label in kept) + BESIDE_PX if on_left else 0.0
-        right = min(label.left for label in kept) - BESIDE_PX if not on_left else float(picture.width)
-        frame = _Frame(top, bottom, left, right)
-    if best is None:
-        unread.append("the labels of the value axis: fewer than three could be read and agree; give a calibration")
-        return None, False, whole
-    return best[0], best[2], frame
-
-
-def _panel(kept: list[Label], everything: list[Label], height: int) -> tuple[float, float]:
-    """Rows that belong to the axis: to half a tick beyond its outer labels, further where no other label follows."""
-    rows = sorted(label.y for label in kept)
-    tick = float(np.median(np.diff(rows))) if len(rows) > 1 else height / 5
-    others = [label.y for label in everything if label not in kept and any(ch.isdigit() for ch in label.text)]
-    above = max((y for y in others if y < rows[0]), default=0.0)
-    below = min((y for y in others if y > rows[-1]), default=float(height))
-    return max(0.0, min(rows[0] - tick, rows[0] - 0.5 * (rows[0] - above))), min(float(height), max(rows[-1] + 0.5 * tick, rows[-1] + 0.5 * (below - rows[-1])))  # fmt: skip
-
-
-def _within(shapes: list[_Shape], frame: _Frame, unread: list[str]) -> list[_Shape]:
-    """Without what lies outside of the panel: marks beside the axis, bars of volume, other panels."""
-    inside = []
-    for shape in shapes:
-        kept = (shape.x > frame.left) & (shape.x < frame.right)
-        if shape.kind == "candlestick":
-            kept &= (shape.y >= frame.top) & (shape.y <= frame.bottom)
-        if kept.sum() < trace.CANDLES // 2 or not frame.top <= float(np.median(shape.y[kept])) <= frame.bottom:
-            continue
-        path = shape.path[np.repeat(kept, len(shape.path) // len(shape.y))]
-        inside.append(replace(shape, x=shape.x[kept], y=shape.y[kept], path=path))
-    if len(inside) < len(shapes):
-        unread.append(f"{len(shapes) - len(inside)} curves in another panel, whose axis was not read")
-    return inside
-
-
-def _x_axis(
-    picture: Picture,
-    shapes: list[_Shape],
-    calibration: Calibration | None,
-    unread: list[str],
-) -> ReadAxis | None:
-    if calibration is not None:
-        if calibration.x is None:
-            unread.append("the dates: the calibration gives none, so volatility and trend are not a year's")
-            return None
-        return given_axis(calibration.x, "dates")
-    if not shapes:
-        return None
-    lowest = int(max(shape.y.max() for shape in shapes))
-    try:
-        axis = date_axis_of(labels_in(picture.pixels, (0, lowest + 2, picture.width, picture.height), gap=6))
-    except MissingExtra:
-        axis = None
-    if axis is None:
-        unread.append("the dates: fewer than three could be read and agree, so volatility and trend are not a year's")
-    return axis
-
-
-def _check(calibration: Calibration) -> None:
-    for name, points in (("y", calibration.y), ("x", calibration.x)):
-        if points is not None and len({round(pixel, 3) for pixel, _ in points}) < 2:
-            raise InvalidRequest(f"calibration.{name} needs two different pixels")
-        if points is not None and not np.isfinite(np.array(points)).all():
-            raise InvalidRequest(f"calibration.{name} holds a number that is not finite")
-    if len({value for _, value in calibration.y}) < 2:
-        raise InvalidRequest("calibration.y needs two different values")
-    if calibration.log and min(value for _, value in calibration.y) <= 0:
-        raise InvalidRequest("a logarithmic axis has positive values only; calibration.y has one that is not")
+def _name(number: int, panel: Panel, panels: list[Panel]) -> str:
+    return f"curve {number}" if panel is panels[0] else f"curve {number} (panel {panels.index(panel) + 1})"
 
 
 # --- figures ---
 
 
 def _curve(
-    shape: _Shape,
+    shape: Shape,
     name: str,
-    axis: ReadAxis,
+    panel: Panel,
     dates: ReadAxis | None,
-    percentages: bool,
     picture: Picture,
     book: EvidenceBook,
 ) -> ReadCurve:
+    axis, percentages = panel.axis, panel.percentages
     values, path = at_pixels(axis, shape.y), at_pixels(axis, shape.path)
     row_error = float(np.hypot(LINE_ERROR_PX, axis.residual_px / np.sqrt(max(1, axis.labels - 2))))
     per_row = float(np.median(np.abs(at_pixels(axis, shape.y + 1) - values)))
@@ -251,7 +92,7 @@ def _curve(
 
 
 def _figures(
-    name: str, shape: _Shape, values: Floats, path: Floats, error: float, seconds: Floats | None, percentages: bool, picture: Picture, book: EvidenceBook
+    name: str, shape: Shape, values: Floats, path: Floats, error: float, seconds: Floats | None, percentages: bool, picture: Picture, book: EvidenceBook
 ) -> tuple[Evidence, ...]:  # fmt: skip
     as_of = datetime.fromtimestamp(float(seconds[-1]), UTC).strftime("%Y-%m-%d") if seconds is not None else "unknown"
 
@@ -269,6 +110,15 @@ def _figures(
         why = "the curve reaches zero or less, where a return has no meaning"
         return (*found, *(add(each, None, "fraction", "", note=why) for each in ("total_return", "drawdown", "volatility", "trend")))  # fmt: skip
     relative = off / float(np.median(growth))
+    if percentages and values.max() <= 2 * error and values[0] >= -2 * error:
+        why = "the curve shows drawdowns: it starts at zero and never rises above"
+        found.append(
+            add("drawdown", float(values.min()) / 100, "fraction", "lowest value of a curve of drawdowns", error / 100)
+        )
+        return (
+            *found,
+            *(add(each, None, "fraction", "", note=why) for each in ("total_return", "volatility", "trend")),
+        )
     found.append(add("total_return", float(growth[-1] / growth[0] - 1), "fraction", "right end over left end, less one", 1.5 * relative * float(growth[-1] / growth[0])))  # fmt: skip
     fall = float((walked / np.maximum.accumulate(walked) - 1).min())
     found.append(

@@ -18,6 +18,7 @@ SHADE = 24  # levels per step when colours are counted: JPEG blurs by less
 APART = 95.0  # RGB distance below which two shades are one colour
 OFF_LINE = 48.0  # RGB distance from the straight line between ground and colour that anti-aliasing and JPEG leave
 HUE_KEPT = 0.45  # of a colour's chroma that JPEG leaves in a pixel of it
+STAIN = 6  # levels from the ground below which a pixel is ground: paper is not quite even in a JPEG
 COVERED = 0.5  # of a pixel: more of it is curve than ground
 MIN_SPAN = 0.3  # of the width that a curve covers at least; shorter colours are marks and legends
 MAX_GAPS = 0.6  # of its columns; with more hidden, what is left is no curve
@@ -28,6 +29,7 @@ THICK_PX = 8  # lines are thinner in any picture of up to 4K; boxes around price
 LEVEL_SHARE = (
     0.25  # of the width that one row of a curve's colour covers: a level line, if the curve is elsewhere there
 )
+FILLED = "bars or an area that stand on one line, such as volume"
 CANDLES = 12  # separate bodies from which a picture is one of candlesticks
 
 
@@ -92,16 +94,56 @@ def _alike(shade: Floats, other: Floats, ground: Floats) -> bool:
     return bool(np.linalg.norm(shade - other) < APART or np.linalg.norm(shade - ground - share * way) < OFF_LINE)
 
 
-def cover(pixels: Pixels, colour: Floats, ground: Floats) -> Floats:
+@dataclass(frozen=True, eq=False)
+class Stains:
+    """The pixels that differ from the ground, a tenth of a picture and all that holds curves. away: their distance from it, shape (n, 3)."""
+
+    shape: tuple[int, int]
+    at: NDArray[np.int64]
+    away: Floats
+    ground: Floats
+
+
+def stains_of(pixels: Pixels, ground: Floats) -> Stains:
+    flat = pixels.reshape(-1, 3)
+    level = np.rint(ground).astype(np.int16)
+    at = np.flatnonzero((np.abs(flat.astype(np.int16) - level) > STAIN).any(axis=1))
+    return Stains((pixels.shape[0], pixels.shape[1]), at, flat[at] - ground, ground)
+
+
+def cover(stains: Stains, colour: Floats) -> Floats:
     """Which part of each pixel the colour covers, 0 … 1; 0 where the pixel is no mixture of it and the ground."""
-    way = colour - ground
-    away = pixels.astype(np.float64) - ground
+    way, away = colour - stains.ground, stains.away
     share = np.clip(away @ way / float(way @ way), 0.0, 1.0)
-    off = np.linalg.norm(away - share[..., None] * way, axis=-1)
+    off = away - share[:, None] * way
     # Grey is near the line between a dark ground and a dull colour, but has no hue.
-    hue = np.ptp(away, axis=-1) >= HUE_KEPT * share * float(np.ptp(way))
-    covered: Floats = np.where((off < OFF_LINE) & hue, share, 0.0)
-    return covered
+    hue = away.max(axis=1) - away.min(axis=1) >= HUE_KEPT * share * float(np.ptp(way))
+    covered = np.zeros(stains.shape[0] * stains.shape[1])
+    covered[stains.at] = np.where((np.einsum("nc,nc->n", off, off) < OFF_LINE**2) & hue, share, 0.0)
+    return covered.reshape(stains.shape)
+
+
+def widened(mask: Mask, rows: int, columns: int) -> Mask:
+    """What lies within a box of rows × columns (odd numbers) around a pixel of the mask. One pass per side, whatever the box's size."""
+    from scipy import ndimage
+
+    wide = ndimage.maximum_filter1d(mask.view(np.uint8), columns, axis=1, mode="constant")
+    found: Mask = ndimage.maximum_filter1d(wide, rows, axis=0, mode="constant").view(np.bool_)
+    return found
+
+
+def solid(mask: Mask, side: int) -> Mask:
+    """What is left of the mask where a square of `side` pixels fits into it: filled areas without the lines that touch them."""
+    from scipy import ndimage
+
+    part = mask.view(np.uint8)
+    for axis in (0, 1):
+        part = ndimage.minimum_filter1d(part, side, axis=axis, mode="constant")
+    for axis in (0, 1):
+        # The mirrored origin: a square of an even side has no middle.
+        part = ndimage.maximum_filter1d(part, side, axis=axis, mode="constant", origin=-(1 - side % 2))
+    found: Mask = part.view(np.bool_)
+    return found
 
 
 def line_traces(share: Floats, colour: Floats) -> list[Trace]:
@@ -111,12 +153,12 @@ def line_traces(share: Floats, colour: Floats) -> list[Trace]:
     mask = _thin(share >= COVERED)
     # Dashes and crossings leave gaps; what is farther apart in height is another panel or a legend.
     reach = max(3, share.shape[1] // 60)
-    joined, count = ndimage.label(ndimage.binary_dilation(mask, np.ones((5, 2 * reach + 1))))
+    joined, count = ndimage.label(widened(mask, 5, 2 * reach + 1))
     if not count:
         return []
     widths = [box[1].stop - box[1].start for box in ndimage.find_objects(joined)]
     long = [number for number, width in enumerate(widths, 1) if width >= MIN_SPAN * share.shape[1]]
-    found = [_follow(share, mask & (joined == number), colour) for number in long]
+    found = [followed(share, mask & (joined == number), colour) for number in long]
     return [each for each in found if each is not None]
 
 
@@ -124,7 +166,7 @@ def _thin(mask: Mask) -> Mask:
     """Without filled areas (boxes of labels), and without a level line where the curve runs elsewhere (the dashes of a last price)."""
     from scipy import ndimage
 
-    thick, _ = ndimage.label(ndimage.binary_opening(mask, np.ones((THICK_PX, THICK_PX))))
+    thick, _ = ndimage.label(solid(mask, THICK_PX))
     for number, box in enumerate(ndimage.find_objects(thick), 1):
         part = thick[box] == number
         middle = (box[1].start + box[1].stop) / 2 / mask.shape[1]
@@ -145,7 +187,19 @@ def _thin(mask: Mask) -> Mask:
     return mask
 
 
-def _follow(share: Floats, mask: Mask, colour: Floats) -> Trace | None:
+def is_filled(part: Mask) -> bool:
+    """Whether a shape is an area or a row of bars: its columns are high, and most of them stand, or hang, on one line."""
+    columns = part[:, part.any(axis=0)]
+    heights = columns.sum(axis=0)
+    if float(np.median(heights)) <= THICK_PX:
+        return False
+    top, bottom = columns.argmax(axis=0), len(columns) - 1 - columns[::-1].argmax(axis=0)
+    stand, hang = bottom >= bottom.max() - LEVEL_PX, top <= top.min() + LEVEL_PX
+    return bool(max(stand.mean(), hang.mean()) > 0.5)
+
+
+def followed(share: Floats, mask: Mask, colour: Floats) -> Trace | None:
+    """The curve that the mask holds, to a fraction of a pixel; None where it is too short or mostly hidden."""
     columns = np.flatnonzero(mask.any(axis=0))
     if len(columns) < 20:
         return None

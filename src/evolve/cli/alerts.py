@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolve.cli.options import AsJson
+from evolve.cli.options import AsJson, RuleName
 
 if TYPE_CHECKING:
     from evolve.alerts import AlertRule, Channel, Queued
@@ -33,7 +33,7 @@ def add(
     webhook: Annotated[
         str | None, typer.Option("--webhook", metavar="URL", help="Or file:/PATH, env:NAME where the address is a secret.")
     ] = None,
-    email: Annotated[str | None, typer.Option("--email", metavar="ADDRESS")] = None,
+    email: Annotated[str | None, typer.Option("--email", metavar="ADDRESS", help="One; by EVOLVE_SMTP_HOST.")] = None,
     telegram: Annotated[str | None, typer.Option("--telegram", metavar="CHAT", help="A chat's number, or @channel.")] = None,
     secret: Annotated[
         str, typer.Option("--secret", metavar="WHERE", help="The key that signs a webhook: file:/PATH or env:NAME.")
@@ -94,7 +94,7 @@ def list_rules(as_json: AsJson = False) -> None:
 
 
 @alerts_app.command("remove")
-def remove(name: str, as_json: AsJson = False) -> None:
+def remove(name: RuleName, as_json: AsJson = False) -> None:
     """Forget a rule; what waits to be sent by it is not sent."""
     with _book() as book:
         book.remove(name)
@@ -102,13 +102,14 @@ def remove(name: str, as_json: AsJson = False) -> None:
 
 
 @alerts_app.command("test")
-def try_rule(name: str, as_json: AsJson = False) -> None:
+def try_rule(name: RuleName, as_json: AsJson = False) -> None:
     """Send one alert by a rule now, quiet hours or not; exit code 1 and why where it does not arrive."""
     import uuid
 
     from evolve.alerting.couriers import Delivered
     from evolve.alerting.delivery import deliver
     from evolve.alerts import Alert
+    from evolve.cli.show import busy
     from evolve.clock import SYSTEM_CLOCK
     from evolve.settings import Settings
 
@@ -117,7 +118,8 @@ def try_rule(name: str, as_json: AsJson = False) -> None:
     now = SYSTEM_CLOCK.now()
     said = "This is what an alert of this rule looks like; nothing has happened."
     alert = Alert(uuid.uuid4().hex, name, rule.kind, "test", "test", f"Test of {name}", said, 0.0, now)
-    outcome = deliver(rule, alert, Settings.load(), now=now)
+    with busy(f"waiting for {rule.channel}"):
+        outcome = deliver(rule, alert, Settings.load(), now=now)
     delivered = isinstance(outcome, Delivered)
     why = "" if isinstance(outcome, Delivered) else outcome.why
     if as_json:
@@ -130,7 +132,7 @@ def try_rule(name: str, as_json: AsJson = False) -> None:
 
 @alerts_app.command("log")
 def log(
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000)] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 20,
     failed: Annotated[bool, typer.Option("--failed", help="Only what could not be told.")] = False,
     as_json: AsJson = False,
 ) -> None:

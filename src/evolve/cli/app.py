@@ -11,11 +11,12 @@ from evolve.cli import CANCELLED, state
 from evolve.cli import model_commands as models
 from evolve.cli import question_commands as questions
 from evolve.cli.groups import GROUPS
-from evolve.cli.options import AlwaysJson, AsJson
+from evolve.cli.options import AlwaysJson, AsJson, RequestId, ServiceName
 from evolve.cli.sweep import sweep
 
 if TYPE_CHECKING:
     from evolve.client.client import ServiceClient
+    from evolve.manager.manager import ServiceManager
 
 app = typer.Typer(
     name="evolve",
@@ -47,24 +48,51 @@ def up(
         int | None,
         typer.Option("--redis-port", min=1, max=65_535, help="Open the embedded server on TCP (localhost) too."),
     ] = None,
-    replicas: int = 1,
+    replicas: Annotated[int, typer.Option(min=1, max=64, help="Of each service.")] = 1,
+    web: Annotated[bool, typer.Option(help="The web server too.")] = True,
 ) -> None:
-    """Start everything: server, supervisor, services."""
+    """Start everything: server, supervisor, services, web server."""
     from evolve.cli.show import busy
     from evolve.manager.manager import ServiceManager
 
     with busy("starting"), ServiceManager() as manager:
         services = manager.up(redis_port=redis_port or 0, replicas=replicas)
-    with ServiceManager() as manager:
-        if as_json:
-            typer.echo(json.dumps(manager.get_manager_stats(), indent=2))
-            return
-        _print_status(services)
-        typer.echo(f"server: {manager.get_manager_stats()['server']}")
+        refused = _serve_web(manager) if web else ""
+        stats = manager.get_manager_stats()
+    if as_json:
+        typer.echo(json.dumps(stats, indent=2))
+        return
+    _print_status(services)
+    typer.echo(f"server: {stats['server']}")
+    _print_web(stats["web"])
+    if refused:
+        typer.echo(f"warning: {refused}", err=True)
     from evolve.cli.bus import hazards
 
     for hazard in hazards():
         typer.echo(f"warning: {hazard}", err=True)
+
+
+@app.command()
+def mcp(
+    http: Annotated[bool, typer.Option("--http", help="Over HTTP instead of standard input and output.")] = False,
+    host: Annotated[str, typer.Option(help="With --http: the address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="With --http; 0 takes a free one.")] = 8766,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="HOST", help="With --http: a name it is reached by; repeatable."),
+    ] = None,
+    allow_run: Annotated[
+        bool, typer.Option("--allow-run", help="Let the assistant start work and change things.")
+    ] = False,
+    limit: Annotated[
+        float | None, typer.Option("--limit", min=1, metavar="SECONDS", help="The longest wait for one call.")
+    ] = None,
+) -> None:
+    """Serve AI assistants over the Model Context Protocol; read-only unless told otherwise."""
+    from evolve.cli.mcp import serve
+
+    serve(http=http, host=host, port=port, names=name or (), allow_run=allow_run, limit_s=limit)
 
 
 @app.command()
@@ -97,6 +125,7 @@ def status(as_json: AsJson = False) -> None:
     typer.echo(
         f"server: {stats['server']}" if stats["server_running"] else "server: not running; `evolve up` starts it"
     )
+    _print_web(stats["web"])
     typer.echo(f"home:   {stats['home']}")
 
 
@@ -109,7 +138,40 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def ping(service: str, as_json: AsJson = False) -> None:
+def top(
+    every: Annotated[float, typer.Option("--every", min=0.2, max=60.0, help="Seconds between two looks.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Print one table and end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What every service is doing: live on a terminal, once elsewhere."""
+    from evolve.cli.top import show_top
+
+    show_top(every, once, as_json)
+
+
+@app.command()
+def trace(request_id: RequestId, as_json: AsJson = False) -> None:
+    """The life of one request and of those it led to, from the logs of all services."""
+    from evolve.cli.trace import show_trace
+
+    show_trace(request_id, as_json)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Default: EVOLVE_WEB_HOST or 127.0.0.1; others need tokens.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Default: EVOLVE_WEB_PORT or 8765; 0: any free one.")
+    ] = None,
+) -> None:
+    """Pages and HTTP API in the foreground; `evolve up` has them in the background."""
+    from evolve.cli.serve import run
+
+    raise typer.Exit(run(host, port))
+
+
+@app.command()
+def ping(service: ServiceName, as_json: AsJson = False) -> None:
     """Whether a service answers; exit code 1 if not."""
     import time
 
@@ -129,7 +191,7 @@ def ping(service: str, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def reply(service: str, request_id: str, as_json: AlwaysJson = True) -> None:
+def reply(service: ServiceName, request_id: RequestId, as_json: AlwaysJson = True) -> None:
     """The late reply to a request that timed out."""
     del as_json
     with _client() as client:
@@ -143,7 +205,7 @@ def reply(service: str, request_id: str, as_json: AlwaysJson = True) -> None:
 
 
 @app.command()
-def cancel(service: str, request_id: str, as_json: AsJson = False) -> None:
+def cancel(service: ServiceName, request_id: RequestId, as_json: AsJson = False) -> None:
     """Withdraw a request, queued or running."""
     with _client() as client:
         withdrawn = client.cancel(request_id, service)
@@ -176,13 +238,15 @@ def _ask(request: Any, fields: dict[str, Any], as_json: bool, timeout: float | N
 
 def _send(request: Any, fields: dict[str, Any], timeout: float | None) -> Any:
     """The typed reply; starts what is missing first, shows progress, and cancels the job on Ctrl-C."""
-    from evolve.cli.show import watch
+    from evolve.cli.show import busy, watch
     from evolve.messaging.messages import validated
     from evolve.quant_gpt import start_missing
     from evolve.settings import Settings
 
     typed = validated(request, fields)
-    for line in start_missing(Settings.load(), idle_stop=True):
+    with busy("looking for the services"):
+        started = start_missing(Settings.load(), idle_stop=True)
+    for line in started:
         typer.echo(line, err=True)
     try:
         with _client() as client, watch() as on_progress:
@@ -206,6 +270,24 @@ def _parameters(words: list[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             found[name] = value
     return found
+
+
+def _serve_web(manager: ServiceManager) -> str:
+    """Why there is no web server, if so: the services run all the same."""
+    from evolve.errors import Unavailable
+
+    try:
+        manager.serve_web()
+    except Unavailable as error:
+        return error.message
+    return ""
+
+
+def _print_web(servers: list[dict[str, Any]]) -> None:
+    for server in servers:
+        typer.echo(f"web:    {server['login'] or server['url']}")
+    if not servers:
+        typer.echo("web:    not running; `evolve up` or `evolve serve` starts it")
 
 
 def _print_status(services: dict[str, Any]) -> None:

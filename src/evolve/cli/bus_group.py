@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evolve.cli.options import AsJson
+from evolve.cli.options import AsJson, DeadEntry, ServiceName
 
 bus_app = typer.Typer(
     help="The message bus, for machines without redis-cli.", no_args_is_help=True, rich_markup_mode=None
@@ -38,7 +38,11 @@ def channels(
 
 
 @bus_app.command()
-def publish(channel: str, message: str, as_json: AsJson = False) -> None:
+def publish(
+    channel: Annotated[str, typer.Argument(help="Such as model_builder_input.")],
+    message: Annotated[str, typer.Argument(help="JSON, for a service.")],
+    as_json: AsJson = False,
+) -> None:
     """PUBLISH a message; prints how many heard it."""
     from evolve.cli.bus import publish as run
 
@@ -47,7 +51,7 @@ def publish(channel: str, message: str, as_json: AsJson = False) -> None:
 
 @bus_app.command()
 def subscribe(
-    channels: list[str],
+    channels: Annotated[list[str], typer.Argument(help="Such as model_builder_output.")],
     count: Annotated[int, typer.Option(help="Stop after so many messages; 0: until Ctrl-C.")] = 0,
     seconds: Annotated[float, typer.Option(help="Stop after so long; 0: until Ctrl-C.")] = 0,
     as_json: EachAsJson = False,
@@ -97,7 +101,7 @@ def dead_list(
 
 
 @dead_app.command("show")
-def dead_show(service: str, entry: str, as_json: AsJson = False) -> None:
+def dead_show(service: ServiceName, entry: DeadEntry, as_json: AsJson = False) -> None:
     """One dead letter: reason, attempts, original bytes."""
     from evolve.cli.bus import show_dead
 
@@ -105,7 +109,7 @@ def dead_show(service: str, entry: str, as_json: AsJson = False) -> None:
 
 
 @dead_app.command("retry")
-def dead_retry(service: str, entry: str, as_json: AsJson = False) -> None:
+def dead_retry(service: ServiceName, entry: DeadEntry, as_json: AsJson = False) -> None:
     """Put a dead letter back into its queue."""
     from evolve.cli.bus import retry_dead
 
@@ -113,7 +117,7 @@ def dead_retry(service: str, entry: str, as_json: AsJson = False) -> None:
 
 
 @dead_app.command("drop")
-def dead_drop(service: str, entry: str, as_json: AsJson = False) -> None:
+def dead_drop(service: ServiceName, entry: DeadEntry, as_json: AsJson = False) -> None:
     """Delete a dead letter for good."""
     from evolve.cli.bus import drop_dead
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evolve.cli.options import AsJson, Simulate, TimeframeOption
+from evolve.cli.options import AsJson, Simulate, SymbolArgument, TimeframeOption
 
 data_app = typer.Typer(help="Bars: what there is, and your own.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -22,7 +22,7 @@ def data_list(as_json: AsJson = False) -> None:
 
 @data_app.command("show")
 def data_show(
-    symbol: str, timeframe: TimeframeOption = None, simulate: Simulate = False, as_json: AsJson = False
+    symbol: SymbolArgument, timeframe: TimeframeOption = None, simulate: Simulate = False, as_json: AsJson = False
 ) -> None:
     """Range, source, notes and last bars of a symbol."""
     from evolve.cli.data import show
@@ -32,7 +32,7 @@ def data_show(
 
 @data_app.command("fetch")
 def data_fetch(
-    symbol: str,
+    symbol: SymbolArgument,
     source: Annotated[
         str, typer.Option("--source", help="alpaca ccxt polygon stooq tiingo yfinance; it answers or fails.")
     ],
@@ -64,7 +64,7 @@ def data_fetch(
 
 @data_app.command("check")
 def data_check(
-    symbol: str,
+    symbol: SymbolArgument,
     timeframe: TimeframeOption = None,
     simulate: Simulate = False,
     png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw the chart to a picture too.")] = None,
@@ -77,7 +77,7 @@ def data_check(
 
 
 @data_app.command("remove")
-def data_remove(symbol: str, timeframe: TimeframeOption = None, as_json: AsJson = False) -> None:
+def data_remove(symbol: SymbolArgument, timeframe: TimeframeOption = None, as_json: AsJson = False) -> None:
     """Forget imported or fetched bars; a symbol of the bundled sample shows that again."""
     from evolve.cli.data import remove
 
@@ -86,10 +86,10 @@ def data_remove(symbol: str, timeframe: TimeframeOption = None, as_json: AsJson 
 
 @data_app.command("import")
 def data_import(
-    file: Path,
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet.")],
     symbol: Annotated[str, typer.Option("--symbol", help="What to call it.")],
     timeframe: Annotated[str | None, typer.Option("--timeframe", help="Default: found from the stamps.")] = None,
-    currency: str = "USD",
+    currency: Annotated[str, typer.Option(help="Of the prices.")] = "USD",
     as_json: AsJson = False,
 ) -> None:
     """Add your own bars from a CSV or Parquet file."""

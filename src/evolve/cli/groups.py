@@ -13,6 +13,7 @@ from evolve.cli.data_group import data_app
 from evolve.cli.model_groups import models_app, watch_app
 from evolve.cli.options import AlwaysJson, AsJson
 from evolve.cli.research_group import research_app
+from evolve.cli.token import token_app
 from evolve.cli.tune import tune_app
 
 config_app = typer.Typer(help="Settings kept in this home.", no_args_is_help=True, rich_markup_mode=None)
@@ -34,6 +35,7 @@ GROUPS = {
     "research": research_app,
     "schema": schema_app,
     "tune": tune_app,
+    "token": token_app,
 }
 
 
@@ -42,7 +44,7 @@ GROUPS = {
 
 @sandbox_app.command("run")
 def sandbox_run(
-    file: Path,
+    file: Annotated[Path, typer.Argument(help="A program with main(input_data).")],
     given: Annotated[str, typer.Option("--input", metavar="JSON", help="Its input_data, or @FILE.")] = "{}",
     timeout: Annotated[
         float | None, typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Default: SAFE_EXECUTOR_TIMEOUT.")

@@ -7,12 +7,26 @@ from typing import Annotated
 
 import typer
 
-from evolve.cli.options import AsJson, Simulate, SymbolOption, TimeframeOption, Timeout
+from evolve.cli.options import (
+    AsJson,
+    Daily,
+    ModelId,
+    ModelType,
+    Period,
+    Reason,
+    Seed,
+    Simulate,
+    SymbolArgument,
+    SymbolOption,
+    Theme,
+    TimeframeOption,
+    Timeout,
+)
 
 
 def build(
-    model_type: str,
-    symbol: str,
+    model_type: ModelType,
+    symbol: SymbolArgument,
     timeframe: TimeframeOption = None,
     feature: Annotated[
         list[str] | None, typer.Option("--feature", help="May be repeated; default: the usual set.")
@@ -21,7 +35,7 @@ def build(
         list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="A hyperparameter; may be repeated.")
     ] = None,
     horizon: Annotated[int, typer.Option("--horizon", help="Bars ahead.")] = 1,
-    seed: int = 0,
+    seed: Seed = 0,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Train even if it is registered.")] = False,
     simulate: Simulate = False,
     as_json: AsJson = False,
@@ -42,10 +56,10 @@ def build(
 
 
 def evaluate(
-    model_id: str,
+    model_id: ModelId,
     symbol: SymbolOption = None,
     timeframe: TimeframeOption = None,
-    period: str = "90d",
+    period: Period = "90d",
     metric: Annotated[list[str] | None, typer.Option("--metric", help="May be repeated.")] = None,
     cross_validate: Annotated[
         bool, typer.Option("--cross-validate", help="Also refit for every choice of tested stretches.")
@@ -90,10 +104,10 @@ def audit(
 
 
 def compare(
-    model_ids: list[str],
+    model_ids: Annotated[list[str], typer.Argument(help="Two or more ids; `evolve models` lists them.")],
     symbol: SymbolOption = None,
     timeframe: TimeframeOption = None,
-    period: str = "90d",
+    period: Period = "90d",
     simulate: Simulate = False,
     as_json: AsJson = False,
     timeout: Timeout = None,
@@ -117,9 +131,9 @@ def compare(
 
 def backtest(
     code: Annotated[Path, typer.Option("--code", metavar="FILE", help="A program with main(input_data).")],
-    symbol: Annotated[str, typer.Option("--symbol")],
+    symbol: Annotated[str, typer.Option("--symbol", help="On whose bars.")],
     timeframe: TimeframeOption = None,
-    period: str = "90d",
+    period: Period = "90d",
     param: Annotated[
         list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="For the strategy; may be repeated.")
     ] = None,
@@ -153,9 +167,9 @@ def backtest(
 
 
 def promote(
-    model_id: str,
+    model_id: ModelId,
     force: Annotated[bool, typer.Option("--force", help="Whatever the evidence says; it is put on record.")] = False,
-    reason: str = "asked for",
+    reason: Reason = "asked for",
     as_json: AsJson = False,
 ) -> None:
     """Put a model in charge of its symbol, if the evidence says so; else show the evidence."""
@@ -164,7 +178,9 @@ def promote(
     promote(model_id, reason, force=force, as_json=as_json)
 
 
-def rollback(symbol: str, timeframe: str = "1d", reason: str = "asked for", as_json: AsJson = False) -> None:
+def rollback(
+    symbol: SymbolArgument, timeframe: Daily = "1d", reason: Reason = "asked for", as_json: AsJson = False
+) -> None:
     """Put the champion before the present one in charge again."""
     from evolve.cli.updates import rollback
 
@@ -172,7 +188,7 @@ def rollback(symbol: str, timeframe: str = "1d", reason: str = "asked for", as_j
 
 
 def retrain(
-    model_id: str,
+    model_id: ModelId,
     period: Annotated[str, typer.Option(help="The latest stretch to show old and new on.")] = "30d",
     full: Annotated[bool, typer.Option("--full", help="Walk forward anew, not one fit only.")] = False,
     as_json: AsJson = False,
@@ -185,8 +201,8 @@ def retrain(
 
 
 def update(
-    symbol: str,
-    timeframe: str = "1d",
+    symbol: SymbolArgument,
+    timeframe: Daily = "1d",
     check: Annotated[bool, typer.Option("--check", help="Only look, change nothing.")] = False,
     as_json: AsJson = False,
     timeout: Timeout = None,
@@ -198,8 +214,8 @@ def update(
 
 
 def plot(
-    plot_type: str,
-    source: Annotated[str, typer.Argument()] = "backtest_results",
+    plot_type: Annotated[str, typer.Argument(help="Such as equity_curve or candlestick; docs/gallery.md shows all.")],
+    source: Annotated[str, typer.Argument(help="A model, answer, evaluation or symbol.")] = "backtest_results",
     theme: Annotated[str, typer.Option(help="light or dark.")] = "light",
     format: Annotated[str, typer.Option(help="png, svg or html.")] = "png",
     timeframe: TimeframeOption = None,
@@ -215,21 +231,33 @@ def plot(
 
 
 def report(
-    source: str, theme: str = "light", simulate: Simulate = False, as_json: AsJson = False, timeout: Timeout = None
+    source: Annotated[str, typer.Argument(help="A model, answer, evaluation or symbol.")],
+    theme: Theme = "light",
+    simulate: Simulate = False,
+    pdf: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a PDF to FILE instead (extra `pdf`).")] = None,
+    as_json: AsJson = False,
+    timeout: Timeout = None,
 ) -> None:
     """One page about a model, answer, evaluation or symbol: verdict, charts, figures; opens from disk."""
     from evolve.cli import app
     from evolve.cli.pictures import report
 
-    report(app._send, source, theme, simulate, as_json=as_json, timeout=timeout)
+    report(app._send, source, theme, simulate, pdf, as_json=as_json, timeout=timeout)
 
 
 def read_chart(
-    image: Path,
+    image: Annotated[Path, typer.Argument(help="PNG, JPEG or the like.")],
     analysis: Annotated[str, typer.Option(help="general, line or candlestick.")] = "general",
     calibrate: Annotated[
         list[str] | None, typer.Option("--y", metavar="PIXEL=VALUE", help="A row and its value; give two or more.")
     ] = None,
+    describe: Annotated[
+        bool,
+        typer.Option(
+            "--describe", help="Let the vision model of EVOLVE_LLM_MODEL say what it sees; sends it the picture."
+        ),
+    ] = False,
+    model: Annotated[str | None, typer.Option(help="Another vision model to describe it.")] = None,
     as_json: AsJson = False,
     timeout: Timeout = None,
 ) -> None:
@@ -237,4 +265,5 @@ def read_chart(
     from evolve.cli import app
     from evolve.cli.pictures import read
 
-    read(app._send, image, analysis, calibrate or [], as_json=as_json, timeout=timeout)
+    asked = model or ("auto" if describe else None)
+    read(app._send, image, analysis, calibrate or [], asked, as_json=as_json, timeout=timeout)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evolve.cli.options import AsJson
+from evolve.cli.options import AsJson, ModelId, OnlySymbol, OnlyTimeframe, Reason, SymbolArgument
 
 models_app = typer.Typer(help="The registered models.", rich_markup_mode=None)
 watch_app = typer.Typer(help="Champions and challengers: age, drift, last test, next run.", rich_markup_mode=None)
@@ -15,7 +15,7 @@ watch_app = typer.Typer(help="Champions and challengers: age, drift, last test, 
 
 @models_app.callback(invoke_without_command=True)
 def models(
-    context: typer.Context, symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False
+    context: typer.Context, symbol: OnlySymbol = None, timeframe: OnlyTimeframe = None, as_json: AsJson = False
 ) -> None:
     """The registered models, newest first: list, look at, delete, move between machines, and put in charge."""
     if context.invoked_subcommand is None:
@@ -23,7 +23,7 @@ def models(
 
 
 @models_app.command("list")
-def models_list(symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False) -> None:
+def models_list(symbol: OnlySymbol = None, timeframe: OnlyTimeframe = None, as_json: AsJson = False) -> None:
     """The registered models, newest first, with champions and challengers."""
     from evolve.cli.models import list_models
 
@@ -31,7 +31,7 @@ def models_list(symbol: str | None = None, timeframe: str | None = None, as_json
 
 
 @models_app.command("show")
-def models_show(model_id: str, as_json: AsJson = False) -> None:
+def models_show(model_id: ModelId, as_json: AsJson = False) -> None:
     """A model's card: data, recipe, results, outlook, limits (Markdown)."""
     from evolve.cli.models import show
 
@@ -39,7 +39,7 @@ def models_show(model_id: str, as_json: AsJson = False) -> None:
 
 
 @models_app.command("delete")
-def models_delete(model_id: str, as_json: AsJson = False) -> None:
+def models_delete(model_id: ModelId, as_json: AsJson = False) -> None:
     """Take a model out of the registry; its history stays. Refused while it is a champion."""
     from evolve.cli.models import delete
 
@@ -48,7 +48,7 @@ def models_delete(model_id: str, as_json: AsJson = False) -> None:
 
 @models_app.command("export")
 def models_export(
-    model_id: str,
+    model_id: ModelId,
     file: Annotated[Path | None, typer.Argument(help="Default: MODEL_ID.evolve")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -59,7 +59,9 @@ def models_export(
 
 
 @models_app.command("import")
-def models_import(file: Path, as_json: AsJson = False) -> None:
+def models_import(
+    file: Annotated[Path, typer.Argument(help="What `evolve models export` wrote.")], as_json: AsJson = False
+) -> None:
     """Register a model from a file; one that was changed, or is none of ours, is refused."""
     from evolve.cli.models import import_file
 
@@ -68,12 +70,12 @@ def models_import(file: Path, as_json: AsJson = False) -> None:
 
 @models_app.command("promote")
 def models_promote(
-    model_id: str,
+    model_id: ModelId,
     alias: Annotated[str, typer.Option("--as", help="champion or challenger.")] = "champion",
     replacing: Annotated[
         str | None, typer.Option("--replacing", metavar="MODEL", help="Who holds it now; default: nobody.")
     ] = None,
-    reason: str = "",
+    reason: Reason = "",
     as_json: AsJson = False,
 ) -> None:
     """Make a model the champion or challenger of its symbol and timeframe."""
@@ -83,7 +85,7 @@ def models_promote(
 
 
 @models_app.command("release")
-def models_release(model_id: str, reason: str = "", as_json: AsJson = False) -> None:
+def models_release(model_id: ModelId, reason: Reason = "", as_json: AsJson = False) -> None:
     """Set the aliases of a model free."""
     from evolve.cli.models import release
 
@@ -91,7 +93,7 @@ def models_release(model_id: str, reason: str = "", as_json: AsJson = False) -> 
 
 
 @models_app.command("aliases")
-def models_aliases(symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False) -> None:
+def models_aliases(symbol: OnlySymbol = None, timeframe: OnlyTimeframe = None, as_json: AsJson = False) -> None:
     """Every move of champions and challengers, newest first."""
     from evolve.cli.models import aliases
 
@@ -100,7 +102,7 @@ def models_aliases(symbol: str | None = None, timeframe: str | None = None, as_j
 
 @watch_app.callback(invoke_without_command=True)
 def watch(
-    context: typer.Context, symbol: str | None = None, timeframe: str | None = None, as_json: AsJson = False
+    context: typer.Context, symbol: OnlySymbol = None, timeframe: OnlyTimeframe = None, as_json: AsJson = False
 ) -> None:
     """Champions and challengers: age, drift, last test, next run."""
     if context.invoked_subcommand is None:
@@ -111,7 +113,7 @@ def watch(
 
 @watch_app.command("add")
 def watch_add(
-    model_id: str,
+    model_id: ModelId,
     cron: Annotated[str, typer.Option(help="Minute hour day month weekday, as in crontab.")] = "30 22 * * 1-5",
     timezone: Annotated[str, typer.Option(help="An IANA name, such as America/New_York.")] = "UTC",
     max_age: Annotated[int, typer.Option("--max-age", help="Bars after which it is trained anew in any case.")] = 126,
@@ -124,7 +126,9 @@ def watch_add(
 
 
 @watch_app.command("remove")
-def watch_remove(symbol: str, timeframe: str, as_json: AsJson = False) -> None:
+def watch_remove(
+    symbol: SymbolArgument, timeframe: Annotated[str, typer.Argument(help="Such as 1d.")], as_json: AsJson = False
+) -> None:
     """Look after a symbol no longer; its models stay as they are."""
     from evolve.cli.updates import remove
 
@@ -133,7 +137,9 @@ def watch_remove(symbol: str, timeframe: str, as_json: AsJson = False) -> None:
 
 @watch_app.command("history")
 def watch_history(
-    model_id: str, limit: Annotated[int, typer.Option(min=1, max=1000)] = 20, as_json: AsJson = False
+    model_id: ModelId,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+    as_json: AsJson = False,
 ) -> None:
     """What was done to a model and decided about it, each with its reason."""
     from evolve.cli.updates import history

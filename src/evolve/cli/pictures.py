@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +26,32 @@ def draw(
     _show(reply, [reply.result.save_path, *(f"note: {note}" for note in reply.result.notes)], as_json)
 
 
-def report(send: Send, source: str, theme: str, simulate: bool, *, as_json: bool, timeout: float | None) -> None:
+def report(
+    send: Send, source: str, theme: str, simulate: bool, pdf: Path | None, *, as_json: bool, timeout: float | None
+) -> None:
+    """A PDF is written by the service, into its own directory, and from there moved to where the user wants it."""
     from evolve.contracts.multimodal import GenerateReport
 
     config = {"theme": theme, "simulate": simulate}
-    reply = send(GenerateReport, {"data_source": source, "plot_config": config}, timeout)
+    fields: dict[str, Any] = {"data_source": source, "plot_config": config}
+    if pdf is not None:
+        fields["save_path"] = f"plots/report-{uuid.uuid4().hex[:12]}.pdf"
+    reply = send(GenerateReport, fields, timeout)
+    if pdf is not None:
+        _moved(Path(reply.result.save_path), pdf)
+        reply = reply.model_copy(update={"result": replace(reply.result, save_path=str(pdf))})
     _show(reply, [reply.result.save_path, *(f"not shown: {what}" for what in reply.result.without)], as_json)
 
 
 def read(
-    send: Send, image: Path, analysis: str, calibrate: Sequence[str], *, as_json: bool, timeout: float | None
+    send: Send,
+    image: Path,
+    analysis: str,
+    calibrate: Sequence[str],
+    model: str | None,
+    *,
+    as_json: bool,
+    timeout: float | None,
 ) -> None:
     """The service reads from few directories only: what the user names is copied into one of them, and removed again."""
     from evolve.contracts.multimodal import AnalyzeImage
@@ -41,7 +59,7 @@ def read(
 
     copy = _copied(image, Settings.load().home / "images")
     try:
-        fields: dict[str, Any] = {"image_path": str(copy), "analysis_type": analysis}
+        fields: dict[str, Any] = {"image_path": str(copy), "analysis_type": analysis, "model_name": model}
         if calibrate:
             fields["calibration"] = {"y": [_point(word) for word in calibrate]}
         reply = send(AnalyzeImage, fields, timeout)
@@ -49,7 +67,18 @@ def read(
         copy.unlink(missing_ok=True)
     found = reply.result
     lines = [f"{image}: {found.width} × {found.height} pixels", found.analysis or "nothing could be read"]
+    if found.description:
+        lines.append(f"{found.described_by} sees: {' '.join(found.description)}")
+    lines += [f"note: {why}" for why in found.undescribed]
     _show(reply, lines, as_json)
+
+
+def _moved(made: Path, wanted: Path) -> None:
+    try:
+        wanted.write_bytes(made.read_bytes())
+        made.unlink()
+    except OSError as error:
+        raise InvalidRequest(f"cannot write {wanted}: {error.strerror}; the report is in {made}") from None
 
 
 def _copied(image: Path, place: Path) -> Path:

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from evolve.cli.options import AsJson, Simulate, Timeout
+from evolve.cli.options import AsJson, OnlySymbol, Question, Simulate, Timeout
 
 
 def ask(
-    question: str,
+    question: Question,
     as_json: AsJson = False,
     simulate: Simulate = False,
     replay: Annotated[
@@ -26,7 +26,11 @@ def ask(
     app._ask(ProcessQuery, {"query": question, "simulate": simulate, "replay": replay}, as_json, timeout)
 
 
-def reproduce(answer: str, as_json: AsJson = False, timeout: Timeout = None) -> None:
+def reproduce(
+    answer: Annotated[str, typer.Argument(help="An answer's id, or the FILE.")],
+    as_json: AsJson = False,
+    timeout: Timeout = None,
+) -> None:
     """Answer an earlier question again and compare every figure: by the answer's ID, or a FILE made with `ask --json`."""
     import json
 
@@ -61,7 +65,7 @@ def chat(
 
 
 def parse(
-    question: Annotated[str | None, typer.Argument()] = None,
+    question: Annotated[str | None, typer.Argument(help="In plain English.")] = None,
     as_json: AsJson = False,
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="Read {id, query, context[]} lines from standard input.")
@@ -77,8 +81,8 @@ def parse(
 
 
 def history(
-    limit: Annotated[int, typer.Option(min=1)] = 20,
-    symbol: str | None = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    symbol: OnlySymbol = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also what the services asked of each other to answer it.")
     ] = False,

@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from evolve.cli.options import AsJson, Simulate, SymbolOption, Timeout
+from evolve.cli.options import AsJson, Reference, Simulate, SymbolOption, Timeout
 
 research_app = typer.Typer(help="Papers and code: find, read, try.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @research_app.command("search")
 def research_search(
-    query: str,
+    query: Annotated[str, typer.Argument(help="A few words.")],
     where: Annotated[str, typer.Option("--in", help="github or arxiv.")] = "arxiv",
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 10,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 10,
     language: Annotated[str, typer.Option("--language", help="Of repositories; empty for any.")] = "python",
     category: Annotated[str, typer.Option("--category", help="Of papers; empty for any.")] = "q-fin.TR",
     as_json: AsJson = False,
@@ -29,7 +29,7 @@ def research_search(
 
 @research_app.command("paper")
 def research_paper(
-    reference: Annotated[str, typer.Argument(help="An address, an arXiv id, owner/repository, a title or a file.")],
+    reference: Reference,
     as_json: AsJson = False,
     timeout: Timeout = None,
 ) -> None:
@@ -41,7 +41,7 @@ def research_paper(
 
 @research_app.command("replicate")
 def research_replicate(
-    reference: Annotated[str, typer.Argument(help="An address, an arXiv id, owner/repository, a title or a file.")],
+    reference: Reference,
     describe: Annotated[str, typer.Option("--describe", help="The strategy in words, where the text is vague.")] = "",
     symbol: SymbolOption = None,
     timeframe: Annotated[str, typer.Option("--timeframe", help="1m 5m 15m 30m 1h 4h 1d 1w.")] = "1d",
@@ -68,7 +68,7 @@ def research_replicate(
 @research_app.command("log")
 def research_log(
     tag: Annotated[list[str] | None, typer.Option("--tag", help="May be repeated: entries carry all of them.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 20,
     note: Annotated[
         tuple[str, str] | None, typer.Option("--note", metavar="ENTRY TEXT", help="Add a note to an entry first.")
     ] = None,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
-from evolve.cli.show import console, print_json, show_comparison
+from evolve.cli.show import busy, console, print_json, show_comparison
 from evolve.errors import InvalidRequest
 from evolve.settings import Settings
 
@@ -64,7 +64,11 @@ def attack_suite(*, as_json: bool) -> int:
 
     quiet()
     # A home of its own: what is tried here on purpose is no event of the user's system, and no run in its statistics.
-    with tempfile.TemporaryDirectory(prefix="evolve-") as home, SafeExecutor(10, 256, home=Path(home)) as executor:
+    with (
+        tempfile.TemporaryDirectory(prefix="evolve-") as home,
+        SafeExecutor(10, 256, home=Path(home)) as executor,
+        busy("attacking the wall"),
+    ):
         executor.start()
         level = executor.isolation_level
         stopped = list(gallery.show(executor))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evolve.cli.options import AsJson, Simulate, Timeout
+from evolve.cli.options import AsJson, ModelType, Seed, Simulate, Timeout
 from evolve.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -21,13 +21,14 @@ Timeframe = Annotated[
 ]
 Trials = Annotated[int, typer.Option("--trials", min=1, max=10_000, help="At most so many.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, max=64, help="Trials at once; 0: as configured.")]
-Folds = Annotated[int, typer.Option("--folds", min=2, max=20)]
-Seed = Annotated[int, typer.Option("--seed", min=0)]
+Folds = Annotated[
+    int, typer.Option("--folds", min=2, max=20, help="Stretches of the training part, one after the other.")
+]
 
 
 @tune_app.command("run")
 def run(
-    model_type: str,
+    model_type: ModelType,
     symbol: Annotated[str, typer.Argument(help="On whose training part.")] = "AAPL",
     timeframe: Timeframe = None,
     trials: Trials = 50,
@@ -39,7 +40,7 @@ def run(
         ),
     ] = None,
     folds: Folds = 5,
-    horizon: Annotated[int, typer.Option("--horizon", min=1, max=63, metavar="BARS")] = 1,
+    horizon: Annotated[int, typer.Option("--horizon", min=1, max=63, metavar="BARS", help="Bars ahead.")] = 1,
     seed: Seed = 0,
     to_the_end: Annotated[bool, typer.Option("--to-the-end", help="Do not stop early, and give no trial up.")] = False,
     workers: Workers = 0,
@@ -96,7 +97,9 @@ def auto(
 
 @tune_app.command("history")
 def history(
-    model_type: str, limit: Annotated[int, typer.Option("--limit", min=1, max=1000)] = 10, as_json: AsJson = False
+    model_type: ModelType,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 10,
+    as_json: AsJson = False,
 ) -> None:
     """What studies of a family found, newest first."""
     from evolve.cli.app import _send
@@ -118,7 +121,9 @@ def history(
 
 
 @tune_app.command("show")
-def show(study_id: str, as_json: AsJson = False) -> None:
+def show(
+    study_id: Annotated[str, typer.Argument(help="As `evolve tune history` shows it.")], as_json: AsJson = False
+) -> None:
     """The trials of a study, by number."""
     from evolve.cli.app import _send
     from evolve.cli.show import console, print_json
@@ -139,7 +144,7 @@ def show(study_id: str, as_json: AsJson = False) -> None:
 
 @tune_app.command("best")
 def best(
-    model_type: str,
+    model_type: ModelType,
     size: Annotated[str, typer.Option("--size", help="small, medium or large.")] = "medium",
     as_json: AsJson = False,
 ) -> None:

@@ -73,8 +73,12 @@ class AsyncClient:
         on_progress: ProgressCallback | None = None,
         request_id: str | None = None,
         wait: bool = True,
+        patient: bool = False,
     ) -> dict[str, Any]:
-        """The response envelope, success or error, of any message. With wait=False: which id it was queued under."""
+        """The response envelope, success or error, of any message. With wait=False: which id it was queued under.
+
+        patient: wait for as long as it takes, also for a service that is down; cancelling only stops waiting, and the request goes on.
+        """
         service_path(service)
         _check_sendable(data, request_id)
         asker = self._connected()
@@ -90,6 +94,8 @@ class AsyncClient:
         if not wait:
             await asker.send(service, lane, envelope)
             return {"type": "queued", "service": service, "status": "success", "data": {}, "request_id": id}
+        if patient:
+            return await asker.ask(service, lane, envelope, timeout_s=timeout, on_progress=on_progress, must_live=False)
         limit = timeout if timeout is not None else self.settings.response_timeout_s
         try:
             return await asker.ask(service, lane, envelope, timeout_s=limit, on_progress=on_progress)

@@ -24,7 +24,14 @@ from evolve.contracts.model_builder import (
     ListModels,
     MoveAlias,
 )
-from evolve.contracts.multimodal import AnalyzeImage, GenerateInsights, GeneratePlot, GenerateReport, GetPlotHistory
+from evolve.contracts.multimodal import (
+    AnalyzeImage,
+    GenerateInsights,
+    GeneratePlot,
+    GenerateReport,
+    GetPlotHistory,
+    GetSeries,
+)
 from evolve.contracts.performance_critic import (
     AuditModel,
     AuditStrategy,
@@ -510,6 +517,30 @@ class GeneratedMethods:
         return self._call(
             GenerateReport,
             _given(GenerateReport, {"data_source": data_source, "plot_config": plot_config, "save_path": save_path}),
+            timeout=timeout,
+            on_progress=on_progress,
+        )
+
+    def get_series(
+        self,
+        data_source: str,
+        timeframe: Any = None,
+        simulate: bool = False,
+        last_bars: int = 5000,
+        *,
+        timeout: float | None = None,
+        on_progress: ProgressCallback | None = None,
+    ) -> dict[str, Any]:
+        """The numbers that a chart draws: a model's bars, decisions, bands, equity and months; of a symbol its bars.
+
+        Sends `get_series` to multimodal; answers `series_found`.
+        """
+        return self._call(
+            GetSeries,
+            _given(
+                GetSeries,
+                {"data_source": data_source, "timeframe": timeframe, "simulate": simulate, "last_bars": last_bars},
+            ),
             timeout=timeout,
             on_progress=on_progress,
         )

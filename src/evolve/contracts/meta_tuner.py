@@ -10,7 +10,7 @@ from evolve.market.types import Symbol, Timeframe
 from evolve.messaging.messages import Reply, Request
 from evolve.tunings import AutoTuning, TrialCard, TuningCard
 
-ModelType = Annotated[str, Field(min_length=1, max_length=64)]
+ModelType = Annotated[str, Field(min_length=1, max_length=64, examples=["ridge"])]
 MAX_TRIALS = 10_000
 MAX_VALUES = 1_000
 # Searches last for hours, and what is tried is kept: they outlive more replicas than a request of seconds need.
@@ -60,18 +60,18 @@ class TuneHyperparameters(
 
     model_type: ModelType
     param_space: Annotated[ParamSpace, BeforeValidator(_no_space)] = Field(default_factory=dict)
-    optimization_method: str = Field("bayesian", max_length=64)
-    n_trials: int = Field(50, ge=1, le=MAX_TRIALS)
-    cv_folds: int = Field(5, ge=2, le=20)
+    optimization_method: str = Field(default="bayesian", max_length=64)
+    n_trials: int = Field(default=50, ge=1, le=MAX_TRIALS)
+    cv_folds: int = Field(default=5, ge=2, le=20)
     symbol: Symbol = "BTCUSDT"
     timeframe: Timeframe | None = "1h"
     features: tuple[str, ...] = ()
-    horizon_bars: int = Field(1, ge=1, le=63)
-    seed: int = Field(0, ge=0, lt=2**31)
+    horizon_bars: int = Field(default=1, ge=1, le=63)
+    seed: int = Field(default=0, ge=0, lt=2**31)
     simulate: bool = False
     stop_early: bool = True
     prune: bool = True
-    workers: int = Field(0, ge=0, le=64)
+    workers: int = Field(default=0, ge=0, le=64)
 
 
 class StudyWorkedOn(Reply):
@@ -86,8 +86,8 @@ class WorkOnStudy(
 ):
     """Try trials of a study until none is left. Asked by the replica that tunes, of all of them; by hand it helps a running study."""
 
-    study_id: str = Field(min_length=1, max_length=64)
-    worker: str = Field(min_length=1, max_length=256)
+    study_id: str = Field(min_length=1, max_length=64, examples=["study-1f0c"])
+    worker: str = Field(min_length=1, max_length=256, examples=["by hand"])
 
 
 class TuningHistory(Reply):
@@ -99,7 +99,7 @@ class GetTuningHistory(Request[TuningHistory], positional=("model_type", "limit"
     """What studies of a family found, newest first."""
 
     model_type: ModelType
-    limit: int = Field(10, ge=1, le=1000)
+    limit: int = Field(default=10, ge=1, le=1000)
 
 
 class BestHyperparameters(Reply):
@@ -120,7 +120,7 @@ class GetBestParams(Request[BestHyperparameters], positional=("model_type", "dat
     """The hyperparameters to use for a family on a history of that size: small (below 1,000 bars), medium, large (from 5,000)."""
 
     model_type: ModelType
-    dataset_size: str = Field("medium", max_length=64)
+    dataset_size: str = Field(default="medium", max_length=64)
 
 
 class AutoTuneCompleted(Reply):
@@ -137,16 +137,16 @@ class AutoTune(
 ):
     """Tune several families one after the other, as `tune_hyperparameters` does each."""
 
-    model_types: tuple[ModelType, ...] = Field(("lstm", "xgboost"), min_length=1, max_length=32)
-    optimization_methods: tuple[str, ...] = Field(("bayesian",), min_length=1, max_length=3)
-    max_trials_per_model: int = Field(30, ge=1, le=MAX_TRIALS)
-    cv_folds: int = Field(5, ge=2, le=20)
+    model_types: tuple[ModelType, ...] = Field(default=("lstm", "xgboost"), min_length=1, max_length=32)
+    optimization_methods: tuple[str, ...] = Field(default=("bayesian",), min_length=1, max_length=3)
+    max_trials_per_model: int = Field(default=30, ge=1, le=MAX_TRIALS)
+    cv_folds: int = Field(default=5, ge=2, le=20)
     symbol: Symbol = "BTCUSDT"
     timeframe: Timeframe | None = "1h"
-    horizon_bars: int = Field(1, ge=1, le=63)
-    seed: int = Field(0, ge=0, lt=2**31)
+    horizon_bars: int = Field(default=1, ge=1, le=63)
+    seed: int = Field(default=0, ge=0, lt=2**31)
     simulate: bool = False
-    workers: int = Field(0, ge=0, le=64)
+    workers: int = Field(default=0, ge=0, le=64)
 
 
 class StudyTrials(Reply):
@@ -160,4 +160,4 @@ class StudyTrials(Reply):
 class GetStudyTrials(Request[StudyTrials]):
     """The trials of one study: what each tried and scored, fold by fold."""
 
-    study_id: str = Field(min_length=1, max_length=64)
+    study_id: str = Field(min_length=1, max_length=64, examples=["study-1f0c"])

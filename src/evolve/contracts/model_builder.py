@@ -33,14 +33,14 @@ class BuildModel(
     that a study of this family, symbol and timeframe found better than the defaults; `model_info.hyperparameters_from` says so.
     """
 
-    model_type: str = Field("lstm", min_length=1, max_length=64)
+    model_type: str = Field(default="lstm", min_length=1, max_length=64)
     symbol: Symbol = "BTCUSDT"
     timeframe: Timeframe | None = "1h"
     features: tuple[str, ...] | None = ()
     period: Period | None = None
     hyperparameters: dict[str, Hyperparameter] = Field(default_factory=dict)
-    horizon_bars: int = Field(1, ge=1, le=63)  # the longest that a family forecasts; tested to agree
-    seed: int = Field(0, ge=0, lt=2**31)
+    horizon_bars: int = Field(default=1, ge=1, le=63)  # the longest that a family forecasts; tested to agree
+    seed: int = Field(default=0, ge=0, lt=2**31)
     rebuild: bool = False
     simulate: bool = False
     tuned: bool = True
@@ -56,7 +56,7 @@ class ListModels(Request[ModelsListed], positional=("symbol", "timeframe")):
 
     symbol: Symbol | None = None
     timeframe: Timeframe | None = None
-    limit: int = Field(100, ge=1, le=10_000)
+    limit: int = Field(default=100, ge=1, le=10_000)
 
 
 class ModelInfo(Reply):
@@ -69,35 +69,35 @@ class ModelInfo(Reply):
 class GetModelInfo(Request[ModelInfo]):
     """One registered model."""
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
 
 
 class ModelDeleted(Reply):
     model_id: str
 
 
-class DeleteModel(Request[ModelDeleted], records=True):
+class DeleteModel(Request[ModelDeleted], records=True, effect="admin"):
     """Take a model out of the registry; its history stays. Refused while it is a champion."""
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
 
 
 class AliasMoved(Reply):
     move: AliasMove
 
 
-class MoveAlias(Request[AliasMoved], records=True):
+class MoveAlias(Request[AliasMoved], records=True, effect="admin"):
     """Make a model champion or challenger of its symbol and timeframe.
 
     expected: the model that holds the alias now, null for nobody; refused when another one does. model_id null sets it free.
     """
 
     alias: AliasName
-    model_id: str | None = Field(max_length=128)
-    symbol: Symbol
+    model_id: str | None = Field(max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
+    symbol: Symbol = Field(examples=["AAPL"])
     timeframe: Timeframe
-    expected: str | None = Field(None, max_length=128)
-    reason: str = Field("", max_length=1000)
+    expected: str | None = Field(default=None, max_length=128)
+    reason: str = Field(default="", max_length=1000)
 
 
 class AliasesListed(Reply):
@@ -112,7 +112,7 @@ class ListAliases(Request[AliasesListed], positional=("symbol", "timeframe")):
 
     symbol: Symbol | None = None
     timeframe: Timeframe | None = None
-    limit: int = Field(100, ge=1, le=10_000)
+    limit: int = Field(default=100, ge=1, le=10_000)
 
 
 class ModelExported(Reply):
@@ -126,14 +126,14 @@ class ModelExported(Reply):
 class ExportModel(Request[ModelExported]):
     """A registered model as one file that another home can import."""
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
 
 
 class ModelImported(Reply):
     model_info: ModelCard
 
 
-class ImportModel(Request[ModelImported], records=True):
+class ImportModel(Request[ModelImported], records=True, effect="admin"):
     """Register a model that was exported elsewhere. A file that was changed, or is none of ours, is refused."""
 
-    bundle: str = Field(min_length=1)
+    bundle: str = Field(min_length=1, examples=["what export_model gave as `bundle`"])

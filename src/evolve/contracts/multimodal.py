@@ -9,10 +9,12 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from evolve.cards import ImageAnalysis, InsightsCard, PastPlot, PlotCard, WrittenReport
 from evolve.charts.kinds import PlotOptions, plot_kind
 from evolve.charts.reading import ANALYSES, Calibration, analysis_kind
+from evolve.market.types import Timeframe
 from evolve.messaging.messages import Reply, Request
+from evolve.series import ChartSeries
 
 PlotType = Annotated[str, AfterValidator(plot_kind)]
-DataSource = Annotated[str, Field(min_length=1, max_length=400)]
+DataSource = Annotated[str, Field(min_length=1, max_length=400, examples=["AAPL"])]
 
 
 def _options(value: object) -> object:
@@ -36,10 +38,10 @@ class GeneratePlot(
     several models or symbols separated by commas. save_path: `plots/NAME.png`, `.svg` or `.html`.
     """
 
-    plot_type: PlotType
+    plot_type: PlotType = Field(examples=["candlestick"])
     data_source: DataSource
     plot_config: Annotated[PlotOptions, BeforeValidator(_options)] = Field(default_factory=PlotOptions)
-    save_path: str | None = Field(None, max_length=1_000)
+    save_path: str | None = Field(default=None, max_length=1_000)
 
 
 class ImageAnalyzed(Reply):
@@ -55,13 +57,14 @@ class AnalyzeImage(
 ):
     """Recover the curves of a chart from its picture, and what they say; what cannot be read is named.
 
-    calibration: two pixels and their values on an axis, for a picture whose labels cannot be read. model_name: null; no vision
-    model is asked in this version, and naming one is refused.
+    calibration: two pixels and their values on an axis, for a picture whose labels cannot be read. model_name: of a vision model behind
+    OPENAI_BASE_URL or OPENAI_API_KEY that says what it sees beside what is measured, or `auto` for EVOLVE_LLM_MODEL; null sends the
+    picture nowhere. Figures are those measured; a sentence of the model's with others is left out.
     """
 
-    image_path: str = Field(min_length=1, max_length=4_096)
+    image_path: str = Field(min_length=1, max_length=4_096, examples=["plots/equity_curve_1795391591.png"])
     analysis_type: Annotated[str, AfterValidator(analysis_kind)] = ANALYSES[0]
-    model_name: str | None = None
+    model_name: str | None = Field(None, min_length=1, max_length=200)
     calibration: Calibration | None = None
 
 
@@ -93,7 +96,7 @@ class GetPlotHistory(Request[PlotHistory], positional=("plot_type", "limit")):
     """Charts asked for before, newest first."""
 
     plot_type: PlotType | None = None
-    limit: int = Field(10, ge=1, le=1000)
+    limit: int = Field(default=10, ge=1, le=1000)
 
 
 class ReportGenerated(Reply):
@@ -103,8 +106,33 @@ class ReportGenerated(Reply):
 class GenerateReport(
     Request[ReportGenerated], slot="heavy", records=True, waits=120.0, positional=("data_source", "plot_config")
 ):
-    """One HTML page about a model, answer, evaluation or symbol: verdict, charts, figures and provenance; it needs no network."""
+    """One HTML page about a model, answer, evaluation or symbol: verdict, charts, figures and provenance; it needs no network.
+
+    save_path: `plots/NAME.html`, or `plots/NAME.pdf` for paper (extra `pdf`).
+    """
 
     data_source: DataSource
     plot_config: Annotated[PlotOptions, BeforeValidator(_options)] = Field(default_factory=PlotOptions)
-    save_path: str | None = Field(None, max_length=1_000)
+    save_path: str | None = Field(default=None, max_length=1_000)
+
+
+class SeriesFound(Reply):
+    series: ChartSeries
+
+
+class GetSeries(
+    Request[SeriesFound],
+    slot="heavy",
+    waits=60.0,
+    positional=("data_source", "timeframe", "simulate", "last_bars"),
+    effect="read",
+):
+    """The numbers that a chart draws: a model's bars, decisions, bands, equity and months; of a symbol its bars.
+
+    data_source: as in `generate_plot`; of an answer its first model. timeframe, simulate: of a symbol's bars.
+    """
+
+    data_source: DataSource
+    timeframe: Timeframe | None = None
+    simulate: bool = False
+    last_bars: int = Field(default=5_000, ge=2, le=20_000)

@@ -10,6 +10,7 @@ from evolve.market.types import Period, Symbol, Timeframe
 from evolve.messaging.messages import Reply, Request
 
 ModelId = str
+STRATEGY = "def main(input_data):\n    return 'BUY'\n"
 DEFAULT_METRICS = ("sharpe", "drawdown", "win_rate")
 
 
@@ -33,7 +34,7 @@ class EvaluateModel(
     for every choice of tested stretches (combinatorial purged cross-validation), which takes three times as long as a build.
     """
 
-    model_id: ModelId = Field(min_length=1, max_length=128)
+    model_id: ModelId = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
     symbol: Symbol | None = "BTCUSDT"
     timeframe: Timeframe | None = "1h"
     period: Period = "30d"
@@ -62,14 +63,16 @@ class CompareModels(
     stood then (0: now); trials: count this many (0: as the ledger says). All three are for reproducing an answer.
     """
 
-    model_ids: tuple[ModelId, ...] = Field(min_length=2, max_length=64)
+    model_ids: tuple[ModelId, ...] = Field(
+        min_length=2, max_length=64, examples=[["ridge-AAPL-1d-32458ae9", "lstm-AAPL-1d-5d41402a"]]
+    )
     symbol: Symbol | None = "BTCUSDT"
     timeframe: Timeframe | None = "1h"
     period: Period = "30d"
     simulate: bool = False
     refit: bool = False
-    ledger_position: int = Field(0, ge=0)
-    trials: int = Field(0, ge=0)
+    ledger_position: int = Field(default=0, ge=0)
+    trials: int = Field(default=0, ge=0)
 
 
 class EvaluationHistory(Reply):
@@ -80,8 +83,8 @@ class EvaluationHistory(Reply):
 class GetEvaluationHistory(Request[EvaluationHistory], positional=("model_id", "limit")):
     """Past evaluations of a model, newest first."""
 
-    model_id: ModelId = Field(min_length=1, max_length=128)
-    limit: int = Field(10, ge=1, le=1000)
+    model_id: ModelId = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
+    limit: int = Field(default=10, ge=1, le=1000)
 
 
 class BestModels(Reply):
@@ -98,7 +101,7 @@ class GetBestModels(Request[BestModels], positional=("symbol", "timeframe", "lim
 
     symbol: Symbol = "BTCUSDT"
     timeframe: Timeframe = "1h"
-    limit: int = Field(5, ge=1, le=1000)
+    limit: int = Field(default=5, ge=1, le=1000)
     metric: str = "overall_score"
 
 
@@ -111,7 +114,7 @@ class ModelAudited(Reply):
 class AuditModel(Request[ModelAudited], slot="heavy", records=True, waits=600.0, positional=("model_id",)):
     """Does a model look ahead? Its forecasts must not change by the future. symbol, timeframe: null means its own."""
 
-    model_id: ModelId = Field(min_length=1, max_length=128)
+    model_id: ModelId = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
     symbol: Symbol | None = None
     timeframe: Timeframe | None = None
     simulate: bool = False
@@ -132,8 +135,8 @@ class AuditStrategy(
 ):
     """Does a program look ahead? It is run in the sandbox, handed all bars at once or one after the other, as it is written."""
 
-    strategy_code: str = Field(min_length=1, max_length=MAX_CODE)
-    strategy_name: str = Field(min_length=1, max_length=64)
+    strategy_code: str = Field(min_length=1, max_length=MAX_CODE, examples=[STRATEGY])
+    strategy_name: str = Field(min_length=1, max_length=64, examples=["always long"])
     symbol: Symbol = "BTCUSDT"
     timeframe: Timeframe | None = "1h"
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
@@ -161,13 +164,13 @@ class BacktestStrategy(
     second_symbol: then the position is one in the pair, long `symbol` and short this one by half of the account each.
     """
 
-    strategy_code: str = Field(min_length=1, max_length=MAX_CODE)
-    strategy_name: str = Field(min_length=1, max_length=64)
+    strategy_code: str = Field(min_length=1, max_length=MAX_CODE, examples=[STRATEGY])
+    strategy_name: str = Field(min_length=1, max_length=64, examples=["always long"])
     symbol: Symbol = "BTCUSDT"
     timeframe: Timeframe | None = "1h"
     period: Period = "90d"
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     long_only: bool = False
-    volatility_target: float | None = Field(None, gt=0, le=10)
+    volatility_target: float | None = Field(default=None, gt=0, le=10)
     second_symbol: Symbol | None = None
     simulate: bool = False

@@ -32,10 +32,10 @@ class ProcessQuery(
     whole, from another machine. replay: no language model is asked; what one said before to the same words is used again.
     """
 
-    query: str = Field(max_length=MAX_QUERY)
-    session: str | None = Field(None, max_length=128)
+    query: str = Field(max_length=MAX_QUERY, examples=["Give me the best model for AAPL over 90 days"])
+    session: str | None = Field(default=None, max_length=128)
     simulate: bool = False
-    reproduce: str | None = Field(None, max_length=128)
+    reproduce: str | None = Field(default=None, max_length=128)
     document: dict[str, Any] | None = None
     replay: bool = False
 
@@ -49,7 +49,7 @@ class QueryHistory(Reply):
 class GetQueryHistory(Request[QueryHistory], positional=("limit", "symbol")):
     """Questions asked before, newest first."""
 
-    limit: int = Field(10, ge=1, le=1000)
+    limit: int = Field(default=10, ge=1, le=1000)
     symbol: Symbol | None = None
 
 
@@ -74,4 +74,4 @@ class AnswerFound(Reply):
 class GetAnswer(Request[AnswerFound], positional=("answer_id",)):
     """A stored answer, whole."""
 
-    answer_id: str = Field(min_length=1, max_length=128)
+    answer_id: str = Field(min_length=1, max_length=128, examples=["b04285bd7b711f3c1272f6033054ccf4"])

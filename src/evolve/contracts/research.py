@@ -11,7 +11,7 @@ from evolve.market.types import Period, Symbol, Timeframe
 from evolve.messaging.messages import Reply, Request
 
 # 256 is GitHub's own limit on the words of a search.
-Query = Field(min_length=1, max_length=256)
+Query = Field(min_length=1, max_length=256, examples=["time series momentum"])
 MAX_TEXT = 200_000  # an abstract, or the text of a paper that somebody pasted
 Origin = Literal["github", "arxiv", "library"]
 
@@ -28,13 +28,17 @@ class GithubSearchResults(Reply):
 
 
 class SearchGithub(
-    Request[GithubSearchResults], slot="heavy", waits=60.0, positional=("query", "max_results", "language")
+    Request[GithubSearchResults],
+    slot="heavy",
+    waits=60.0,
+    positional=("query", "max_results", "language"),
+    effect="read",
 ):
     """Repositories for some words, best first. language: empty or null for any. Without a network the local library answers."""
 
     query: str = Query
-    max_results: int = Field(10, ge=1, le=1000)
-    language: str | None = Field("python", max_length=40, pattern=r"^[\w +#.-]*$")
+    max_results: int = Field(default=10, ge=1, le=1000)
+    language: str | None = Field(default="python", max_length=40, pattern=r"^[\w +#.-]*$")
 
 
 class ArxivSearchResults(Reply):
@@ -49,13 +53,17 @@ class ArxivSearchResults(Reply):
 
 
 class SearchArxiv(
-    Request[ArxivSearchResults], slot="heavy", waits=60.0, positional=("query", "max_results", "category")
+    Request[ArxivSearchResults],
+    slot="heavy",
+    waits=60.0,
+    positional=("query", "max_results", "category"),
+    effect="read",
 ):
     """Papers for some words, best first. category: empty or null for any. Without a network the local library answers."""
 
     query: str = Query
-    max_results: int = Field(10, ge=1, le=1000)
-    category: str | None = Field("q-fin.TR", max_length=40, pattern=r"^([a-z-]+(\.[A-Za-z-]+)?)?$")
+    max_results: int = Field(default=10, ge=1, le=1000)
+    category: str | None = Field(default="q-fin.TR", max_length=40, pattern=r"^([a-z-]+(\.[A-Za-z-]+)?)?$")
 
 
 class PaperSummarized(Reply):
@@ -70,9 +78,9 @@ class SummarizePaper(
 ):
     """What a paper claims, in its own sentences. One of the three is needed; a text given is read before an address is."""
 
-    paper_url: str | None = Field(None, max_length=2048)
-    paper_title: str | None = Field(None, max_length=500)
-    paper_abstract: str | None = Field(None, max_length=MAX_TEXT)
+    paper_url: str | None = Field(default=None, max_length=2048)
+    paper_title: str | None = Field(default=None, max_length=500)
+    paper_abstract: str | None = Field(default=None, max_length=MAX_TEXT)
 
 
 class CodeGenerated(Reply):
@@ -96,8 +104,10 @@ class GenerateCode(
     short the second. writer: a language model where one is configured ("auto"), the library of templates, or a language model or nothing.
     """
 
-    description: str = Field(min_length=1, max_length=MAX_TEXT)
-    paper_reference: str | None = Field(None, max_length=2048)
+    description: str = Field(
+        min_length=1, max_length=MAX_TEXT, examples=["Long while the close is above its 50-day average, else flat"]
+    )
+    paper_reference: str | None = Field(default=None, max_length=2048)
     implementation_type: Literal["model", "strategy", "indicator"] = "model"
     symbol: Symbol | None = None
     timeframe: Timeframe | None = "1d"
@@ -116,17 +126,17 @@ class ResearchLogReply(Reply, wire="research_log"):
 class GetResearchLog(Request[ResearchLogReply], positional=("tags", "limit")):
     """What was searched, read and tried, newest first; only what carries all of `tags`."""
 
-    tags: tuple[str, ...] = Field((), max_length=20)
-    limit: int = Field(50, ge=1, le=1000)
+    tags: tuple[str, ...] = Field(default=(), max_length=20)
+    limit: int = Field(default=50, ge=1, le=1000)
 
 
 class ResearchNoted(Reply):
     entry: LogEntry
 
 
-class AddResearchNote(Request[ResearchNoted], positional=("entry_id", "note")):
+class AddResearchNote(Request[ResearchNoted], positional=("entry_id", "note"), effect="run"):
     """Keep a note and tags with an entry of the research log."""
 
-    entry_id: str = Field(min_length=1, max_length=40)
-    note: str = Field(min_length=1, max_length=4000)
-    tags: tuple[str, ...] = Field((), max_length=20)
+    entry_id: str = Field(min_length=1, max_length=40, examples=["5d41402abc4b"])
+    note: str = Field(min_length=1, max_length=4000, examples=["costs are not in the paper's figures"])
+    tags: tuple[str, ...] = Field(default=(), max_length=20)

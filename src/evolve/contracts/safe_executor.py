@@ -14,8 +14,9 @@ MAX_CODE = 1 << 20
 MAX_BARS = 100_000
 ANSWER_S = 10.0  # what an asker waits beyond the limit on a run: for its place in the queue, and for the answer's way
 
-Code = Field(min_length=1, max_length=MAX_CODE)
-Name = Field(min_length=1, max_length=200)
+PROGRAM = "def main(input_data):\n    return {'prediction': 1}\n"
+Code = Field(min_length=1, max_length=MAX_CODE, examples=[PROGRAM])
+Name = Field(min_length=1, max_length=200, examples=["my first"])
 
 
 class RunResult(BaseModel):
@@ -60,7 +61,7 @@ class ExecuteModel(
     model_code: str = Code
     model_name: str = Name
     input_data: dict[str, JsonValue] = Field(default_factory=dict)
-    model_type: str = Field("custom", max_length=64)
+    model_type: str = Field(default="custom", max_length=64)
 
 
 class StrategyExecuted(Reply):
@@ -123,7 +124,7 @@ class ExecuteBars(
 
     strategy_code: str = Code
     strategy_name: str = Name
-    bars: dict[str, list[JsonValue]] = Field(min_length=1)
+    bars: dict[str, list[JsonValue]] = Field(min_length=1, examples=[{"close": [10.0, 11.0, 12.5]}])
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
     market_data: dict[str, JsonValue] = Field(default_factory=dict)
 
@@ -164,5 +165,5 @@ class CleanupCompleted(Reply):
     """Log and statistics stay."""
 
 
-class Cleanup(Request[CleanupCompleted], client="cleanup_safe_executor"):
+class Cleanup(Request[CleanupCompleted], client="cleanup_safe_executor", effect="admin"):
     """End waiting processes and remove what a crash left; the next run starts anew."""

@@ -33,7 +33,7 @@ class RetrainModel(
     model builder. new_data_period: the latest stretch over which the new and the old one are shown.
     """
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
     new_data_period: Period = "30d"
     retrain_type: RetrainType = "incremental"
 
@@ -54,7 +54,7 @@ class TuneModel(
     tuning_params: `n_trials` and `cv_folds` for the meta tuner; what else is in it is the space to search, by hyperparameter.
     """
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
     tuning_params: dict[str, Any] = Field(default_factory=dict)
     optimization_method: OptimizationMethod = "bayesian"
 
@@ -69,15 +69,16 @@ class ReplaceModel(
     records=True,
     waits=300.0,
     positional=("old_model_id", "new_model_id", "reason"),
+    effect="admin",
 ):
     """Put a model in charge in another's place, if the evidence says so; else `success` is false and the evidence is shown.
 
     force: put it in charge whatever the evidence says; that is recorded, and it is rolled back like any other that does worse.
     """
 
-    old_model_id: str = Field(min_length=1, max_length=128)
-    new_model_id: str = Field(min_length=1, max_length=128)
-    reason: str = Field("performance_improvement", max_length=1000)
+    old_model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
+    new_model_id: str = Field(min_length=1, max_length=128, examples=["lstm-AAPL-1d-5d41402a"])
+    reason: str = Field(default="performance_improvement", max_length=1000)
     force: bool = False
 
 
@@ -91,8 +92,8 @@ class UpdateHistory(Reply):
 class GetUpdateHistory(Request[UpdateHistory], positional=("model_id", "limit")):
     """What was done to a model and decided about it, each with its reason; also of models that are deleted."""
 
-    model_id: str = Field(min_length=1, max_length=128)
-    limit: int = Field(10, ge=1, le=1000)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
+    limit: int = Field(default=10, ge=1, le=1000)
 
 
 class AutoUpdateCompleted(Reply):
@@ -105,6 +106,7 @@ class AutoUpdate(
     records=True,
     waits=900.0,
     positional=("symbol", "timeframe", "update_type"),
+    effect="admin",
 ):
     """One round over the models of a symbol: roll back, promote, retire, look for drift, retrain, as the evidence asks.
 
@@ -115,34 +117,34 @@ class AutoUpdate(
     symbol: Symbol = "BTCUSDT"
     timeframe: Timeframe = "1h"
     update_type: UpdateType = "smart"
-    scheduled_for: float | None = Field(None, ge=0)
+    scheduled_for: float | None = Field(default=None, ge=0)
 
 
 class DriftChecked(Reply):
     drift: DriftCard
 
 
-class CheckDrift(Request[DriftChecked], slot="heavy", waits=120.0):
+class CheckDrift(Request[DriftChecked], slot="heavy", waits=120.0, effect="read"):
     """Whether a model still meets the world it was tested in; changes nothing."""
 
-    model_id: str = Field(min_length=1, max_length=128)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
 
 
 class WatchStarted(Reply):
     watch: Watch
 
 
-class StartWatch(Request[WatchStarted], records=True, positional=("model_id", "cron", "timezone")):
+class StartWatch(Request[WatchStarted], records=True, positional=("model_id", "cron", "timezone"), effect="admin"):
     """Look after a model: put it in charge of its symbol if nobody is, and run `auto_update` by a timetable.
 
     cron: minute hour day month weekday, as in crontab(5). timezone: an IANA name. max_age_bars: it is trained anew when so many
     bars have come since it was trained, drift or not.
     """
 
-    model_id: str = Field(min_length=1, max_length=128)
-    cron: str = Field("30 22 * * 1-5", min_length=9, max_length=120)
-    timezone: str = Field("UTC", min_length=1, max_length=64)
-    max_age_bars: int = Field(126, ge=21, le=100_000)
+    model_id: str = Field(min_length=1, max_length=128, examples=["ridge-AAPL-1d-32458ae9"])
+    cron: str = Field(default="30 22 * * 1-5", min_length=9, max_length=120)
+    timezone: str = Field(default="UTC", min_length=1, max_length=64)
+    max_age_bars: int = Field(default=126, ge=21, le=100_000)
 
 
 class WatchStopped(Reply):
@@ -150,10 +152,10 @@ class WatchStopped(Reply):
     timeframe: str
 
 
-class StopWatch(Request[WatchStopped], records=True, positional=("symbol", "timeframe")):
+class StopWatch(Request[WatchStopped], records=True, positional=("symbol", "timeframe"), effect="admin"):
     """Look after a symbol no longer; its models stay as they are."""
 
-    symbol: Symbol
+    symbol: Symbol = Field(examples=["AAPL"])
     timeframe: Timeframe
 
 
@@ -163,7 +165,7 @@ class WatchBoard(Reply):
     rows: tuple[BoardRow, ...]
 
 
-class GetWatchBoard(Request[WatchBoard], slot="heavy", waits=120.0, positional=("symbol", "timeframe")):
+class GetWatchBoard(Request[WatchBoard], slot="heavy", waits=120.0, positional=("symbol", "timeframe"), effect="read"):
     """Champions and challengers: age, drift, last test, next run."""
 
     symbol: Symbol | None = None
@@ -174,9 +176,9 @@ class RolledBack(Reply):
     move: AliasMove
 
 
-class RollBack(Request[RolledBack], records=True, positional=("symbol", "timeframe")):
+class RollBack(Request[RolledBack], records=True, positional=("symbol", "timeframe"), effect="admin"):
     """Put the champion before the present one in charge again, whatever the evidence says; recorded with its reason."""
 
-    symbol: Symbol
+    symbol: Symbol = Field(examples=["AAPL"])
     timeframe: Timeframe
-    reason: str = Field("asked for", max_length=1000)
+    reason: str = Field(default="asked for", max_length=1000)

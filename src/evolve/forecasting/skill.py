@@ -13,8 +13,8 @@ import numpy as np
 
 from evolve.errors import InvalidRequest
 from evolve.market.bars import Floats
-from evolve.statistics.comparison import p_value
 from evolve.statistics.metric import same_length
+from evolve.statistics.student import upper_tail
 
 LEVEL = 0.05
 MIN_OUTCOMES = 60  # a quarter of daily bars: with fewer, one outlier makes or hides any skill
@@ -42,7 +42,7 @@ def skill_p_values(mean: Floats, std: Floats, log_close: Floats, *, horizon_bars
     judged = (independent >= MIN_OUTCOMES) & (spread > 0)
     t = average[judged] / np.sqrt(spread[judged] / (independent[judged] - 1))
     p = np.ones(len(agreement))
-    p[judged] = p_value(t, independent[judged] - 1, "greater")
+    p[judged] = upper_tail(t, independent[judged] - 1)
     shown[horizon_bars:] = p
     return shown
 

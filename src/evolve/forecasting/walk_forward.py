@@ -12,7 +12,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from evolve.compute.work import map_work
 from evolve.errors import InvalidRequest
 from evolve.forecasting.base import Forecaster, Forecasts, HyperValue, unheard
 from evolve.market.bars import Bars, Floats
@@ -93,6 +92,9 @@ def out_of_sample(
         folds_done = done
         if progress is not None:
             progress(done, total, f"{forecaster.family}: {done} of {total} folds fitted and forecast")
+
+    # Here, not at the top: who only reads what was forecast needs no processes, and so neither psutil nor structlog.
+    from evolve.compute.work import map_work
 
     parts = map_work(forecast, folds, workers=workers, progress=tell)
     return OutOfSample(

@@ -6,15 +6,18 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from evolve.errors import EvolveError, InvalidRequest, TimedOut, Unavailable, error_for
+from evolve.manager import web_record
 from evolve.manager.supervisor import identity, socket_path
 from evolve.messaging import embedded
 from evolve.messaging.connection import server_for
@@ -97,6 +100,7 @@ class ServiceManager:
             # Of a server of the user's own only its use can tell.
             "server_running": server.kind != "embedded" or embedded.is_running(self.settings.home),
             "home": str(self.settings.home),
+            "web": [asdict(record) for record in web_record.running(self.settings.home)],
             "services": status,
         }
 
@@ -109,6 +113,23 @@ class ServiceManager:
                 )
             embedded.ensure(self.settings.home, port=redis_port)
         return self.start_all_services(replicas)
+
+    def serve_web(self, host: str | None = None, port: int | None = None) -> str:
+        """Run the web server in the background, unless it runs; its address. Starts no service. Raises Unavailable for a port that is taken.
+
+        Without a port, the configured one, or any free one where another program has that.
+        """
+        if not self._connect():
+            self._launch_supervisor()
+        order = {"do": "web", "host": host or self.settings.web_host, "port": self.settings.web_port}
+        if port is not None:
+            order["port"] = port
+        try:
+            return str(self._order(order)["url"])
+        except Unavailable:
+            if port is not None or "web_port" in self.settings.model_fields_set:
+                raise
+            return str(self._order({**order, "port": 0})["url"])
 
     def down(self) -> dict[str, Any]:
         """Everything off: services, supervisor, and the embedded server. Returns what was stopped."""
@@ -127,6 +148,9 @@ class ServiceManager:
             self._order({"do": "shutdown"})
             self.close()
             _wait_for_end(pid)
+        for record in web_record.running(self.settings.home):
+            os.kill(record.pid, signal.SIGTERM)  # one that `evolve serve` runs in some terminal
+            _wait_for_end(record.pid)
         server = embedded_server and embedded.stop(self.settings.home)
         return {"stopped": stopped, "embedded_server_stopped": server}
 

@@ -21,6 +21,7 @@ from typing import Any
 from evolve import logs
 from evolve.crashes import Crash, note_crash
 from evolve.errors import EvolveError, Internal, InvalidRequest, Unavailable
+from evolve.manager.web_server import WebServer
 from evolve.messaging import embedded
 from evolve.messaging.bridge import Bridge
 from evolve.messaging.bus import Lane, control_channel
@@ -78,6 +79,7 @@ class Supervisor:
         self._nursery = ForkServer(preload=(*FRONT_PRELOAD, *(path.partition(":")[0] for path in SERVICES.values())))
         self._jobs_socket = private_socket(settings.home / "run", "jobs.sock")
         self._jobs: Any = None
+        self._web = WebServer(settings, self._nursery)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending = asyncio.Event()
         self._last_use = time.monotonic()
@@ -105,6 +107,7 @@ class Supervisor:
             await self._ending.wait()
         finally:
             orders.close()
+            await self._web.stop()
             await asyncio.gather(*(self._stop(name) for name in SERVICES), return_exceptions=True)
             for task in [*tasks, *self._tasks]:
                 task.cancel()
@@ -156,6 +159,8 @@ class Supervisor:
             return await self._status(order["services"])
         if name == "status":
             return await self._status(order.get("services") or list(SERVICES))
+        if name == "web":
+            return {"url": await self._web.start(str(order["host"]), int(order["port"]))}
         if name == "shutdown":
             self._ending.set()
             return {"stopping": True}
@@ -380,7 +385,7 @@ def main() -> int:
     try:
         make_private(run)
         make_private(socket_path(settings.home).parent)
-        logs.configure("supervisor", directory=settings.logs, level=settings.log_level)
+        logs.configure("supervisor", directory=settings.logs, level=settings.log_level, form=settings.log_format)
     except EvolveError as error:
         print(error.message, file=sys.stderr)
         return 1

@@ -20,6 +20,7 @@ from evolve.market.calendar import venue_of
 from evolve.market.provenance import Provenance
 from evolve.market.sessions import closes_of
 from evolve.market.types import TIMEFRAME_SECONDS, Timeframe
+from evolve.showing import Shown
 
 Floats = NDArray[np.float64]
 Stamps = NDArray[np.int64]
@@ -27,7 +28,7 @@ FIELDS = ("open", "high", "low", "close", "volume")
 
 
 @dataclass(frozen=True, eq=False)
-class Bars:
+class Bars(Shown):
     """OHLCV bars, oldest first.
 
     time: int64, Unix milliseconds UTC of each bar's start, strictly increasing. open, high, low, close: float64 > 0;

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from evolve.cards import TrustCard
 from evolve.evidence import Evidence
-from evolve.memory.canonical import canonical_json, from_json
+from evolve.memory.canonical import canonical_json, from_json, sha256_of
 from evolve.memory.database import Database, insert_new
 from evolve.memory.tables import evaluations, models
 
@@ -31,6 +31,18 @@ class Evaluation:
     figures: tuple[Evidence, ...]
     trust: TrustCard
     period_days: int | None = None
+
+    @property
+    def evaluation_id(self) -> str:
+        trust = self.trust
+        return evaluation_id(
+            self.model_id, trust.data.fingerprint, self.period_days, trust.ledger_position, self.code_version
+        )
+
+
+def evaluation_id(model_id: str, fingerprint: str, days: int | None, position: int, code: str) -> str:
+    """What an evaluation came from: model, bars, stretch shown, trials counted and code."""
+    return sha256_of([model_id, fingerprint, days, position, code])[:12]
 
 
 class Evaluations:

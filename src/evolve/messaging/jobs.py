@@ -330,7 +330,7 @@ def main(connection: socket.socket, *, service_path: str, settings: dict[str, An
     frames = _FrameSocket(connection)
     configured = Settings.load(**settings)
     cls = load_service(service_path)
-    logs.configure(cls.name, directory=configured.logs, level=configured.log_level)
+    logs.configure(cls.name, directory=configured.logs, level=configured.log_level, form=configured.log_format)
     service = cls(settings=configured)
     wire = _ProcessWire(frames)
     while (frame := frames.receive()) is not None:

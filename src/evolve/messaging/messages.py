@@ -13,8 +13,10 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evolve.errors import InvalidRequest, UnknownType, nearest, violation
+from evolve.showing import together
 
 Slot = Literal["inline", "light", "heavy"]
+Effect = Literal["read", "run", "admin"]
 
 MAX_FIELDS = 20  # that an error lists: enough to mend a form, too few to answer megabytes with megabytes
 ENVELOPE_FIELDS = frozenset({"type", "service", "data", "status", "timestamp", "request_id"})
@@ -39,6 +41,11 @@ class Reply(BaseModel):
             )
         cls.wire_type = wire or snake_case(cls.__name__)
 
+    def _repr_html_(self) -> str | None:
+        """In a notebook a reply shows what it holds."""
+        held = [getattr(self, name) for name in type(self).model_fields]
+        return together(each for value in held for each in (value if isinstance(value, tuple) else (value,)))
+
 
 ReplyT = TypeVar("ReplyT", bound=Reply, covariant=True)
 
@@ -50,7 +57,9 @@ class Request(BaseModel, Generic[ReplyT]):
     takes by position (default: the required ones); `slot`, where the handler runs: `inline` in the service's event loop
     (microseconds only), `light` in a thread, `heavy` in a process that can be killed; `records`, whether the decision log
     keeps it; `waits`, whether its client waits longer than the usual response timeout (seconds); `retries`, how often it is
-    put off and run again when its handler raises Unavailable.
+    put off and run again when its handler raises Unavailable; `effect`, what it does to the system: `read` changes nothing that
+    anybody decided, `run` starts work or adds to what is stored, `admin` decides about what others rely on (which model is in
+    charge, what is deleted). Unsaid, what computes or is recorded runs, and the rest reads.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
@@ -63,6 +72,7 @@ class Request(BaseModel, Generic[ReplyT]):
     records: ClassVar[bool] = False
     waits: ClassVar[float | None] = None
     retries: ClassVar[int] = 0
+    effect: ClassVar[Effect] = "read"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__()  # the class keywords are read below, once pydantic knows the fields
@@ -79,6 +89,7 @@ class Request(BaseModel, Generic[ReplyT]):
         records: bool = False,
         waits: float | None = None,
         retries: int = 0,
+        effect: Effect | None = None,
         **kwargs: Any,
     ) -> None:
         super().__pydantic_init_subclass__(**kwargs)
@@ -91,6 +102,7 @@ class Request(BaseModel, Generic[ReplyT]):
         required = tuple(name for name, field in cls.model_fields.items() if field.is_required())
         cls.positional = positional if positional is not None else required
         cls.slot, cls.records, cls.waits, cls.retries = slot, records, waits, retries
+        cls.effect = effect or ("run" if slot == "heavy" or records else "read")
         unknown = set(cls.positional) - set(cls.model_fields)
         if unknown:
             raise TypeError(f"{cls.__name__}: positional names unknown fields {sorted(unknown)}")

@@ -309,9 +309,12 @@ class Worker:
             reply = _reply_in(frame)
             return self._answers.reply(reply["type"], reply["data"], running.request_id)
         except EvolveError as error:
+            running.failed = error.code
             return self._answers.error(delivery, envelope, error)
         except TypeError:
-            return self._answers.error(delivery, envelope, self._bug(envelope))
+            bug = self._bug(envelope)
+            running.failed = bug.code
+            return self._answers.error(delivery, envelope, bug)
 
     async def _answer(self, running: Running, gate: SlotGate) -> None:
         delivery, envelope = running.delivery, running.envelope
@@ -402,7 +405,7 @@ class Worker:
         if why == "cancelled":
             error = Cancelled(f"{envelope.type} was cancelled")
             await self._send(running, self._answers.error(delivery, envelope, error), cancelled=True)
-            self._log.info("cancelled", request_id=envelope.request_id)
+            self._log.info("cancelled", **_traced(running))
         elif why == "lost":
             self._log.warning("lease lost; another replica has it", request_id=envelope.request_id)
         else:
@@ -429,6 +432,7 @@ class Worker:
         except EvolveError as error:
             if isinstance(error, Unavailable) and await self._retried(running, error):
                 return None
+            running.failed = error.code
             reply = self._answers.error(delivery, envelope, error)
             if envelope.type not in self._cls.handlers or delivery.attempt > self._attempts(envelope):
                 dead = f"{error.code}: {error.message}"
@@ -537,9 +541,9 @@ class Worker:
     def _note(self, running: Running, finish: Finish, started: float) -> None:
         self._log.info(
             "answered" if finish == "sent" else "reply dropped: the lease is another's",
-            request_id=running.envelope.request_id,
-            request_type=running.envelope.type,
-            seconds=round(self._clock.monotonic() - started, 4),
+            **_traced(running),
+            seconds=round(seconds := self._clock.monotonic() - started, 4),
+            waited=round(max(0.0, self._clock.now() - seconds - running.envelope.timestamp), 4),
         )
 
     async def _refuse(
@@ -585,6 +589,21 @@ class Worker:
         self._background.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._log.warning("background step failed", error=str(task.exception()))
+
+
+def _traced(running: Running) -> dict[str, object]:
+    """What a line of the log says of a request, so that its life can be told from the logs of all services."""
+    envelope, attempt = running.envelope, running.delivery.attempt
+    said: dict[str, object] = {"request_id": envelope.request_id, "request_type": envelope.type}
+    if envelope.parent is not None:
+        said["parent"] = envelope.parent
+    if envelope.sender is not None:
+        said["sender"] = envelope.sender
+    if attempt > 1:
+        said["attempt"] = attempt
+    if running.failed:
+        said["code"] = running.failed
+    return said
 
 
 def _reply_in(frame: dict[str, Any]) -> dict[str, Any]:

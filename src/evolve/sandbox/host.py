@@ -182,7 +182,7 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 
 def main(options: dict[str, Any]) -> int:
-    """options: {socket, owner, home, logs, log_level, timeout_seconds, memory_limit_mb}."""
+    """options: {socket, owner, home, logs, log_level, log_format, timeout_seconds, memory_limit_mb}."""
     limits.die_with_parent()
     if os.getppid() != options["owner"]:
         return 1  # it ended while this process started
@@ -190,7 +190,7 @@ def main(options: dict[str, Any]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service, which tells us when it has drained
     os.nice(NICE)
     level: LogLevel = options["log_level"]
-    logs.configure("safe_executor", directory=Path(options["logs"]), level=level)
+    logs.configure("safe_executor", directory=Path(options["logs"]), level=level, form=options["log_format"])
     executor = SafeExecutor(options["timeout_seconds"], options["memory_limit_mb"], home=Path(options["home"]))
     path = Path(options["socket"])
     try:

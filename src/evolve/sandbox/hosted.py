@@ -79,6 +79,7 @@ class HostProcess:
             "owner": os.getpid(),
             "home": str(settings.home),
             "logs": str(settings.logs),
+            "log_format": settings.log_format,
             "log_level": settings.log_level,
             "timeout_seconds": settings.safe_executor_timeout_s,
             "memory_limit_mb": settings.safe_executor_memory_mb,

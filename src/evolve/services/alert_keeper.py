@@ -94,10 +94,15 @@ def observations_of(service: str, queue: QueueState, crashed: Sequence[int], now
     times = f"{len(crashed)} time{'s' * (len(crashed) != 1)}"
     died = f"a replica of {service} crashed {times} within {CRASH_WINDOW_S / 60:g} minutes (status {', '.join(map(str, crashed))}) and was started again; `evolve status` names its log"  # fmt: skip
     calm = f"no replica of {service} crashed within {CRASH_WINDOW_S / 60:g} minutes"
-    waits = f"{queue.queued} requests wait for {service}, the oldest for {queue.oldest_s:.0f} s; `evolve status` shows whether it runs"
-    dead = f"{queue.dead} requests to {service} could not be answered; `evolve bus dead list {service}` shows why"
+    many, unanswered = _requests(queue.queued), _requests(queue.dead)
+    waits = f"{many} wait{'s' * (queue.queued == 1)} for {service}, the oldest for {queue.oldest_s:.0f} s; `evolve status` shows whether it runs"
+    dead = f"{unanswered} to {service} could not be answered; `evolve bus dead list {service}` shows why"
     return [
         Observation("crash", service, float(len(crashed)), died if crashed else calm, now),
         Observation("queue_age", service, queue.oldest_s, waits, now),
         Observation("dead_letters", service, float(queue.dead), dead, now),
     ]
+
+
+def _requests(count: int) -> str:
+    return f"{count} request{'s' * (count != 1)}"

@@ -8,11 +8,13 @@ from evolve.contracts.multimodal import (
     GeneratePlot,
     GenerateReport,
     GetPlotHistory,
+    GetSeries,
     ImageAnalyzed,
     InsightsGenerated,
     PlotGenerated,
     PlotHistory,
     ReportGenerated,
+    SeriesFound,
 )
 from evolve.messaging.service import Job, handles
 from evolve.services.base import BaseService
@@ -20,7 +22,11 @@ from evolve.services.base import BaseService
 
 class MultimodalService(BaseService):
     name = "multimodal"
-    preload = ("evolve.agents.multimodal", "matplotlib.backends.backend_agg")
+    # Insights and reports are loaded by the agent when asked for, so that a first picture does not wait for them: here they are ready.
+    preload = (
+        "evolve.agents.multimodal", "evolve.agents.insights", "evolve.agents.report_page", "evolve.backtest.kernels",
+        "matplotlib.backends.backend_agg",
+    )  # fmt: skip
 
     def setup(self) -> None:
         from evolve.agents.multimodal import MultimodalAgent
@@ -57,3 +63,10 @@ class MultimodalService(BaseService):
     def generate_report(self, request: GenerateReport, job: Job) -> ReportGenerated:
         report = self.agent.report(request.data_source, request.plot_config, request.save_path, progress=job.progress)
         return ReportGenerated(result=report)
+
+    @handles
+    def get_series(self, request: GetSeries, job: Job) -> SeriesFound:
+        series = self.agent.series(
+            request.data_source, timeframe=request.timeframe, simulate=request.simulate, last_bars=request.last_bars
+        )
+        return SeriesFound(series=series)

@@ -12,9 +12,10 @@ from PIL import Image
 
 from evolve.cards import Curve
 from evolve.charts.candlestick import Signals, candlestick_figure
+from evolve.charts.drift_board import BoardLine, Measure, drift_board_figure
 from evolve.charts.equity import equity_figure
-from evolve.charts.feature_importance import feature_importance_figure
 from evolve.charts.forecast_fan import Fan, forecast_fan_figure
+from evolve.charts.importance import feature_importance_figure, tuning_importance_figure
 from evolve.charts.model_comparison import Candidate, model_comparison_figure
 from evolve.charts.page import interactive_page
 from evolve.charts.picture import Caption, drawn, save
@@ -23,7 +24,6 @@ from evolve.charts.rolling_metrics import rolling_metrics_figure
 from evolve.charts.tables import correlation_figure, monthly, monthly_returns_figure
 from evolve.charts.theme import THEMES
 from evolve.charts.tuning_history import TrialPoint, tuning_history_figure
-from evolve.charts.tuning_importance import tuning_importance_figure
 from evolve.charts.tuning_slices import Slice, tuning_slices_figure
 from evolve.charts.walk_forward import FoldSpan, walk_forward_figure
 from evolve.errors import InvalidRequest
@@ -72,6 +72,11 @@ def trials() -> list[TrialPoint]:
     ]
 
 
+BOARD = [
+    BoardLine("AAPL 1d", "ridge-aapl-1", "steady", False, "240 outcomes since training", (Measure("losses", 0.3, False), Measure("gain", 0.7, True), Measure("coverage", 0.5, True))),
+    BoardLine("MSFT 1d", "xgboost-msft-2", "drift", True, "losses, coverage", (Measure("losses", 4.0, True), Measure("gain", 0.9, False), Measure("coverage", 1.3, True))),
+    BoardLine("IBM 1d", "lstm-ibm-3", "too early", False, "20 outcomes since training"),
+]  # fmt: skip
 SLICES = [Slice("learning_rate", True, 0.05), Slice("members", False, "a")]
 MATRIX = np.array([[1.0, 0.4, -0.2], [0.4, 1.0, 0.7], [-0.2, 0.7, 1.0]])
 FIGURES = {
@@ -91,6 +96,7 @@ FIGURES = {
     "tuning_history": lambda theme: tuning_history_figure(trials(), CAPTION, theme=theme),
     "tuning_importance": lambda theme: tuning_importance_figure({"learning_rate": 0.8, "members": 0.2}, CAPTION, theme=theme),
     "tuning_slices": lambda theme: tuning_slices_figure(trials(), SLICES, CAPTION, theme=theme),
+    "drift_board": lambda theme: drift_board_figure(BOARD, CAPTION, theme=theme),
     "model_comparison": lambda theme: model_comparison_figure(
         [Candidate("ridge", 0.5, -0.1, 1.1, True), Candidate("buy and hold", 0.3, None, None, False)], CAPTION, unit="Sharpe ratio a year", theme=theme
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evolve.charts.plot_path import plot_path
+from evolve.charts.plot_path import plot_path, report_path
 from evolve.errors import Forbidden, InvalidRequest
 
 
@@ -49,3 +49,11 @@ def test_a_name_that_is_no_pictures_is_refused(asked, tmp_path):
 def test_the_ending_must_be_that_of_the_format_asked_for(tmp_path):
     with pytest.raises(InvalidRequest, match=r"\.svg"):
         plot_path("x.png", tmp_path, format="svg")
+
+
+def test_a_report_is_a_page_or_a_pdf_in_the_same_directory(tmp_path):
+    assert report_path("plots/x.pdf", tmp_path) == tmp_path.resolve() / "x.pdf"
+    with pytest.raises(InvalidRequest, match=r"\.pdf"):
+        report_path("x.png", tmp_path)
+    with pytest.raises(Forbidden):
+        report_path("../x.pdf", tmp_path)

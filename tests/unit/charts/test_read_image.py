@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chart_pictures.drawn import Scene, candles_of, picture_of, scenes, values_of
+from chart_pictures.drawn import (
+    Scene,
+    candles_of,
+    drawdown_of,
+    picture_of,
+    scenes,
+    scenes_in_ink,
+    scenes_with_panels,
+    values_of,
+)
 from evolve.charts.axis_labels import Label, date_axis_of, number_in, value_axis
 from evolve.charts.image_file import open_picture
 from evolve.charts.read_image import read_chart
@@ -48,6 +57,38 @@ def test_a_calibration_of_the_users_needs_no_labels(tmp_path):
     assert error < 0.01
     assert drawdown < 0.01
     assert any("dates" in what for what in found.unread)
+
+
+@pytest.mark.parametrize(("ink", "dark"), [("#000000", False), ("#a0a0a0", True)], ids=["black", "grey on black"])
+def test_a_line_without_a_colour_is_told_from_text_frame_and_grid(ink, dark, tmp_path):
+    scene = Scene("matplotlib", "line", dark, (900, 500), 80, 100, 250, ink)
+
+    found = read(scene, tmp_path, given(scene))
+
+    assert len(found.curves) == 1
+    error, drawdown = errors(scene, found)
+    assert error < 0.01
+    assert drawdown < 0.01
+
+
+def test_bars_of_volume_are_named_and_not_taken_for_a_curve(tmp_path):
+    scene = Scene("matplotlib", "line", False, (900, 500), None, 100, 250, "#000000", "volume")
+    found = read(scene, tmp_path, given(scene))
+
+    assert len(found.curves) == 1
+    assert any("volume" in what for what in found.unread)
+
+
+def test_a_frame_with_labels_and_no_curve_is_no_curve(tmp_path):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4))
+    axes = figure.add_subplot()
+    axes.set_title("A long title over a picture that shows nothing at all but its frame")
+    axes.grid(True)
+    figure.savefig(tmp_path / "empty.png")
+    with pytest.raises(InvalidRequest, match="no curve"):
+        read_chart(open_picture("empty.png", (tmp_path,)), "general", None)
 
 
 def test_a_picture_without_a_curve_is_refused(tmp_path):
@@ -94,6 +135,27 @@ def test_the_axis_is_what_most_labels_agree_on():
     assert axis.start + axis.step * 250 == pytest.approx(75)
 
 
+def test_a_year_below_the_picture_is_no_value_though_it_lies_on_the_line():
+    labels = [label(str(100 - row // 10), 20, row) for row in (100, 200, 300)] + [label("50", 150, 500)]
+    _, kept, _ = value_axis(labels)
+    assert [each.text for each in kept] == ["90", "80", "70"]
+
+
+def test_labels_of_two_axes_above_each_other_make_two_panels():
+    """The lower one shows percentages; a curve belongs to the panel that its rows lie in."""
+    from evolve.charts.panels import stacked
+
+    labels = [
+        label(text, 20, row)
+        for text, row in (("300", 100), ("200", 150), ("100", 200), ("0%", 290), ("-10%", 320), ("-20%", 350))
+    ]
+    upper, lower = stacked(labels, (600, 400), on_left=True)
+
+    assert (upper.percentages, lower.percentages) == (False, True)
+    assert upper.top < 100 < 200 < upper.bottom < 290 < 350 < lower.bottom
+    assert lower.axis.start + lower.axis.step * 305 == pytest.approx(-5)
+
+
 def test_labels_that_grow_by_a_factor_make_a_logarithmic_axis():
     axis, _, _ = value_axis([label(text, 20, y) for text, y in (("1000", 100), ("100", 200), ("10", 300), ("1", 400))])
     assert axis is not None
@@ -124,11 +186,16 @@ def test_a_curve_is_recovered_from_its_picture(number, tmp_path):
 
 
 @pytest.mark.prove
-def test_half_of_sixty_pictures_are_read_within_a_hundredth_and_a_half(tmp_path):
+@pytest.mark.parametrize(
+    "drawn",
+    [scenes(60), scenes_in_ink(24), scenes_with_panels(24)],
+    ids=["sixty pictures", "black and grey", "two panels"],
+)
+def test_half_of_the_pictures_are_read_within_a_hundredth_and_a_half(drawn, tmp_path):
     """Median error of the curve ≤ 1.5 % of its range, of the maximum drawdown ≤ 2 points; what is not read at all counts as wrong."""
     pytest.importorskip("rapidocr_onnxruntime", reason="the extra `images` is not installed")
     found = []
-    for scene in scenes(60):
+    for scene in drawn:
         try:
             seen = read(scene, tmp_path)
             found.append(errors(scene, seen) if seen.curves else (1.0, 1.0))
@@ -137,6 +204,18 @@ def test_half_of_sixty_pictures_are_read_within_a_hundredth_and_a_half(tmp_path)
     curve, drawdown = np.median(np.array(found), axis=0)
     assert curve <= 0.015
     assert drawdown <= 0.02
+
+
+@pytest.mark.prove
+def test_a_panel_of_drawdowns_is_read_beside_the_curve_it_belongs_to(tmp_path):
+    pytest.importorskip("rapidocr_onnxruntime", reason="the extra `images` is not installed")
+    scene = Scene("matplotlib", "line", False, (1200, 700), 92, 7, 900, "", "drawdown")
+
+    found = read(scene, tmp_path)
+
+    assert [curve.name for curve in found.curves] == ["curve 1", "curve 2 (panel 2)"]
+    deepest = [next(item for item in curve.figures if item.name == "drawdown").value for curve in found.curves]
+    assert deepest == pytest.approx([float(drawdown_of(scene).min()) / 100] * 2, abs=0.02)
 
 
 def test_the_pictures_of_candles_show_the_closes_they_were_made_of():

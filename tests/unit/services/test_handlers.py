@@ -33,7 +33,14 @@ from evolve.contracts.model_builder import (
     ModelExported,
     MoveAlias,
 )
-from evolve.contracts.multimodal import AnalyzeImage, GenerateInsights, GeneratePlot, GenerateReport, GetPlotHistory
+from evolve.contracts.multimodal import (
+    AnalyzeImage,
+    GenerateInsights,
+    GeneratePlot,
+    GenerateReport,
+    GetPlotHistory,
+    GetSeries,
+)
 from evolve.contracts.performance_critic import (
     AuditModel,
     AuditStrategy,
@@ -267,7 +274,7 @@ def test_every_handler_answers_with_the_reply_that_its_request_declares(
         ParseArguments(user_prompt="Analyze AAPL", intent="market_analysis"), GetRoutingHistory(),
         ProcessQuery(query="What can you do?"), GetQueryHistory(), GetAvailableSymbols(), GetAnswer(answer_id=answer.result.answer.answer_id),
         GeneratePlot(plot_type="equity_curve", data_source=naive), GenerateInsights(data_source="TINY", include_plots=False), GetPlotHistory(),
-        GenerateReport(data_source="TINY"), AnalyzeImage(image_path=line_picture(building.settings), calibration={"y": ((0, 2), (200, 1))}),
+        GenerateReport(data_source="TINY"), GetSeries(data_source=naive), AnalyzeImage(image_path=line_picture(building.settings), calibration={"y": ((0, 2), (200, 1))}),
         RetrainModel(model_id=naive), TuneModel(model_id=naive), CheckDrift(model_id=naive), GetUpdateHistory(model_id=naive),
         ReplaceModel(old_model_id=naive, new_model_id=drift, force=True), RollBack(symbol="TINY", timeframe="1d"),
         AutoUpdate(symbol="TINY", timeframe="1d"), StartWatch(model_id=naive), GetWatchBoard(), StopWatch(symbol="TINY", timeframe="1d"),

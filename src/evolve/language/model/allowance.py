@@ -39,6 +39,11 @@ class Spent:
         return Spent(self.tokens + other.tokens, self.usd + other.usd, self.calls + other.calls)
 
 
+TOKENS_OF_A_PICTURE = (
+    1_500  # of four tiles of 512 pixels, as most servers count; what a server says it counted is what is paid
+)
+
+
 @dataclass
 class Allowance:
     """The budget of one question, beside what all questions of the day have spent in `directory`."""
@@ -59,7 +64,7 @@ class Allowance:
     def check(self, messages: Sequence[Message], max_tokens: int) -> None:
         """Raises RateLimited naming the limit that one more call could pass."""
         limits = self.limits
-        prompt = tokens_of("".join(message.text for message in messages))
+        prompt = _prompt_tokens(messages)
         more = Spent(prompt + max_tokens, self._usd(prompt, max_tokens), 1)
         question, day = self.spent + more, self._today() + more
         over = (
@@ -77,7 +82,7 @@ class Allowance:
         """Write down what a call cost. Raises Unavailable when it cannot be written: then nothing more is spent."""
         into = completion.prompt_tokens
         out = completion.completion_tokens
-        prompt = into if into is not None and into >= 0 else tokens_of("".join(m.text for m in messages))
+        prompt = into if into is not None and into >= 0 else _prompt_tokens(messages)
         said = out if out is not None and out >= 0 else tokens_of(completion.text)
         cost = Spent(prompt + said, self._usd(prompt, said), 1)
         self.spent += cost
@@ -111,6 +116,11 @@ class Allowance:
 
     def _usd(self, into: int, out: int) -> float:
         return (into * self.limits.usd_per_million_in + out * self.limits.usd_per_million_out) / 1e6
+
+
+def _prompt_tokens(messages: Sequence[Message]) -> int:
+    pictures = sum(message.image is not None for message in messages)
+    return tokens_of("".join(message.text for message in messages)) + pictures * TOKENS_OF_A_PICTURE
 
 
 def tokens_of(text: str) -> int:

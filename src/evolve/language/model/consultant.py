@@ -11,7 +11,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
 
@@ -96,7 +96,7 @@ class Consultant:
         replay also Unavailable for what was never asked before.
         """
         schema = _schema(shape)
-        asked = [Message(message.role, self._without_secret(message.text)) for message in messages]
+        asked = [replace(message, text=self._without_secret(message.text)) for message in messages]
         try:
             completion, key, replayed = self._said(asked, schema, sample)
             value, faults = _read(completion.text, shape, checks)
@@ -133,7 +133,7 @@ class Consultant:
         if rung in ("json_object", "prompt"):
             # The schema goes behind what never changes, so that servers find the longest known prefix in their cache.
             told = f"Answer with one JSON object and nothing else, valid by this JSON schema:\n{json.dumps(dict(schema.body))}"
-            asked = [*asked[:-1], Message(asked[-1].role, f"{asked[-1].text}\n\n{told}")]
+            asked = [*asked[:-1], replace(asked[-1], text=f"{asked[-1].text}\n\n{told}")]
         for attempt in range(RETRIES + 1):
             self.allowance.check(asked, self._max_tokens)
             self._breaker.check()

@@ -18,8 +18,11 @@ LADDER: tuple[Rung, ...] = ("json_schema", "tool", "json_object", "prompt")
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """image: a PNG that belongs to the text; only models that see take one."""
+
     role: Role
     text: str
+    image: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

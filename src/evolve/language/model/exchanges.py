@@ -42,7 +42,7 @@ class Exchanges:
         """Raises Unavailable when it cannot be written: what leaves no record is not used."""
         row = {
             "model": model, "at": iso(self._clock.now()), "accepted": accepted,
-            "asked": [asdict(message) for message in asked], "said": asdict(completion),
+            "asked": [_told(message) for message in asked], "said": asdict(completion),
         }  # fmt: skip
         path = self._path(key)
         try:
@@ -55,7 +55,13 @@ class Exchanges:
         return self._directory / key[:2] / f"{key}.json"
 
 
+def _told(message: Message) -> dict[str, str]:
+    """A message as it is recorded; of a picture only which one it was, so that a record stays small."""
+    told = {"role": message.role, "text": message.text}
+    return told if message.image is None else {**told, "image": hashlib.sha256(message.image).hexdigest()}
+
+
 def key_of(model: str, messages: Sequence[Message], schema: Schema, sample: int) -> str:
     """sample: which of several replies to the same words; how the server was made to keep to the schema does not count."""
-    content = [model, [asdict(message) for message in messages], schema.name, dict(schema.body), sample]
+    content = [model, [_told(message) for message in messages], schema.name, dict(schema.body), sample]
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()

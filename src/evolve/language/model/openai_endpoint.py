@@ -5,6 +5,7 @@ No text that a server sends with an error is passed on: it may quote the key.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import logging
 import queue
@@ -110,7 +111,7 @@ class OpenAiEndpoint:
         limit = {"max_completion_tokens" if self._at_openai else "max_tokens": max_tokens}
         options: dict[str, Any] = {
             "model": self._model,
-            "messages": [{"role": message.role, "content": message.text} for message in messages],
+            "messages": [{"role": message.role, "content": _content(message)} for message in messages],
             **limit,
             **_as_rung(rung, schema),
         }
@@ -159,6 +160,13 @@ class OpenAiEndpoint:
         if isinstance(error, sdk.OpenAIError):
             return Malformed(f"{self.name} sent what is no completion")
         return error
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    if message.image is None:
+        return message.text
+    address = f"data:image/png;base64,{base64.b64encode(message.image).decode()}"
+    return [{"type": "text", "text": message.text}, {"type": "image_url", "image_url": {"url": address}}]
 
 
 def _as_rung(rung: Rung, schema: Schema) -> dict[str, Any]:

@@ -1,26 +1,30 @@
-"""Is what was kept whole: the database, the bars, what was to be told?"""
+"""Is what was kept whole: the database, the bars, what was to be told?
+
+Each check imports what it looks with when it runs: whoever imports the doctor is a light process.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evolve.clock import SYSTEM_CLOCK
 from evolve.errors import EvolveError
 from evolve.manager.doctor.finding import Finding, fail, ok, warning
 from evolve.manager.manager import ServiceManager
-from evolve.market.catalog import Catalog, data_card
-from evolve.market.store import BarStore
-from evolve.memory.alerts import AlertBook
-from evolve.memory.database import Database, is_begun
-from evolve.memory.watches import Watches
 from evolve.settings import Settings
+
+if TYPE_CHECKING:
+    from evolve.market.catalog import Catalog
 
 WEEK_S = 7 * 86_400.0
 NEW_HOME = "there is none yet; the first question makes it"
 
 
 def database(settings: Settings) -> list[Finding]:
+    from evolve.memory.database import Database, is_begun
+
     if not is_begun(settings):
         return [ok("database", NEW_HOME)]
     with Database.open(settings) as opened:
@@ -36,6 +40,9 @@ def _size(file: Path | None) -> str:
 
 def data(settings: Settings) -> list[Finding]:
     """Can all kept bars be read, and are those of watched models of today?"""
+    from evolve.market.catalog import Catalog
+    from evolve.market.store import BarStore
+
     catalog = Catalog(BarStore(settings.home))
     listings = catalog.listings()
     for listing in listings:
@@ -54,6 +61,10 @@ def data(settings: Settings) -> list[Finding]:
 
 
 def _stale(settings: Settings, catalog: Catalog) -> list[str]:
+    from evolve.market.catalog import data_card
+    from evolve.memory.database import Database, is_begun
+    from evolve.memory.watches import Watches
+
     if not is_begun(settings):
         return []
     with Database.open(settings) as opened:
@@ -65,6 +76,9 @@ def _stale(settings: Settings, catalog: Catalog) -> list[str]:
 
 def alerts(settings: Settings) -> list[Finding]:
     """Does what was to be told get through, and is somebody there to tell it? Nothing to say without rules."""
+    from evolve.memory.alerts import AlertBook
+    from evolve.memory.database import Database, is_begun
+
     if not is_begun(settings):
         return []
     with Database.open(settings) as opened:

@@ -1,0 +1,1 @@
+"""How does an assistant use Evolve? As a server of the Model Context Protocol: tools, resources and prompts from the message registry."""

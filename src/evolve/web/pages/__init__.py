@@ -1,0 +1,16 @@
+"""The pages: what a person with only a browser can see and do. Made by the server; scripts stream, draw and open beside."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+
+from evolve.web.pages import answers, ask, compare, data, frame, jobs, models, research, services, strategies, studies
+
+
+def router(app: FastAPI) -> APIRouter:
+    """All pages of the application, and the files they load under `/assets`."""
+    frame.mount_assets(app)
+    pages = APIRouter(include_in_schema=False)
+    for part in (ask, answers, jobs, models, compare, strategies, research, data, studies, services):
+        pages.include_router(part.router)
+    return pages
