@@ -15,7 +15,7 @@ from evolve.cli.options import AsJson
 if TYPE_CHECKING:
     from evolve.memory.backup import BackupCard
 
-File = Annotated[Path, typer.Argument(metavar="FILE")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup: one file, best on another machine in the end.")]
 
 
 def migrate(

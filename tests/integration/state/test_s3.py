@@ -72,7 +72,7 @@ def store(s3: tuple[Faulty, str], monkeypatch: pytest.MonkeyPatch) -> ArtifactSt
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
-    s3fs.S3FileSystem().mkdir("evolve-test", exist_ok=True)
+    s3fs.S3FileSystem().makedirs("evolve-test", exist_ok=True)
     s3[0].unavailable = s3[0].halves = 0
     return ArtifactStore.open(Settings.load(artifacts_url="s3://evolve-test/home"))
 
