@@ -6,6 +6,8 @@ Dask cluster started here where `distributed` is installed. Made-up bars: what i
     python bench/scale.py --symbols 8 --bars 800 --families ridge,xgboost
 """
 
+# ruff: noqa: E402 - the threads of numpy are decided before it is loaded
+
 from __future__ import annotations
 
 import os
@@ -63,14 +65,18 @@ def main() -> None:
 
     def measured(workers: int, engine: str = "local") -> tuple[float, list[object]]:
         started = time.perf_counter()
-        return (found := map_work(score, recipes, workers=workers, engine=engine)) and time.perf_counter() - started, found
+        return (
+            found := map_work(score, recipes, workers=workers, engine=engine)
+        ) and time.perf_counter() - started, found
 
     score(recipes[0])  # imports and compiled kernels are not what is compared
     two_s, two = measured(2)
     one_s, one = measured(1)
     print(f"{len(recipes)} pairs ({given.symbols} symbols of {given.bars} bars, {given.families})")
     print(f"  local, 1 worker   {one_s:7.1f} s")
-    print(f"  local, 2 workers  {two_s:7.1f} s   {one_s / two_s:.2f} times as fast, results {'equal' if one == two else 'DIFFER'}")
+    print(
+        f"  local, 2 workers  {two_s:7.1f} s   {one_s / two_s:.2f} times as fast, results {'equal' if one == two else 'DIFFER'}"
+    )
     if find_spec("distributed") is None:
         print("  Dask: not installed (pip install 'evolve-trading[dask]')")
         return
@@ -81,21 +87,35 @@ def main() -> None:
     finally:
         for process in processes:
             process.kill()
-    print(f"  Dask, 2 workers   {there_s:7.1f} s   {100 * (there_s / two_s - 1):+.1f} % over local, results {'equal' if there == one else 'DIFFER'}")
+    print(
+        f"  Dask, 2 workers   {there_s:7.1f} s   {100 * (there_s / two_s - 1):+.1f} % over local, results {'equal' if there == one else 'DIFFER'}"
+    )
 
 
 def dask(workers: int) -> tuple[str, list[subprocess.Popen[str]]]:
     processes: list[subprocess.Popen[str]] = []
 
     def start(sign: str, *command: str) -> str:
-        process = subprocess.Popen([sys.executable, "-m", *command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
         processes.append(process)
         assert process.stderr is not None
         return next(line for line in process.stderr if sign in line).split()[-1]
 
-    scheduler = start("Scheduler at:", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    scheduler = start(
+        "Scheduler at:", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
+    )
     for _ in range(workers):
-        start("Registered to:", "distributed.cli.dask_worker", scheduler, "--nthreads", "1", "--no-dashboard", "--no-nanny")
+        start(
+            "Registered to:",
+            "distributed.cli.dask_worker",
+            scheduler,
+            "--nthreads",
+            "1",
+            "--no-dashboard",
+            "--no-nanny",
+        )
     return scheduler.replace("tcp://", "dask://"), processes
 
 

@@ -284,7 +284,8 @@ def _drop_all(connection: Connection) -> None:
     first = [name for name in ("library_words",) if name in names]
     rest = [name for name in [*known, schema.ALEMBIC_TABLE] if name in names]
     for name in [*first, *rest]:
-        connection.execute(text(f"DROP TABLE {name}"))
+        # SQLite deletes the rows that refer to a table with it; PostgreSQL must be told to forget the reference.
+        connection.execute(text(f"DROP TABLE {name}{' CASCADE' if connection.dialect.name == 'postgresql' else ''}"))
 
 
 def _insert(connection: Connection, table: str, columns: list[str], lines: IO[bytes]) -> None:
