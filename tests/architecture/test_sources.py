@@ -15,6 +15,7 @@ READS_ENVIRONMENT = {
     "evolve.installation": "prepares pip's and uv's environment before pydantic is there",
     "evolve.compute.local": "sets one thread per worker in the process that it has just forked",
     "evolve.manager.manager": "hands its own environment on to the supervisor it starts",
+    "evolve.web.bundle": "hands its own environment on to npm, which builds what pages load",
     "evolve.messaging.forkserver": "hands its own environment on to the process it starts",
 }
 

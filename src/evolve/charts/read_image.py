@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 YEAR_S = 365.25 * 86_400
 STRIDE = 10  # columns between the values that volatility is taken from: neighbouring columns lie on one straight piece
 MAX_POINTS = 2_000
+NEAR_ZERO = 0.03  # of a curve's range: a line of 2 pixels in a panel of 100, and its halo
 LINE_ERROR_PX = 0.5  # where in its thickness a drawn line's value lies
 METHOD = "curves followed by column, by colour and by ink; labels by RapidOCR; axes by RANSAC"
 
@@ -110,7 +111,9 @@ def _figures(
         why = "the curve reaches zero or less, where a return has no meaning"
         return (*found, *(add(each, None, "fraction", "", note=why) for each in ("total_return", "drawdown", "volatility", "trend")))  # fmt: skip
     relative = off / float(np.median(growth))
-    if percentages and values.max() <= 2 * error and values[0] >= -2 * error:
+    # Zero is read as well as anything else: within the error of a value, and of the line's own width.
+    nearly = 2 * error + NEAR_ZERO * float(np.ptp(values))
+    if percentages and values.max() <= nearly and values[0] >= -nearly:
         why = "the curve shows drawdowns: it starts at zero and never rises above"
         found.append(
             add("drawdown", float(values.min()) / 100, "fraction", "lowest value of a curve of drawdowns", error / 100)

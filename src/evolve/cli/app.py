@@ -130,6 +130,20 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Default: EVOLVE_WEB_HOST or 127.0.0.1; others need tokens.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Default: EVOLVE_WEB_PORT or 8765; 0: any free one.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pages and HTTP API in the foreground; `evolve up` has them in the background."""
+    from evolve.cli.serve import run
+
+    raise typer.Exit(run(host, port, as_json=as_json))
+
+
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """What is wrong here and how to mend each; starts nothing. Exit code 1 where something must be mended."""
     from evolve.cli.doctor import run
@@ -155,19 +169,6 @@ def trace(request_id: RequestId, as_json: AsJson = False) -> None:
     from evolve.cli.trace import show_trace
 
     show_trace(request_id, as_json)
-
-
-@app.command()
-def serve(
-    host: Annotated[str | None, typer.Option(help="Default: EVOLVE_WEB_HOST or 127.0.0.1; others need tokens.")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Default: EVOLVE_WEB_PORT or 8765; 0: any free one.")
-    ] = None,
-) -> None:
-    """Pages and HTTP API in the foreground; `evolve up` has them in the background."""
-    from evolve.cli.serve import run
-
-    raise typer.Exit(run(host, port))
 
 
 @app.command()

@@ -56,10 +56,12 @@ def show(as_json: AsJson = False) -> None:
 
 
 @token_app.command("revoke")
-def revoke(token_id: Annotated[str, typer.Argument(help="Its id, as `evolve token list` shows it.")]) -> None:
+def revoke(
+    token_id: Annotated[str, typer.Argument(help="Its id, as `evolve token list` shows it.")], as_json: AsJson = False
+) -> None:
     """Take a token away, at once."""
     token = _tokens().revoke(token_id)
-    typer.echo(f"revoked: {token.name}")
+    typer.echo(json.dumps({"revoked": token.id, "name": token.name}) if as_json else f"revoked: {token.name}")
 
 
 def _tokens() -> Tokens:

@@ -93,7 +93,7 @@ def _title(path: Path) -> str:
 async def read(caller: Caller, address: str) -> types.TextResourceContents:
     """What stands at an address. Raises InvalidRequest for one that cannot be, the typed errors of whoever is asked for it."""
     for kind in KINDS:
-        parts = kind.matches(address)
+        parts = kind.matches(address.partition("#")[0])
         if parts is not None:
             text = await _text(caller, kind, parts)
             if len(text) > MAX_CHARACTERS:

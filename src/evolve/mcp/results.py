@@ -60,7 +60,7 @@ HINTS = {
     "request_id_reused": "Call the tool again; it takes a new id.",
     "data_unavailable": "`inspect_data` with the symbol shows which bars there are; nothing is invented in their place.",
     "missing_extra": "Tell the user which package to install; the message names it.",
-    "unavailable": "Tell the user to run `evolve up`; `system_status` shows what runs.",
+    "unavailable": "Tell the user to run `evolve up`, or `evolve doctor` if it does run; `system_status` shows what runs.",
     "busy": "Wait until running work has ended; `system_status` shows the queue.",
     "rate_limited": "Wait, then call again.",
     "timeout": "It goes on: read the resource below later instead of asking again.",
@@ -132,10 +132,14 @@ def failure(error: EvolveError, *, hint: str | None = None, whole: str | None = 
         "code": error.code,
         "message": visible(error.message),
         "hint": hint or HINTS.get(error.code, HINTS["internal"]),
+        # As an assistant can open it: the page is among the resources.
+        "help": error.help.replace("docs/troubleshooting.md", "evolve://docs/troubleshooting"),
     }
     if whole is not None:
         found["whole"] = whole
-    words = f"{found['code']}: {found['message']}\nWhat to do: {found['hint']}" + (f"\n{whole}" if whole else "")
+    words = f"{found['code']}: {found['message']}\nWhat to do: {found['hint']}\nMore: {found['help']}" + (
+        f"\n{whole}" if whole else ""
+    )
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=words)], structured_content={"error": found}, is_error=True
     )

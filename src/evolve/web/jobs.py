@@ -296,7 +296,7 @@ class Jobs:
         """Wait for its end; whether it came. Without patience, not for a service that is away."""
         try:
             async with asyncio.timeout(within_s):
-                while job.is_open and not ending.is_set() and (patient or not job.waiting):
+                while job.is_open and not ending.is_set() and (patient or not job.waiting or job.replaced):
                     await job.changed.wait(ending, within_s)
         except TimeoutError:
             pass

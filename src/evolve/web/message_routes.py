@@ -60,11 +60,17 @@ class MessageRoutes:
             request = validated(cls, await body_of(http, self._client.settings.max_message_bytes))
             asynchronous, wait_s = preferences(http)
             key = http.headers.get("idempotency-key")
-            if asynchronous or wait_s is not None or is_long(cls):
+            text = http.query_params.get("cursor") if pages is not None else None
+            cursor = None if text is None else Cursor.parse(text)
+            as_job = asynchronous or wait_s is not None or is_long(cls)
+            if cursor is not None and (as_job or key is not None):
+                raise InvalidRequest(
+                    "a page is read at once: leave Idempotency-Key and Prefer away where a cursor is given"
+                )
+            if as_job:
                 return await self._as_job(http, request, key, 0 if asynchronous or wait_s is None else wait_s)
-            cursor = http.query_params.get("cursor")
             if pages is not None and key is None:
-                return await self._page(http, request, pages, None if cursor is None else Cursor.parse(cursor))
+                return await self._page(http, request, pages, cursor)
             return json_response(await self._ask(http, request, key))
 
         return answer

@@ -114,8 +114,10 @@ async def test_errors_say_what_to_do(tenth: Settings) -> None:
         unknown = error_of(await echoed(client, "ekko", text="a"))
         bug = error_of(await echoed(client, "fail", how="bug"))
         status = await client.call_tool("system_status", {})
+        explained = (await client.read_resource(down["help"])).contents[0].text
 
     assert (down["code"], "evolve up" in down["hint"]) == ("unavailable", True)
+    assert "unavailable" in explained
     assert wrong["message"] == "show_model takes no 'model'; nearest: model_id"
     assert "nearest: echo" in unknown["message"]
     assert (bug["code"], "ZeroDivisionError" in text(status)) == ("internal", False)

@@ -163,6 +163,14 @@ def test_the_jobs_are_listed_in_pages(web: Web) -> None:
     assert web.get("/api/v1/jobs?cursor=nonsense").status_code == 422
 
 
+def test_a_page_is_read_at_once_or_refused(web: Web) -> None:
+    """Found by schemathesis: with a key the cursor was passed over, and the first page came again."""
+    for headers in ({"Idempotency_Key": "paged"}, {"Prefer": "respond-async"}):
+        answer = web.ask("list_models?cursor=MS5hYQ", service="model_builder", **headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert web.ask("list_models?cursor=x", service="model_builder").status_code == 422
+
+
 def test_an_unknown_job_is_not_found(web: Web) -> None:
     assert web.get("/api/v1/jobs/nobody-asked").json()["code"] == "not_found"
 

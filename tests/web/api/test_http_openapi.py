@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from architecture.project_files import ROOT
 from evolve.client.core import all_requests
 from evolve.services import SERVICES
 from evolve.web.openapi import document, example_of
+from evolve.web.problems import STATUSES, type_of
 from services_under_test.echo import SlowEcho
 
 
@@ -90,3 +92,11 @@ def test_every_message_of_ours_has_an_example_that_it_takes() -> None:
     ]
 
     assert missing == []
+
+
+@pytest.mark.parametrize("code", sorted(STATUSES))
+def test_the_section_that_an_error_leads_to_is_written(code: str) -> None:
+    page, _, section = type_of(code).partition("#")
+    text = (ROOT / page.removeprefix("/")).read_text(encoding="utf-8")
+
+    assert f"\n### {section}\n" in text or f'<a id="{section}"></a>' in text

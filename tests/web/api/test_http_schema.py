@@ -26,7 +26,7 @@ def fuzz(web: Web, directory: Path, examples: int, *options: str, phases: str = 
     program = Path(sys.executable).with_name("st")
     run = subprocess.run(
         [program, "run", f"{web.url}openapi.json", "--no-color", "--seed", str(SEED), "-n", str(examples), "-w", "4",
-         "--phases", phases, "--generation-database", "none", "--request-timeout", "60", *LEFT_OUT, *options],
+         "--phases", phases, "--generation-database", "none", "--request-timeout", "10", *LEFT_OUT, *options],
         cwd=directory, env={**os.environ, "PYTHONWARNINGS": "ignore"}, capture_output=True, text=True,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr

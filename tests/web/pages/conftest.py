@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from _pytest.nodeid import NodeId
 
-from web.pages.desk import Desk, desk
+from web.pages.desk import ANSWER, QUESTION, Desk, Running, at_the_desk, chromium, running_pages, settle
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,21 +20,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def at() -> Iterator[Desk]:
-    with desk() as running:
-        yield running
+def running() -> Iterator[Running]:
+    chromium()  # skips before anything is started
+    with running_pages() as started:
+        yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def at(running: Running) -> Iterator[Desk]:
+    with at_the_desk(running) as desk:
+        yield desk
+
+
+@pytest.fixture(scope="module")
 def answered(at: Desk) -> str:
-    """The address of an answer, without the server: asked in a browser, as a trader would."""
-    from web.pages.desk import ANSWER, QUESTION, settle
-
-    with at.visit() as (page, _):
-        page.goto("/")
-        page.get_by_role("textbox").fill(QUESTION)
-        page.get_by_role("button", name="Ask", exact=True).click()
-        page.locator("[data-steps] li", has_text="TINY").first.wait_for()  # streamed while the work goes on
-        page.wait_for_url(ANSWER)
-        settle(page)
-        return page.url.removeprefix(at.url).partition("?")[0]
+    """The address of an answer, without the server: asked once, in a browser, as a trader would."""
+    if not at.running.answered:
+        with at.visit() as (page, _):
+            page.goto("/")
+            page.get_by_role("textbox").fill(QUESTION)
+            page.get_by_role("button", name="Ask", exact=True).click()
+            page.locator("[data-steps] li", has_text="TINY").first.wait_for()  # streamed while the work goes on
+            page.wait_for_url(ANSWER)
+            settle(page)
+            at.running.answered = page.url.removeprefix(at.url).partition("?")[0]
+    return at.running.answered

@@ -56,20 +56,19 @@ class Seen:
 
 @dataclass(frozen=True)
 class Desk:
-    """url: of the pages, without a slash at the end; visit: a page of a browser that keeps nothing of others."""
+    """visit: a page of a browser that keeps nothing of others."""
 
-    home: Path
-    url: str
+    running: Running
     browser: Browser
 
-    def run(self, *arguments: str) -> str:
-        """`evolve …` in this home."""
-        done = subprocess.run(
-            [sys.executable, "-m", "evolve", *arguments],
-            env=environment_of(self.home, EVOLVE_WEB_PORT="0"), capture_output=True, text=True, timeout=90, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    @property
+    def home(self) -> Path:
+        return self.running.home
+
+    @property
+    def url(self) -> str:
+        """Of the pages, without a slash at the end."""
+        return self.running.url
 
     @contextmanager
     def visit(self, **options: Any) -> Iterator[tuple[Page, Seen]]:
@@ -130,20 +129,48 @@ def walk(count: int) -> str:
     return "\n".join(rows) + "\n"
 
 
+@dataclass
+class Running:
+    """Services and pages of a home. answered: the address of the answer that tests share, once it was asked."""
+
+    home: Path
+    url: str = ""
+    answered: str = ""
+
+    def run(self, *arguments: str) -> str:
+        """`evolve …` in this home."""
+        done = subprocess.run(
+            [sys.executable, "-m", "evolve", *arguments],
+            env=environment_of(self.home, EVOLVE_WEB_PORT="0"), capture_output=True, text=True, timeout=90, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
 @contextmanager
-def desk() -> Iterator[Desk]:
+def running_pages() -> Iterator[Running]:
     if not bundle.is_current():
         bundle.build()
-    with fresh_home() as home, sync_playwright() as playwright:
+    with fresh_home() as home:
         home.mkdir(mode=0o700)
         csv = home / "TINY.csv"
         csv.write_text(walk(420), encoding="utf-8")
-        with playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"]) as browser:
-            at = Desk(home, "", browser)
-            at.run("data", "import", str(csv), "--symbol", "TINY")
-            try:
-                at.run("up")
-                (served,) = json.loads(at.run("status", "--json"))["web"]
-                yield Desk(home, served["url"].rstrip("/"), browser)
-            finally:
-                at.run("down")
+        running = Running(home)
+        running.run("data", "import", str(csv), "--symbol", "TINY")
+        try:
+            running.run("up")
+            (served,) = json.loads(running.run("status", "--json"))["web"]
+            running.url = served["url"].rstrip("/")
+            yield running
+        finally:
+            running.run("down")
+
+
+@contextmanager
+def at_the_desk(running: Running) -> Iterator[Desk]:
+    """A browser beside it, for one module: while Playwright's loop runs in a thread, no other test has one of its own there."""
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"]) as browser,
+    ):
+        yield Desk(running, browser)

@@ -69,6 +69,16 @@ def test_a_service_killed_while_a_job_streams_is_said_and_the_job_recovers(at: D
         assert seen.complaints == []
 
 
+def test_a_job_is_cancelled_on_its_page(at: Desk) -> None:
+    job = _asked(at, "def main(input_data):\n    import time\n    time.sleep(60)\n")
+    with at.visit() as (page, _):
+        page.goto(f"/jobs/{job}")
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("alert").get_by_text("cancelled").wait_for()
+        page.goto("/jobs")
+        page.get_by_role("row", name="cancelled").first.wait_for()
+
+
 def _asked(at: Desk, code: str) -> str:
     asked = urllib.request.Request(
         f"{at.url}/api/v1/safe_executor/execute_model",

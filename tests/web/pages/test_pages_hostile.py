@@ -39,6 +39,9 @@ def test_markup_in_what_a_strategy_prints_and_is_called_is_words(at: Desk) -> No
         page.get_by_text("What it printed").wait_for()
         settle(page)
         assert ATTACK in page.locator("main").inner_text()
+        page.locator("table a.fig").first.click()  # figures of a result that is kept for a day open like any other
+        page.locator("#drawer [data-body]").get_by_text("Exact value").wait_for()
+        page.keyboard.press("Escape")
         page.get_by_role("link", name="Edit").click()
         settle(page)
         assert page.locator("#code").input_value() == PROGRAM

@@ -79,7 +79,7 @@ def test_what_a_service_says_is_on_the_screen_of_every_open_page(at: Desk) -> No
         for page in (first, second):
             page.goto("/feed")
             page.locator("[data-live=on]").wait_for()
-        at.run("ask", "What can you do?")
+        at.running.run("ask", "What can you do?")
         for page in (first, second):
             page.locator(".feed li", has_text="query_processed").first.wait_for()
             assert re.search(r"prompt_router|quant_gpt", _text(page))
@@ -98,3 +98,16 @@ def test_a_model_is_promoted_only_after_a_confirmation(at: Desk, names: dict[str
         page.wait_for_url(f"**{names['model']}")
         page.get_by_text("champion of TINY 1d").wait_for()
         assert "tried in a test" in page.locator("main").inner_text()
+
+
+def test_a_dead_letter_is_shown_with_its_reason_and_dropped_for_good(at: Desk) -> None:
+    at.running.run("bus", "publish", "research_input", "{<b>no JSON</b>")
+    with at.visit() as (page, _):
+        page.goto("/dead-letters")
+        while not page.get_by_text("research", exact=True).count():
+            page.reload()
+        page.get_by_text("Its bytes").click()
+        assert "{<b>no JSON</b>" in page.locator("pre").inner_text()
+        page.get_by_text("Drop …").click()
+        page.get_by_role("button", name="Drop for good").click()
+        page.get_by_text("Everything that was asked could be answered.").wait_for()
