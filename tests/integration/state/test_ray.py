@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -50,7 +52,9 @@ def test_work_on_ray_equals_work_in_a_loop(tmp_path) -> None:
         "OMP_NUM_THREADS": "1",
         "RAY_DISABLE_IMPORT_WARNING": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "PYTHONUNBUFFERED": "1",
     }
+    place = tempfile.mkdtemp(dir="/tmp")  # a path below pytest's own is too long for Ray's sockets
     ray = [sys.executable, "-m", "ray.scripts.scripts"]
     port = str(20_000 + os.getpid() % 10_000)
     head = [
@@ -60,7 +64,7 @@ def test_work_on_ray_equals_work_in_a_loop(tmp_path) -> None:
         "--num-cpus=2",
         f"--port={port}",
         "--include-dashboard=false",
-        f"--temp-dir={tmp_path}/r",
+        f"--temp-dir={place}",
         "--object-store-memory=100000000",
         "--block",
     ]
@@ -87,3 +91,4 @@ def test_work_on_ray_equals_work_in_a_loop(tmp_path) -> None:
     finally:
         process.terminate()
         process.communicate(timeout=60)
+        shutil.rmtree(place, ignore_errors=True)
