@@ -82,12 +82,10 @@ def test_work_on_ray_equals_work_in_a_loop(tmp_path) -> None:
             text=True,
             timeout=300,
         )
-        assert done.stdout.splitlines()[-4:] == [
-            "equal True",
-            "killed True True",
-            "error {'symbol': 'X'}",
-            "cancelled True",
-        ], done.stdout + done.stderr
+        # Ray writes of the dead worker in between.
+        told = [line for line in done.stdout.splitlines() if line.startswith(("equal", "killed", "error", "cancelled"))]
+        expected = ["equal True", "killed True True", "error {'symbol': 'X'}", "cancelled True"]
+        assert told == expected, done.stdout + done.stderr
     finally:
         process.terminate()
         process.communicate(timeout=60)
