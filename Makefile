@@ -55,8 +55,8 @@ test: ## all tests but the long proofs
 
 prove: ## the long proofs: faults, soaks, simulations, other libraries' figures
 	$(SETUP) --dev
-	@$(BIN)/uv pip install -q --python $(BIN)/python -c requirements.lock --group oracles --group validators || \
-	  echo "prove: the oracles could not be installed; tests that need them say so"
+	@$(BIN)/uv pip install -q --python $(BIN)/python -c requirements.lock --group oracles --group validators --group engines || \
+	  echo "prove: oracles, validators or engines could not be installed; tests that need them say so"
 	$(COMPILE)
 	$(PYTEST) -rs -m prove --timeout 3600 $(ARGS)
 

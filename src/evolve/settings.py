@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     training_device: Literal["cpu", "cuda", "auto"] = Field("auto")
     training_precision: Literal["float32", "bfloat16"] = Field("float32")
     training_threads: int = Field(1, ge=1, le=256)
+    # Who does work that can be divided: this machine's cores, or the workers of a Dask or Ray cluster.
+    compute: str = Field("local")
+    compute_memory_mb: int = Field(0, ge=0)
     response_timeout_s: float = Field(30.0, gt=0, validation_alias="EVOLVE_RESPONSE_TIMEOUT")
     lease_s: float = Field(10.0, gt=0.2)
     heartbeat_s: float = Field(1.0, gt=0.05)

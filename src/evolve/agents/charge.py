@@ -38,7 +38,7 @@ class Charge:
         return self._aliases.holder("challenger", symbol=self.symbol, timeframe=self.timeframe)
 
     def last_move(self, alias: AliasName) -> AliasMove | None:
-        moves = self._aliases.history(symbol=self.symbol, timeframe=self.timeframe, limit=-1)
+        moves = self._aliases.history(symbol=self.symbol, timeframe=self.timeframe, limit=None)
         return next((move for move in moves if move.alias == alias), None)
 
     def predecessor(self) -> ModelCard | None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evolve.cli import CANCELLED
+from evolve.cli import CANCELLED, state
 from evolve.cli import model_commands as models
 from evolve.cli import question_commands as questions
 from evolve.cli.groups import GROUPS
 from evolve.cli.options import AlwaysJson, AsJson, RequestId, ServiceName
+from evolve.cli.sweep import sweep
 
 if TYPE_CHECKING:
     from evolve.client.client import ServiceClient
@@ -31,6 +32,7 @@ for command in (
     questions.ask, questions.reproduce, questions.chat, questions.parse, questions.history,
     models.build, models.evaluate, models.audit, models.compare, models.backtest,
     models.promote, models.rollback, models.retrain, models.update, models.plot, models.report,
+    state.migrate, state.backup, state.restore, sweep,
 ):  # fmt: skip
     app.command()(command)
 app.command("read-chart")(models.read_chart)

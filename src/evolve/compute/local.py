@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pickle
+import resource
 import selectors
 import signal
 import struct
@@ -45,8 +46,13 @@ def map_work(
     *,
     workers: int,
     progress: Progress | None = None,
+    each: Callable[[int, Result], None] | None = None,
+    memory_mb: int = 0,
 ) -> list[Result]:
     """`[function(item) for item in items]`, over at most `workers` processes; results in the order of `items`.
+
+    each: called in this process with (index, result) as each is there, before `progress`; what it raises ends the work. memory_mb:
+    how much a worker may take beyond what it begins with; its item then fails with MemoryError (0: no limit; not with one worker).
 
     Results must be picklable. An exception of `function` is raised here with its type; of several, that of the first item, as a
     plain loop would. JobDied: a worker ended without an answer (killed, out of memory). When this call ends, by result, error or
@@ -64,19 +70,27 @@ def map_work(
     if workers > 1:
         threads = psutil.Process().num_threads()
         if threads == 1:
-            return _forked(function, items, workers, progress)
+            return _forked(function, items, workers, progress, each, memory_mb)
         logger().warning(
             "work runs in one process: this one has more than one thread, so it cannot fork safely; start it with OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1",
             threads=threads,
             items=len(items),
             workers_wanted=workers,
         )
-    return list(_serial(function, items, progress))
+    return list(_serial(function, items, progress, each))
 
 
-def _serial(function: Callable[[Item], Result], items: Sequence[Item], progress: Progress | None) -> Iterator[Result]:
+def _serial(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    progress: Progress | None,
+    each: Callable[[int, Result], None] | None,
+) -> Iterator[Result]:
     for done, item in enumerate(items, start=1):
-        yield function(item)
+        result = function(item)
+        if each is not None:
+            each(done - 1, result)
+        yield result
         if progress is not None:
             progress(done, len(items))
 
@@ -90,11 +104,16 @@ class _Worker:
 
 
 def _forked(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, progress: Progress | None
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    progress: Progress | None,
+    each: Callable[[int, Result], None] | None,
+    memory_mb: int,
 ) -> list[Result]:
     results: dict[int, Result] = {}
     failures: dict[int, Exception] = {}
-    with _crew(function, items, workers) as crew, selectors.DefaultSelector() as selector:
+    with _crew(function, items, workers, memory_mb) as crew, selectors.DefaultSelector() as selector:
         for worker in crew:
             selector.register(worker.answers, selectors.EVENT_READ, worker)
         while len(results) < len(items):
@@ -113,6 +132,8 @@ def _forked(
                         failures[index] = value
                     else:
                         results[index] = value
+                        if each is not None:
+                            each(index, value)
                         if progress is not None:
                             progress(len(results), len(items))
             # Tickets are drawn in order, so all items before the first failure have begun: wait for them, since one may fail too.
@@ -135,7 +156,9 @@ def _answers(buffer: bytearray) -> Iterator[tuple[int, bool, Any]]:
 
 
 @contextmanager
-def _crew(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[list[_Worker]]:
+def _crew(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, memory_mb: int
+) -> Iterator[list[_Worker]]:
     """Running workers; none is left, not even as a zombie, when the block ends."""
     tickets, tickets_in = os.pipe()
     crew: list[_Worker] = []
@@ -145,7 +168,8 @@ def _crew(function: Callable[[Item], Result], items: Sequence[Item], workers: in
         for _ in range(workers):
             # An interruption between the fork and the append would leave a process that nobody knows of.
             with _uninterrupted() as mask:
-                crew.append(_start(function, items, tickets, mask, inherited=[worker.answers for worker in crew]))
+                others = [worker.answers for worker in crew]
+                crew.append(_start(function, items, tickets, mask, inherited=others, memory_mb=memory_mb))
         yield crew
     finally:
         os.close(tickets)
@@ -176,6 +200,7 @@ def _start(
     mask: set[int],
     *,
     inherited: Sequence[int],
+    memory_mb: int,
 ) -> _Worker:
     answers, answers_in = os.pipe()
     parent = os.getpid()
@@ -187,6 +212,8 @@ def _start(
         for descriptor in (answers, *inherited):
             os.close(descriptor)
         _become_worker(parent, mask)
+        if memory_mb:
+            _limit_memory(memory_mb)
         _work(function, items, tickets, answers_in)
     except BaseException:  # noqa: BLE001 - nothing may climb out of a fork into the parent's stack
         traceback.print_exc(file=sys.stderr)
@@ -208,13 +235,19 @@ def _become_worker(parent: int, mask: set[int]) -> None:
             os._exit(1)
 
 
+def _limit_memory(memory_mb: int) -> None:
+    """Beyond what the process was forked with, which it shares with its parent."""
+    most = psutil.Process().memory_info().vms + (memory_mb << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
 def _work(function: Callable[[Item], Result], items: Sequence[Item], tickets: int, answers: int) -> None:
     while ticket := os.read(tickets, _TICKET.size):
         (index,) = _TICKET.unpack(ticket)
         try:
             answer = pickle.dumps((index, False, function(items[index])), protocol=pickle.HIGHEST_PROTOCOL)
         except Exception as error:  # noqa: BLE001 - carried to the parent and raised there with its type
-            answer = pickle.dumps((index, True, _portable(error)))
+            answer = pickle.dumps((index, True, portable(error)))
         _send(answers, answer)
 
 
@@ -224,16 +257,16 @@ def _send(descriptor: int, payload: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """`error` with its traceback as a note; Internal where it does not survive the trip."""
     trace = "".join(traceback.format_exception(error))
-    portable: Exception
+    carried: Exception
     try:
-        portable = pickle.loads(pickle.dumps(error))
+        carried = pickle.loads(pickle.dumps(error))
     except Exception:  # noqa: BLE001 - an exception class may fail in any way when rebuilt
-        portable = Internal(f"{type(error).__name__}: {error}")
-    portable.add_note(f"in a worker process:\n{trace}")
-    return portable
+        carried = Internal(f"{type(error).__name__}: {error}")
+    carried.add_note(f"in a worker process:\n{trace}")
+    return carried
 
 
 def _reap(worker: _Worker) -> None:

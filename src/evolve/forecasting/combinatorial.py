@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evolve.compute.local import map_work
+from evolve.compute.work import map_work
 from evolve.errors import DataUnavailable
 from evolve.forecasting.base import Forecaster, Forecasts, HyperValue
 from evolve.forecasting.walk_forward import Progress

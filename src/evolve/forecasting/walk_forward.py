@@ -70,6 +70,9 @@ def out_of_sample(
         if progress is not None:
             progress(folds_done, len(folds), f"fold {folds_done + 1} of {len(folds)}, {message}")
 
+    # Another process has no way back to who listens; its folds are heard of as they end.
+    listener = within if workers == 1 else unheard
+
     def forecast(fold: Fold) -> tuple[Forecasts, tuple[str, ...]]:
         fitted = forecaster.fit(
             bars.slice(0, fold.train_stop),
@@ -77,8 +80,7 @@ def out_of_sample(
             hyperparameters=hyperparameters,
             horizon_bars=horizon_bars,
             seed=seed,
-            # Another process has no way back to who listens; its folds are heard of as they end.
-            progress=within if workers == 1 else unheard,
+            progress=listener,
         )
         seen = bars.slice(0, fold.test_stop)
         return fitted.predict(seen, fold.test_start, fold.test_stop), fitted.notes
@@ -92,7 +94,7 @@ def out_of_sample(
             progress(done, total, f"{forecaster.family}: {done} of {total} folds fitted and forecast")
 
     # Here, not at the top: who only reads what was forecast needs no processes, and so neither psutil nor structlog.
-    from evolve.compute.local import map_work
+    from evolve.compute.work import map_work
 
     parts = map_work(forecast, folds, workers=workers, progress=tell)
     return OutOfSample(

@@ -15,7 +15,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from evolve.errors import DataUnavailable, Unavailable
+from evolve.errors import DataUnavailable, InvalidRequest, Unavailable
 from evolve.files import write_whole
 from evolve.market import arrow
 from evolve.market.bars import FIELDS, Bars
@@ -40,6 +40,7 @@ MANIFEST = "manifest.json"
 COLUMNS = ("time", *FIELDS)
 READS = 3  # a reader whose partitions were replaced under it reads the new manifest
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.\-]{0,19}")
+_SET_FILE = re.compile(r"manifest\.json|[0-9]{4}-[0-9a-f]{16}\.parquet")
 _OLD_FILE = re.compile(r"(?P<symbol>[A-Z0-9][A-Z0-9.\-]{0,19})_(?P<timeframe>[0-9]+[mhdw])\.parquet")
 
 
@@ -137,6 +138,36 @@ class BarStore:
         except OSError as error:
             raise self._unavailable("write", error) from None
         return replaced
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """The files of every set, as they lie here, checked: for a backup. Sets of the first format are given in today's."""
+        for spec in self.symbols():
+            bars = self.load(spec)
+            partitions = [(_partition(year, part)) for year, part in _years(bars)]
+            place = f"{spec.symbol}/{spec.timeframe}"
+            for named, content in partitions:
+                yield f"{place}/{named['file']}", content
+            yield f"{place}/{MANIFEST}", _manifest_of(bars, [named for named, _ in partitions])
+
+    def put_files(self, files: Mapping[str, bytes]) -> None:
+        """Put back what `files` gave; manifests last, so that a set is whole or absent. Raises Unavailable."""
+        try:
+            for name in sorted(files, key=lambda name: name.endswith(MANIFEST)):
+                symbol, timeframe, file = name.split("/")
+                if not (_SYMBOL.fullmatch(symbol) and timeframe in TIMEFRAMES and _SET_FILE.fullmatch(file)):
+                    raise InvalidRequest(f"{name[:80]!r} is no file of a set of bars")
+                path = self.directory / symbol / timeframe / file
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, files[name], durable=True)
+        except OSError as error:
+            raise self._unavailable("write", error) from None
+
+    def keep_only(self, files: Mapping[str, bytes]) -> None:
+        """Forget every set that is not among these files."""
+        kept = {tuple(name.split("/")[:2]) for name in files}
+        for spec in self.symbols():
+            if (spec.symbol, spec.timeframe) not in kept:
+                self.remove(spec)
 
     def _manifest(self, spec: BarSpec) -> dict[str, Any] | None:
         """The description of a stored set, its hash checked; None where there is none."""
@@ -256,21 +287,27 @@ def _years(bars: Bars) -> Iterator[tuple[int, Bars]]:
 
 
 def _write_partition(place: Path, year: int, bars: Bars) -> dict[str, Any]:
+    named, content = _partition(year, bars)
+    path = place / named["file"]
+    # An untouched year stays as it is; one whose content no longer fits its name was damaged, and is mended.
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != named["sha256"]:
+        write_whole(path, content, durable=True)
+    return named
+
+
+def _partition(year: int, bars: Bars) -> tuple[dict[str, Any], bytes]:
+    """What the manifest says of a year, and the year."""
     content = arrow.parquet_bytes(arrow.table_of({name: getattr(bars, name) for name in COLUMNS}))
     digest = hashlib.sha256(content).hexdigest()
-    name = f"{year}-{digest[:16]}.parquet"
-    path = place / name
-    # An untouched year stays as it is; one whose content no longer fits its name was damaged, and is mended.
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-        write_whole(path, content, durable=True)
-    return {
+    named = {
         "year": year,
-        "file": name,
+        "file": f"{year}-{digest[:16]}.parquet",
         "sha256": digest,
         "bars": len(bars),
         "first": bars.date(0),
         "last": bars.date(-1),
     }
+    return named, content
 
 
 def _manifest_of(bars: Bars, partitions: list[dict[str, Any]]) -> bytes:

@@ -11,13 +11,12 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from sqlalchemy import Connection, RowMapping, func, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from evolve.alerts import Alert, AlertLevel, AlertRule, AlertState, OutboxState, Queued
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import InvalidRequest, nearest
 from evolve.memory.canonical import canonical_json, from_json
-from evolve.memory.database import Database
+from evolve.memory.database import Database, insert_into, put
 from evolve.memory.tables import alert_outbox, alert_rules, alert_states, decisions
 
 KEPT = 10_000  # alerts of the past; years of a busy home
@@ -34,7 +33,7 @@ class AlertBook:
     def add(self, rule: AlertRule) -> None:
         """Raises InvalidRequest when there is one of that name."""
         with self._database.write() as connection:
-            statement = sqlite_insert(alert_rules).on_conflict_do_nothing()
+            statement = insert_into(connection, alert_rules).on_conflict_do_nothing()
             # It hears of what is decided from now on; what was decided before it was made is no news.
             read = connection.execute(select(func.max(decisions.c.id))).scalar() or 0
             row = {"name": rule.name, "document": canonical_json(rule), "read_to": read}
@@ -109,8 +108,7 @@ class AlertBook:
                         "seen": state.seen,
                         "changes": state.changes,
                     }
-                    statement = sqlite_insert(alert_states).values(rule=rule, subject=subject, **row)
-                    connection.execute(statement.on_conflict_do_update(index_elements=["rule", "subject"], set_=row))
+                    put(connection, alert_states, {"rule": rule, "subject": subject}, row)
             for alert in told:
                 if alert.rule in there:
                     new += self._queue(connection, alert, now)
@@ -124,8 +122,8 @@ class AlertBook:
             "alert_id": alert.alert_id, "rule": alert.rule, "subject": alert.subject, "document": canonical_json(alert),
             "state": "waiting", "attempts": 0, "created_at": now, "due": now, "claimed_at": 0.0, "sent_at": 0.0, "error": "",
         }  # fmt: skip
-        put = connection.execute(sqlite_insert(alert_outbox).values(**row).on_conflict_do_nothing())
-        if not put.rowcount:
+        queued = insert_into(connection, alert_outbox).values(**row).on_conflict_do_nothing()
+        if not connection.execute(queued).rowcount:
             return 0
         newest = connection.execute(select(func.max(alert_outbox.c.id))).scalar() or 0
         done = alert_outbox.c.state.in_(("sent", "failed", "superseded"))

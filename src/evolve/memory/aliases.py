@@ -71,14 +71,14 @@ class Aliases:
     def current(self, *, symbol: str | None = None, timeframe: str | None = None) -> tuple[AliasMove, ...]:
         """The last move of each alias that is held, newest first."""
         newest: dict[tuple[str, str, str], AliasMove] = {}
-        for move in self.history(symbol=symbol, timeframe=timeframe, limit=-1):
+        for move in self.history(symbol=symbol, timeframe=timeframe, limit=None):
             newest.setdefault((move.symbol, move.timeframe, move.alias), move)
         return tuple(move for move in newest.values() if move.model_id is not None)
 
     def history(
-        self, *, symbol: str | None = None, timeframe: str | None = None, limit: int = 100
+        self, *, symbol: str | None = None, timeframe: str | None = None, limit: int | None = 100
     ) -> tuple[AliasMove, ...]:
-        """Every move, newest first; limit −1: all of them."""
+        """Every move, newest first; limit None: all of them."""
         query = select(aliases).order_by(aliases.c.id.desc()).limit(limit)
         for column, wanted in ((aliases.c.symbol, symbol), (aliases.c.timeframe, timeframe)):
             if wanted is not None:

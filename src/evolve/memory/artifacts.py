@@ -8,22 +8,25 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evolve.errors import InvalidRequest, Unavailable
+from evolve.folders import folder
 from evolve.memory.canonical import canonical_json
-from evolve.memory.folders import folder
 from evolve.security_events import report
 from evolve.settings import Settings
 
+_HASH = re.compile(r"[0-9a-f]{64}")
+
 
 class ArtifactStore:
-    """Files under `<place>/<first two hex digits>/<sha256>`; place: a directory, or an address of fsspec's (`memory/folders.py`)."""
+    """Files under `<place>/<first two hex digits>/<sha256>`; place: a directory, or an address of fsspec's (`folders.py`)."""
 
     def __init__(self, place: Path | str) -> None:
         self._folder = folder(place)
@@ -61,7 +64,7 @@ class ArtifactStore:
     def get_bytes(self, sha256: str) -> bytes:
         """The content. Raises Unavailable when the file is missing or its content no longer has that hash."""
         try:
-            content = self._folder.read(_name(sha256))
+            content = self._folder.read(_name(sha256), is_whole=lambda content: _sha256(content) == sha256)
         except FileNotFoundError:
             raise Unavailable(
                 f"artifact {sha256[:12]}… is missing from {self.where(sha256)}; build the model again to store it anew"
@@ -70,7 +73,7 @@ class ArtifactStore:
             raise Unavailable(
                 f"cannot read {self.where(sha256)}: {error.strerror or error}; mend its permissions, disk or network"
             ) from None
-        if hashlib.sha256(content).hexdigest() != sha256:
+        if _sha256(content) != sha256:
             report("tampered_artifact", path=self.where(sha256))
             raise Unavailable(
                 f"{self.where(sha256)} is damaged: its content does not have the hash in its name; build the model again to store it anew"
@@ -96,6 +99,18 @@ class ArtifactStore:
             return False
         return True
 
+    def names(self) -> Iterator[str]:
+        """The sha256 of all that is stored, in no order. Raises Unavailable when the place cannot be read."""
+        try:
+            for name in self._folder.names():
+                sha256 = name.rpartition("/")[2]
+                if _HASH.fullmatch(sha256) and name == _name(sha256):
+                    yield sha256
+        except OSError as error:
+            raise Unavailable(
+                f"cannot read {self._folder.where('')}: {error.strerror or error}; {self._folder.mend}"
+            ) from None
+
     def where(self, sha256: str) -> str:
         """The path or address of an artifact. Raises InvalidRequest for what is no sha256."""
         return self._folder.where(_name(sha256))
@@ -109,7 +124,11 @@ class ArtifactStore:
             ) from None
 
 
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def _name(sha256: str) -> str:
-    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+    if not _HASH.fullmatch(sha256):
         raise InvalidRequest(f"{sha256!r} is not the sha256 of an artifact: 64 hex digits")
     return f"{sha256[:2]}/{sha256}"

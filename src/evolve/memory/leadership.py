@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from evolve.clock import SYSTEM_CLOCK, Clock
-from evolve.memory.database import Database
+from evolve.memory.database import Database, put
 from evolve.memory.fence import Fence
 from evolve.memory.tables import leaders
 
@@ -49,8 +48,7 @@ class Leadership:
             number = 1 if held is None else held["term"] + (not mine)
             term = Term(role, holder, number, now + lease_s)
             row = {"holder": holder, "term": number, "until": term.until}
-            statement = sqlite_insert(leaders).values(role=role, **row)
-            connection.execute(statement.on_conflict_do_update(index_elements=["role"], set_=row))
+            put(connection, leaders, {"role": role}, row)
             return term
 
     def resign(self, term: Term) -> None:

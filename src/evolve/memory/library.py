@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from sqlalchemy import Connection, select, text
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from evolve.clock import SYSTEM_CLOCK, Clock
+from evolve.errors import Unavailable
 from evolve.findings import Paper, Repository
+from evolve.memory import words
 from evolve.memory.canonical import canonical_json, from_json
-from evolve.memory.database import Database
+from evolve.memory.database import Database, insert_into
 from evolve.memory.tables import library
 
 Item = TypeVar("Item", Repository, Paper)
 KINDS: dict[type[Repository | Paper], str] = {Repository: "repository", Paper: "paper"}
-# A match in the title tells more than one in the text.
-TITLE_WEIGHT, BODY_WEIGHT = 4.0, 1.0
-MAX_WORDS = 64  # of a query: SQLite takes hundreds, and nobody types more than a paragraph
 
 
 class Library:
@@ -34,18 +32,8 @@ class Library:
 
     def search(self, kind: type[Item], query: str, limit: int) -> tuple[Item, ...]:
         """What holds any of the words, best match first; empty when nothing does."""
-        wanted = _match(query)
-        if not wanted:
-            return ()
-        found = text(
-            "SELECT library.document FROM library_words JOIN library ON library.id = library_words.rowid"
-            " WHERE library_words MATCH :wanted AND library.kind = :kind"
-            " ORDER BY bm25(library_words, :title, :body), library.id LIMIT :limit"
-        )
-        values = {"wanted": wanted, "kind": KINDS[kind], "title": TITLE_WEIGHT, "body": BODY_WEIGHT, "limit": limit}
         with self._database.read() as connection:
-            documents = connection.execute(found, values).scalars().all()
-        return _items(kind, documents)
+            return _items(kind, words.matching(connection, KINDS[kind], query, limit))
 
     def get(self, kind: type[Item], name: str) -> Item | None:
         """The one with this full name or arXiv id; None when it was never found."""
@@ -65,16 +53,20 @@ class Library:
             "fetched_at": now,
         }
         newer = {"document": row["document"], "fetched_at": now}
-        statement = sqlite_insert(library).values(row)
+        statement = insert_into(connection, library).values(row)
         statement = statement.on_conflict_do_update(index_elements=["item"], set_=newer)
-        number = connection.execute(statement.returning(library.c.id)).scalar()
-        title, body = _words(item)
-        connection.execute(text("DELETE FROM library_words WHERE rowid = :id"), {"id": number})
-        connection.execute(
-            text("INSERT INTO library_words (rowid, title, body) VALUES (:id, :title, :body)"),
-            {"id": number, "title": title, "body": body},
-        )
+        number = connection.execute(statement.returning(library.c.id)).scalar_one()
+        words.keep(connection, number, *_words(item))
         return known is None
+
+
+def index_anew(connection: Connection) -> None:
+    """The words of all that is kept, within a transaction of the caller's: an index is no part of a backup."""
+    connection.execute(text("DELETE FROM library_words"))
+    kinds: dict[str, type[Repository | Paper]] = {kind: item for item, kind in KINDS.items()}
+    for number, kind, document in connection.execute(select(library.c.id, library.c.kind, library.c.document)).all():
+        with suppress(Unavailable):  # kept in a shape of another version: no search can show it either
+            words.keep(connection, number, *_words(from_json(kinds[kind], document)))
 
 
 def _items(kind: type[Item], documents: Sequence[str]) -> tuple[Item, ...]:
@@ -90,9 +82,3 @@ def _words(item: Repository | Paper) -> tuple[str, str]:
     if isinstance(item, Repository):
         return item.full_name, f"{item.description} {' '.join(item.topics)} {item.tag}"
     return item.title, f"{item.summary} {' '.join(item.authors)} {item.tag}"
-
-
-def _match(query: str) -> str:
-    """The words of a query, any of which may match. Quoted: no word of a user's is an operator of FTS5."""
-    words = re.findall(r"[^\W_]+", query)[:MAX_WORDS]
-    return " OR ".join(f'"{word}"' for word in dict.fromkeys(word.casefold() for word in words))

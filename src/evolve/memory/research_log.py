@@ -6,13 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, RowMapping, func, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from evolve.clock import SYSTEM_CLOCK, Clock, iso
 from evolve.errors import InvalidRequest
 from evolve.findings import LogEntry, LogKind
 from evolve.memory.canonical import canonical_json, sha256_of
-from evolve.memory.database import Database, insert_new
+from evolve.memory.database import Database, insert_into, insert_new
 from evolve.memory.tables import research_links, research_log, research_notes, research_tags
 
 ID_DIGITS = (
@@ -87,11 +86,11 @@ class ResearchLog:
 
     def _add(self, connection: Connection, entry_id: str, tags: Sequence[str], links: Sequence[str]) -> None:
         for tag in {_tag(tag) for tag in tags if _tag(tag)}:
-            connection.execute(sqlite_insert(research_tags).values(entry_id=entry_id, tag=tag).on_conflict_do_nothing())
+            row = insert_into(connection, research_tags).values(entry_id=entry_id, tag=tag)
+            connection.execute(row.on_conflict_do_nothing())
         for target in dict.fromkeys(links):
-            connection.execute(
-                sqlite_insert(research_links).values(entry_id=entry_id, target=target).on_conflict_do_nothing()
-            )
+            row = insert_into(connection, research_links).values(entry_id=entry_id, target=target)
+            connection.execute(row.on_conflict_do_nothing())
 
     def _get(self, connection: Connection, entry_id: str) -> LogEntry:
         found = connection.execute(select(research_log).where(research_log.c.entry_id == entry_id)).mappings().first()

@@ -36,7 +36,7 @@ _STANDING = text(
     """SELECT wanted, ends_at, newest, (SELECT min(number) FROM study_trials WHERE study_id = :study AND number > newest - :lag
            AND state IN ('waiting', 'running')) AS unfinished
        FROM (SELECT wanted, ends_at, (SELECT max(number) FROM study_trials WHERE study_id = :study) AS newest
-             FROM studies WHERE study_id = :study)"""
+             FROM studies WHERE study_id = :study) AS standing"""
 )
 _LEFT = text(
     """SELECT number, runs FROM study_trials WHERE study_id = :study AND number >= :from AND number < :ends

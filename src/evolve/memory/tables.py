@@ -1,14 +1,17 @@
 """What do the rows look like? The tables of the newest schema version, as queries see them.
 
-They are created and changed only by `migrations`; a test holds the two equal. Values are TEXT, INTEGER and DOUBLE PRECISION only; JSON is
+They are created and changed only by `revisions`; a test holds the two equal. Values are TEXT, INTEGER and DOUBLE PRECISION only; JSON is
 canonical text; times are Unix seconds. Every `id` grows in the order of commits.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import Integer as SQLiteInteger
 
 metadata = MetaData()
+# SQLite takes only its INTEGER, which has 64 bits, for an id of its own.
+Integer = BigInteger().with_variant(SQLiteInteger, "sqlite")
 
 
 def _text(name: str, *, nullable: bool = False, primary_key: bool = False) -> Column[str]:
@@ -283,4 +286,15 @@ alert_outbox = Table(
     Column("sent_at", Float, nullable=False),
     _text("error"),
     UniqueConstraint("alert_id"),
+)
+
+sweep_scores = Table(
+    "sweep_scores",
+    metadata,
+    _text("score_id", primary_key=True),
+    _text("symbol"),
+    _text("timeframe"),
+    _text("model_type"),
+    _text("document"),
+    Column("finished_at", Float, nullable=False),
 )

@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, RowMapping, and_, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import InvalidRequest
-from evolve.memory.database import Database
+from evolve.memory.database import Database, insert_into
 from evolve.memory.tables import watches
 
 
@@ -51,8 +50,8 @@ class Watches:
             "simulate": int(simulate), "cron": cron, "timezone": timezone, "max_age_bars": max_age_bars, "since": now,
             "claimed": 0.0, "claimed_at": 0.0, "done": 0.0,
         }  # fmt: skip
-        statement = sqlite_insert(watches).values(symbol=symbol, timeframe=timeframe, result="", **row)
         with self._database.write() as connection:
+            statement = insert_into(connection, watches).values(symbol=symbol, timeframe=timeframe, result="", **row)
             connection.execute(statement.on_conflict_do_update(index_elements=["symbol", "timeframe"], set_=row))
         found = self.find(symbol, timeframe)
         assert found is not None

@@ -17,7 +17,6 @@ from evolve.memory.bundle import FORECASTS, MANIFEST, MAX_ENTRY_BYTES, WEIGHTS, 
 from evolve.memory.canonical import canonical_json, sha256_of
 from evolve.memory.database import Database
 from evolve.memory.registry import Registry
-from evolve.settings import Settings
 from unit.memory.examples import card
 
 FORECAST_ARRAYS = {"mean": np.array([0.1, -0.2])}
@@ -34,8 +33,8 @@ def saved(registry):
 
 
 @pytest.fixture
-def elsewhere(tmp_path):
-    settings = Settings.load(home=tmp_path / "elsewhere")
+def elsewhere(other_settings):
+    settings = other_settings
     with Database.open(settings) as database:
         yield Registry(database, ArtifactStore.open(settings))
 

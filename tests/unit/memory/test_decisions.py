@@ -73,6 +73,7 @@ def test_history_by_service_symbol_type_and_time(log):
     assert ids(symbol="TSLA") == []
 
 
+@pytest.mark.usefixtures("sqlite_only")
 def test_secrets_in_inputs_and_outcome_do_not_reach_the_file(log, database):
     log.record(decision(inputs={"openai_api_key": "hunter2-in"}, outcome={"url": "redis://u:hunter2-out@h"}))
 

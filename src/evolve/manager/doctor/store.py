@@ -6,6 +6,7 @@ Each check imports what it looks with when it runs: whoever imports the doctor i
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evolve.clock import SYSTEM_CLOCK
@@ -22,16 +23,19 @@ NEW_HOME = "there is none yet; the first question makes it"
 
 
 def database(settings: Settings) -> list[Finding]:
-    from evolve.memory.database import Database, database_path
+    from evolve.memory.database import Database, is_begun
 
-    path = database_path(settings)
-    if not path.exists():
+    if not is_begun(settings):
         return [ok("database", NEW_HOME)]
     with Database.open(settings) as opened:
         damage = opened.damage()
         if damage:
-            return [fail("database", f"{path} is damaged: {damage}", "evolve down, and put a copy of it back; what is lost are decisions and the registry")]  # fmt: skip
-        return [ok("database", f"{path}, {path.stat().st_size / (1 << 20):.1f} MiB, schema {opened.schema_version()}")]
+            return [fail("database", f"{opened.where} is damaged: {damage}", "evolve down, and put a copy of it back; what is lost are decisions and the registry")]  # fmt: skip
+        return [ok("database", f"{opened.where}{_size(opened.path)}, schema {opened.schema_version()}")]
+
+
+def _size(file: Path | None) -> str:
+    return "" if file is None else f", {file.stat().st_size / (1 << 20):.1f} MiB"
 
 
 def data(settings: Settings) -> list[Finding]:
@@ -58,10 +62,10 @@ def data(settings: Settings) -> list[Finding]:
 
 def _stale(settings: Settings, catalog: Catalog) -> list[str]:
     from evolve.market.catalog import data_card
-    from evolve.memory.database import Database, database_path
+    from evolve.memory.database import Database, is_begun
     from evolve.memory.watches import Watches
 
-    if not database_path(settings).exists():
+    if not is_begun(settings):
         return []
     with Database.open(settings) as opened:
         watched = Watches(opened).all()
@@ -73,9 +77,9 @@ def _stale(settings: Settings, catalog: Catalog) -> list[str]:
 def alerts(settings: Settings) -> list[Finding]:
     """Does what was to be told get through, and is somebody there to tell it? Nothing to say without rules."""
     from evolve.memory.alerts import AlertBook
-    from evolve.memory.database import Database, database_path
+    from evolve.memory.database import Database, is_begun
 
-    if not database_path(settings).exists():
+    if not is_begun(settings):
         return []
     with Database.open(settings) as opened:
         book = AlertBook(opened)

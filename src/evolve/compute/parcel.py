@@ -1,0 +1,119 @@
+"""How does a function with all that it encloses reach a worker of a cluster once, however many items it works on?
+
+The function is pickled once, by value where it must be, and lies on each worker as bytes under its hash; the first item unpickles it,
+the next ones find it. Bars that a closure holds so travel once per worker and not once per fold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Generic
+
+from evolve.compute.local import Item, Progress, Result, portable
+from evolve.errors import Unavailable
+from evolve.version import code_version
+
+# A sweep and one that went before it: more functions at once nobody has, and each may hold the bars of hundreds of symbols.
+KEPT = 2
+# What decides the bits of a result, beside the processor.
+_LIBRARIES = ("numpy", "scipy", "sklearn", "xgboost", "torch")
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A function on its way. sha256: of its bytes, and what two are compared by."""
+
+    sha256: str
+    content: bytes = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one item: a value, or the exception that it raised."""
+
+    index: int
+    value: Any
+    error: Exception | None = None
+
+
+def packed(function: Callable[[Any], Any]) -> Parcel:
+    import cloudpickle
+
+    content: bytes = cloudpickle.dumps(function)
+    return Parcel(hashlib.sha256(content).hexdigest(), content)
+
+
+def work_on(parcel: Parcel, index: int, item: Any) -> Answer:
+    """On a worker: one item, with one thread of arithmetic, so that a sum is the same sum as anywhere else."""
+    from threadpoolctl import threadpool_limits
+
+    function = _function(parcel)
+    with threadpool_limits(1):
+        try:
+            return Answer(index, function(item))
+        except Exception as error:  # noqa: BLE001 - carried to who asked and raised there with its type
+            return Answer(index, None, portable(error))
+
+
+@lru_cache(maxsize=KEPT)
+def _function(parcel: Parcel) -> Callable[[Any], Any]:
+    import cloudpickle
+
+    function: Callable[[Any], Any] = cloudpickle.loads(parcel.content)
+    return function
+
+
+def versions() -> dict[str, str]:
+    """What this process computes with."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"evolve": code_version(), "python": platform.python_version(), "machine": platform.machine()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version({"sklearn": "scikit-learn"}.get(name, name))
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found
+
+
+def same_versions(where: str, theirs: Sequence[dict[str, str]]) -> None:
+    """Raises Unavailable when a worker would compute other bits than this process, or cannot read what it sends."""
+    mine = versions()
+    for other in theirs:
+        different = [
+            f"{name} {other.get(name)} instead of {own}" for name, own in mine.items() if other.get(name) != own
+        ]
+        if different:
+            raise Unavailable(
+                f"a worker of {where} has {', '.join(different[:3])}: install there what is installed here"
+            )
+
+
+@dataclass
+class Collected(Generic[Item, Result]):
+    """Results as they come in, in any order. `take` raises the first failure, in the order of items, once all before it are there."""
+
+    items: Sequence[Item]
+    progress: Progress | None
+    each: Callable[[int, Result], None] | None
+    results: dict[int, Result] = field(default_factory=dict)
+    failures: dict[int, Exception] = field(default_factory=dict)
+
+    def take(self, answer: Answer) -> None:
+        if answer.error is not None:
+            self.failures[answer.index] = answer.error
+        else:
+            self.results[answer.index] = answer.value
+            if self.each is not None:
+                self.each(answer.index, answer.value)
+            if self.progress is not None:
+                self.progress(len(self.results), len(self.items))
+        if self.failures and all(index in self.results for index in range(min(self.failures))):
+            raise self.failures[min(self.failures)]
+
+    def in_order(self) -> list[Result]:
+        return [self.results[index] for index in range(len(self.items))]

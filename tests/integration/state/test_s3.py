@@ -1,0 +1,123 @@
+"""Artifacts in an S3-compatible store over HTTP: whole or an error, through 503s and objects that come in half."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from evolve.errors import Unavailable
+from evolve.memory.artifacts import ArtifactStore
+from evolve.settings import Settings
+
+pytestmark = [pytest.mark.prove, pytest.mark.filterwarnings("ignore")]
+pytest.importorskip("s3fs", reason="needs the package s3fs")
+pytest.importorskip("moto", reason="needs the package moto[server]")
+
+SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+
+
+class Faulty:
+    """The store, which answers the next so many requests for objects with 503, or with half of what they are."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self._application = application
+        self.unavailable = self.halves = 0
+        self.reads = 0
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        about_an_object = environ["PATH_INFO"].count("/") > 2 and environ["REQUEST_METHOD"] in ("GET", "PUT")
+        self.reads += about_an_object and environ["REQUEST_METHOD"] == "GET"
+        if about_an_object and self.unavailable:
+            self.unavailable -= 1
+            start_response(
+                "503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", str(len(SLOW_DOWN)))]
+            )
+            return [SLOW_DOWN]
+        if about_an_object and self.halves and environ["REQUEST_METHOD"] == "GET":
+            self.halves -= 1
+            said: list[Any] = []
+            whole = b"".join(self._application(environ, lambda *answer: said.append(answer)))
+            half = whole[: len(whole) // 2]
+            headers = [(name, value) for name, value in said[0][1] if name.lower() not in ("content-length", "etag")]
+            start_response(said[0][0], [*headers, ("Content-Length", str(len(half)))])
+            return [half]
+        return self._application(environ, start_response)
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[tuple[Faulty, str]]:
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    faulty = Faulty(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, faulty, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield faulty, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def store(s3: tuple[Faulty, str], monkeypatch: pytest.MonkeyPatch) -> ArtifactStore:
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3[1], "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",  # of the library beneath, so that ours are what is tested
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    s3fs.S3FileSystem().makedirs("evolve-test", exist_ok=True)
+    s3[0].unavailable = s3[0].halves = 0
+    return ArtifactStore.open(Settings.load(artifacts_url="s3://evolve-test/home"))
+
+
+def test_what_is_stored_comes_back_and_is_listed(store: ArtifactStore) -> None:
+    sha256 = store.put_bytes(b"weights" * 1000)
+
+    assert store.get_bytes(sha256) == b"weights" * 1000
+    assert sha256 in set(store.names())
+    assert store.where(sha256).startswith("s3://evolve-test/home/")
+
+
+def test_a_few_503s_cost_time_and_nothing_else(store: ArtifactStore, s3: tuple[Faulty, str]) -> None:
+    s3[0].unavailable = 3
+    sha256 = store.put_bytes(b"slow")
+    s3[0].unavailable = 3
+
+    assert store.get_bytes(sha256) == b"slow"
+    assert s3[0].unavailable == 0
+
+
+def test_half_an_object_is_noticed_and_asked_for_again(store: ArtifactStore, s3: tuple[Faulty, str]) -> None:
+    sha256 = store.put_bytes(b"0123456789" * 100)
+    s3[0].halves = 2
+
+    assert store.get_bytes(sha256) == b"0123456789" * 100
+
+
+def test_a_store_that_stays_away_or_stays_damaged_is_a_typed_error(
+    store: ArtifactStore, s3: tuple[Faulty, str]
+) -> None:
+    sha256 = store.put_bytes(b"abcdef" * 100)
+    s3[0].halves = 10_000
+    with pytest.raises(Unavailable, match=r"does not have the hash in its name|FlexibleChecksumError"):
+        store.get_bytes(sha256)
+    s3[0].halves, s3[0].unavailable = 0, 10_000
+    with pytest.raises(Unavailable, match="cannot read s3://"):
+        store.get_bytes(sha256)
+    with pytest.raises(Unavailable, match="cannot write s3://"):
+        store.put_bytes(b"new")
+
+
+def test_a_missing_object_is_said_at_once(store: ArtifactStore, s3: tuple[Faulty, str]) -> None:
+    before = s3[0].reads
+    with pytest.raises(Unavailable, match="is missing from s3://"):
+        store.get_bytes("0" * 64)
+
+    assert s3[0].reads - before <= 2
