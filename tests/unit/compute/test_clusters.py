@@ -19,7 +19,7 @@ from evolve.compute.work import map_work
 from evolve.errors import Cancelled, DataUnavailable, InvalidRequest, Unavailable
 
 pytest.importorskip("distributed", reason="needs the package distributed")
-pytestmark = [pytest.mark.xdist_group("dask"), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.prove, pytest.mark.xdist_group("dask"), pytest.mark.filterwarnings("ignore")]
 
 
 @dataclass
