@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from evolve.manager.manager import ServiceManager
 from evolve.messaging import embedded
@@ -28,6 +30,10 @@ from homes import cleaned, fresh_home
 ASYNC_TEST_S = 90.0  # less than pytest's own timeout, so that the loop ends in order and says where it hung
 
 _names = itertools.count(1)
+
+# A machine that is busy makes examples slowly; that is no finding about what they test.
+hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:

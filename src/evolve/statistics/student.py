@@ -39,6 +39,7 @@ def _fraction(a: Floats, b: Floats, x: Floats) -> Floats:
     c = np.ones_like(x)
     d = 1 / _apart(1 - (a + b) * x / (a + 1))
     product = d
+    going = np.ones(x.shape, dtype=bool)  # each ends by itself: a value must not depend on those it was computed beside
     for m in range(1, TERMS):
         for step in (
             m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
@@ -46,8 +47,9 @@ def _fraction(a: Floats, b: Floats, x: Floats) -> Floats:
         ):
             d = 1 / _apart(1 + step * d)
             c = _apart(1 + step / c)
-            product = product * d * c
-        if np.all(np.abs(d * c - 1) < PRECISION):
+            product = np.where(going, product * d * c, product)
+        going &= np.abs(d * c - 1) >= PRECISION
+        if not going.any():
             break
     return product
 
