@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from chart_pictures.drawn import (
     scenes_with_panels,
     values_of,
 )
+from chart_pictures.plotly_browser import drawn_by_plotly
 from evolve.charts.axis_labels import Label, date_axis_of, number_in, value_axis
 from evolve.charts.image_file import open_picture
 from evolve.charts.read_image import read_chart
@@ -22,9 +25,9 @@ from evolve.charts.reading import Calibration
 from evolve.errors import EvolveError, InvalidRequest
 
 
-def read(scene: Scene, place, calibration: Calibration | None = None):
+def read(scene: Scene, place, calibration: Calibration | None = None, picture: bytes | None = None):
     path = place / f"chart.{'jpg' if scene.quality else 'png'}"
-    path.write_bytes(picture_of(scene))
+    path.write_bytes(picture or picture_of(scene))
     return read_chart(open_picture(str(path), (place,)), "general", calibration)
 
 
@@ -202,6 +205,26 @@ def test_half_of_the_pictures_are_read_within_a_hundredth_and_a_half(drawn, tmp_
         except EvolveError:
             found.append((1.0, 1.0))
     curve, drawdown = np.median(np.array(found), axis=0)
+    assert curve <= 0.015
+    assert drawdown <= 0.02
+
+
+@pytest.mark.prove
+def test_what_plotly_itself_draws_in_a_browser_is_read_as_well(tmp_path):
+    """Not our imitation of its look: its templates, its script, a screenshot."""
+    pytest.importorskip("rapidocr_onnxruntime", reason="the extra `images` is not installed")
+    browser = shutil.which("chromium") or pytest.skip("needs a browser: apt-get install chromium")
+    wanted = [scene for scene in scenes(60) if scene.look == "plotly"]
+    found = []
+    for scene, picture in zip(wanted, drawn_by_plotly(wanted, tmp_path, browser), strict=True):
+        try:
+            seen = read(scene, tmp_path, picture=picture)
+            found.append(errors(scene, seen) if seen.curves else (1.0, 1.0))
+        except EvolveError:
+            found.append((1.0, 1.0))
+    print(np.array(found).round(4).tolist())
+    curve, drawdown = np.median(np.array(found), axis=0)
+    assert len(found) == 20
     assert curve <= 0.015
     assert drawdown <= 0.02
 
