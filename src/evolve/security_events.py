@@ -11,10 +11,12 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from evolve import logs
 from evolve.clock import SYSTEM_CLOCK, iso
+
+if TYPE_CHECKING:
+    from evolve import logs
 
 SecurityEvent = Literal[
     "auth_refused",  # the Redis server took neither this user nor this password
@@ -49,6 +51,8 @@ def report(event: SecurityEvent, **details: Detail) -> None:
     shown = {name: plain(value) for name, value in details.items()}
     if _just_said((event, *shown.items())):
         return
+    from evolve import logs  # with its library, which what merely draws a chart need not load
+
     logs.logger(component="security").warning("security event", what=event, **shown)
     directory = logs.directory()
     if directory is None:  # a notebook, a script: its own log has it
@@ -78,6 +82,8 @@ def plain(value: Detail) -> Detail:
 
 def reported(directory: Path) -> Iterator[dict[str, Detail]]:
     """What is on record there, oldest first; a line that a full disk cut off is left out."""
+    from evolve import logs
+
     for number in range(logs.KEPT, -1, -1):
         path = directory / (f"{NAME}.{number}" if number else NAME)
         with contextlib.suppress(FileNotFoundError), path.open(encoding="utf-8") as file:
@@ -87,6 +93,8 @@ def reported(directory: Path) -> Iterator[dict[str, Detail]]:
 
 
 def _file(path: Path) -> logs.LogFile:
+    from evolve import logs
+
     # By process: a file that was open before a fork has a lock which may be held for ever in the child.
     key = (os.getpid(), path)
     if key not in _files:

@@ -11,7 +11,6 @@ import tempfile
 import pytest
 
 pytestmark = pytest.mark.prove
-pytest.importorskip("ray", reason="needs the package ray")
 
 PROGRAM = """
 import os, pathlib, signal, sys
@@ -47,6 +46,7 @@ except Cancelled: print("cancelled", len(list(place.glob("n*"))) < 100)
 
 @pytest.mark.timeout(400)
 def test_work_on_ray_equals_work_in_a_loop(tmp_path) -> None:
+    pytest.importorskip("ray", reason="needs the package ray; `make prove` installs it")
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",

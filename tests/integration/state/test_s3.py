@@ -13,8 +13,6 @@ from evolve.memory.artifacts import ArtifactStore
 from evolve.settings import Settings
 
 pytestmark = [pytest.mark.prove, pytest.mark.filterwarnings("ignore")]
-pytest.importorskip("s3fs", reason="needs the package s3fs")
-pytest.importorskip("moto", reason="needs the package moto[server]")
 
 SLOW_DOWN = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
@@ -49,6 +47,8 @@ class Faulty:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[tuple[Faulty, str]]:
+    pytest.importorskip("s3fs", reason="needs the package s3fs; `make prove` installs it")
+    pytest.importorskip("moto", reason="needs the package moto[server]; `make prove` installs it")
     from moto.server import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
