@@ -68,7 +68,7 @@ SHOWN = ("timestamp", "level", "event", "service", "replica", "request_id", "req
 def traced(lines: Iterable[Mapping[str, Any]], request_id: str) -> TracedRequest | None:
     """The request and, as `children`, those that it asked for, oldest first; None where no line names it.
 
-    request_id: the whole id, or a beginning of eight letters or more that no other id shares (then the first found is told).
+    request_id: the whole id, or a beginning of eight letters or more that no other id shares.
     """
     requests: dict[str, TracedRequest] = {}
     for line in lines:
@@ -76,7 +76,8 @@ def traced(lines: Iterable[Mapping[str, Any]], request_id: str) -> TracedRequest
             _note(requests.setdefault(line["request_id"], TracedRequest(line["request_id"])), line)
     found = requests.get(request_id)
     if found is None and len(request_id) >= 8:
-        found = next((one for id, one in requests.items() if id.startswith(request_id)), None)
+        begun = [one for id, one in requests.items() if id.startswith(request_id)]
+        found = begun[0] if len(begun) == 1 else None
     if found is None:
         return None
     for one in sorted(requests.values(), key=lambda each: each.at):

@@ -53,6 +53,13 @@ def test_an_error_shows_its_code_and_a_beginning_of_the_id_is_enough(directory: 
     assert told(directory, "question").request_id == "question-1"
 
 
+def test_a_beginning_that_two_ids_share_is_neither(tmp_path: Path) -> None:
+    lines = [{"timestamp": "t", "event": "answered", "request_id": f"shared-beginning-{end}"} for end in "ab"]
+
+    assert traced(lines, "shared-beginning") is None
+    assert traced(lines, "shared-beginning-b") is not None
+
+
 def test_a_request_without_an_end_is_under_way_and_an_unknown_one_is_none(directory: Path) -> None:
     with (directory / "model_builder_service.log").open("a") as file:
         file.write("timestamp='2026-01-01T00:00:00Z' level='warning' event='took over' request_id='hanging-1'\n")
