@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
@@ -42,12 +43,14 @@ MAX_DETAIL = 300  # characters: enough to know what was tried, too few to fill a
 REPEAT_S = 10.0  # the same again within this is not written again: who hammers at a door must not fill the log
 MAX_KNOWN = 1_000  # different ones that are remembered
 
+_counted: Counter[str] = Counter()
 _said: dict[tuple[object, ...], float] = {}
 _files: dict[tuple[int, Path], logs.LogFile] = {}
 
 
 def report(event: SecurityEvent, **details: Detail) -> None:
     """Put it on record. Never raises: a refusal must not fail for want of a disk."""
+    _counted[event] += 1
     shown = {name: plain(value) for name, value in details.items()}
     if _just_said((event, *shown.items())):
         return
@@ -60,6 +63,13 @@ def report(event: SecurityEvent, **details: Detail) -> None:
     line = json.dumps({"at": iso(SYSTEM_CLOCK.now()), "event": event, "pid": os.getpid(), **shown})
     with contextlib.suppress(OSError):
         _file(directory / NAME).write(line)
+
+
+def taken() -> dict[str, int]:
+    """How often each event was reported in this process since this was asked last: repetitions that were not written count too."""
+    found = dict(_counted)
+    _counted.clear()
+    return found
 
 
 def _just_said(what: tuple[object, ...]) -> bool:

@@ -145,6 +145,7 @@ def _request_envelope(wire_type: str, data: dict[str, Any]) -> dict[str, Any]:
             "reply_to": _TEXT_ID,
             "deadline": _SECONDS,
             "from": _TEXT_ID,
+            "traceparent": {"type": "string", "description": "W3C Trace Context: the span that asks"},
         },
     }
 

@@ -31,6 +31,7 @@ Begin = Literal["run", "answered", "joined", "reused", "cancelled", "lost"]
 # may end it. `lost`: the lease is another's, so nothing went out.
 Finish = Literal["sent", "cancelled", "lost"]
 
+GONE = "-"  # under which the counts of replicas that left are kept: nobody's name
 ALIVE_S = 5.0  # a replica that has not been heard of for this long counts as gone
 
 
@@ -83,6 +84,34 @@ class QueueState:
     queued: int = 0
     oldest_s: float = 0.0
     dead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """queued, oldest_s: of messages not yet answered, those in work included; waiting, waiting_oldest_s: of those that no replica took yet."""
+
+    queued: int = 0
+    oldest_s: float = 0.0
+    waiting: int = 0
+    waiting_oldest_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """One node of the server, as it describes itself. memory_max_bytes: 0 where there is no limit; ping_s: a round trip just now."""
+
+    node: str
+    uptime_s: float
+    ping_s: float
+    memory_used_bytes: int
+    memory_max_bytes: int
+    evicted_keys: int
+    connected_clients: int
+    rejected_connections: int
+    commands: int
+    aof_enabled: bool
+    aof_last_write_ok: bool
+    aof_delayed_fsyncs: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +188,13 @@ class Bus(Protocol):
     async def announce(self, service: str, event: bytes) -> None: ...
     async def heartbeat(self, service: str, info: ReplicaInfo) -> None: ...
     async def retire(self, service: str, replica: str) -> None: ...
+    # what a replica counted since its start (`figures`); whether the bus had nothing of it
+    async def note_figures(self, service: str, replica: str, raw: bytes) -> bool: ...
+
+    # who looks after them all: what replicas counted, of those that left too (under GONE); how long the lanes are; how the server is
+    async def figures(self, service: str) -> dict[str, bytes]: ...
+    async def lanes(self, service: str) -> dict[Lane, LaneState]: ...
+    async def server(self) -> list[ServerState]: ...
 
     # plain publish/subscribe
     def listen(self, channels: Sequence[str]) -> AsyncIterator[tuple[str, bytes]]: ...

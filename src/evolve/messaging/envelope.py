@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,10 @@ import orjson
 from evolve.errors import EvolveError, Malformed, TooLarge, error_for
 
 MAX_REQUEST_ID = 128
+MAX_EXEMPLAR = 128  # characters of an exemplar's names and values together (OpenMetrics 1.0)
+TRACEPARENT = re.compile(
+    r"(?P<version>[0-9a-f]{2})-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
+)
 MAX_TYPE = 128
 # orjson reads 1,024 levels but writes 254: what lies between could be taken in, and neither hashed nor passed on.
 MAX_DEPTH = 100
@@ -21,7 +26,7 @@ MAX_ELEMENTS = 500_000
 
 @dataclass(frozen=True, slots=True)
 class RequestEnvelope:
-    """A request on the wire. `deadline` in Unix seconds; `sender` is the wire's `from`."""
+    """A request on the wire. `deadline` in Unix seconds; `sender` is the wire's `from`; `traceparent` as W3C Trace Context has it."""
 
     type: str
     data: dict[str, Any] = field(default_factory=dict)
@@ -31,10 +36,16 @@ class RequestEnvelope:
     reply_to: str | None = None
     deadline: float | None = None
     sender: str | None = None
+    traceparent: str | None = None
+
+    @property
+    def trace_id(self) -> str | None:
+        """Of the trace that the request belongs to, 32 hex digits."""
+        return None if self.traceparent is None else self.traceparent.split("-")[1]
 
     def to_bytes(self) -> bytes:
         message: dict[str, Any] = {"type": self.type, "data": self.data, "timestamp": self.timestamp}
-        for name in ("request_id", "parent", "reply_to", "deadline"):
+        for name in ("request_id", "parent", "reply_to", "deadline", "traceparent"):
             if getattr(self, name) is not None:
                 message[name] = getattr(self, name)
         if self.sender is not None:
@@ -46,6 +57,16 @@ class RequestEnvelope:
         """Equal for equal type and data: tells a re-sent request from another one under the same id."""
         content = orjson.dumps([self.type, self.data], option=orjson.OPT_SORT_KEYS)
         return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def exemplar_labels(envelope: RequestEnvelope) -> dict[str, str]:
+    """What finds one request again: its trace, and its id where that fits beside it."""
+    found = {} if envelope.trace_id is None else {"trace_id": envelope.trace_id}
+    request_id = envelope.request_id or ""
+    taken = sum(len(name) + len(value) for name, value in found.items())
+    if request_id.isprintable() and 0 < len(request_id) <= MAX_EXEMPLAR - taken - len("request_id"):
+        found["request_id"] = request_id
+    return found
 
 
 def new_request_id() -> str:
@@ -129,7 +150,21 @@ def read_request(raw: bytes, *, max_bytes: int) -> RequestEnvelope:
         reply_to=message.get("reply_to"),
         deadline=message.get("deadline"),
         sender=message.get("from"),
+        traceparent=read_traceparent(message.get("traceparent")),
     )
+
+
+def read_traceparent(value: object) -> str | None:
+    """A `traceparent` that can be followed; None for any other, which W3C Trace Context wants ignored, not refused.
+
+    Of a later version only what version 00 knows is kept, as the standard says.
+    """
+    found = TRACEPARENT.fullmatch(value) if isinstance(value, str) else None
+    if found is None or found["version"] == "ff" or (found["version"] == "00" and found["more"]):
+        return None
+    if set(found["trace"]) == {"0"} or set(found["span"]) == {"0"}:
+        return None
+    return f"00-{found['trace']}-{found['span']}-{found['flags']}"
 
 
 def response(

@@ -28,6 +28,7 @@ class Running:
     envelope: RequestEnvelope
     task: asyncio.Task[None] | None = None
     why: Why = ""
+    verdict: str = ""  # what the service says of the run that it answered
     failed: str = ""  # the code of the error it was answered with
     working: bool = False  # only then its task may be cancelled: a step before or after must not be cut in two
 

@@ -25,6 +25,7 @@ from evolve.messaging.envelope import RequestEnvelope, dump, error_in, load
 from evolve.messaging.forkserver import SERVER_GONE, Child, ForkServer
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import Job, Service, load_service
+from evolve.security_events import taken
 from evolve.settings import Settings
 
 MAX_FRAME = 256 << 20
@@ -36,6 +37,7 @@ LENGTH = struct.Struct("!I")
 # (service, data of each request, their replies or errors): how a job's questions reach other services.
 AskMany = Callable[[list[dict[str, Any]], float | None], Awaitable[list[dict[str, Any]]]]
 OnProgress = Callable[[dict[str, Any]], None]
+OnEvents = Callable[[dict[str, int]], None]
 
 
 class JobsGone(Exception):
@@ -143,10 +145,11 @@ class JobPool:
         delivery: Delivery,
         *,
         on_progress: OnProgress,
+        on_events: OnEvents,
         ask_many: AskMany,
         gate: SlotGate,
     ) -> dict[str, Any]:
-        """The reply's type and data. Raises the job's typed error, JobDied when its process ended, or JobsGone.
+        """The reply's type and data; on_events is told which security events the job met, and how often. Raises the job's typed error, JobDied when its process ended, or JobsGone.
 
         Cancelling this coroutine kills the process.
         """
@@ -175,6 +178,7 @@ class JobPool:
             else:
                 self._all.discard(process.child.pid)
                 process.close()
+        on_events(frame.get("events") or {})
         if "error" in frame:
             problem = frame["error"]
             raise error_in({"data": {**problem["details"], "error": problem["message"], "code": problem["code"]}})
@@ -336,6 +340,9 @@ def main(connection: socket.socket, *, service_path: str, settings: dict[str, An
     while (frame := frames.receive()) is not None:
         envelope = RequestEnvelope(**frame["run"])
         answer = run_request(service, envelope, Job(envelope, wire, int(frame["attempt"]), frame["entry"]))
+        events = taken()
+        if events:
+            answer["events"] = events
         try:
             try:
                 frames.send(answer)

@@ -15,15 +15,18 @@ from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import Busy
 from evolve.messaging.bus import (
     ALIVE_S,
+    GONE,
     LANES,
     Begin,
     DeadLetter,
     Delivery,
     Finish,
     Lane,
+    LaneState,
     LeaseReport,
     QueueState,
     ReplicaInfo,
+    ServerState,
     control_channel,
     output_channel,
 )
@@ -76,6 +79,7 @@ class MemoryBus:
         self._replies: dict[tuple[str, str], list[tuple[str, bytes]]] = defaultdict(list)
         self._dead: dict[str, list[tuple[DeadLetter, Delivery]]] = defaultdict(list)
         self._replicas: dict[str, dict[str, ReplicaInfo]] = defaultdict(dict)
+        self._figures: dict[str, dict[str, bytes]] = defaultdict(dict)
         self._listeners: dict[str, list[asyncio.Queue[tuple[str, bytes]]]] = defaultdict(list)
         self._bridges: dict[str, tuple[str, float]] = {}
         self._entered: dict[str, deque[tuple[float, str]]] = defaultdict(lambda: deque(maxlen=10_000))
@@ -334,8 +338,38 @@ class MemoryBus:
     async def heartbeat(self, service: str, info: ReplicaInfo) -> None:
         self._replicas[service][info.replica] = replace(info, at=self._clock.now())
 
+    async def note_figures(self, service: str, replica: str, raw: bytes) -> bool:
+        anew = replica not in self._figures[service]
+        self._figures[service][replica] = raw
+        return anew
+
+    async def figures(self, service: str) -> dict[str, bytes]:
+        return dict(self._figures[service])
+
+    def _fold(self, service: str, replica: str) -> None:
+        raw = self._figures[service].pop(replica, None)
+        if raw is not None:
+            sums = orjson.loads(self._figures[service].get(GONE, b'{"counts":{}}'))["counts"]
+            for name, value in orjson.loads(raw)["counts"].items():
+                sums[name] = sums.get(name, 0) + value
+            self._figures[service][GONE] = orjson.dumps({"counts": sums})
+
+    async def lanes(self, service: str) -> dict[Lane, LaneState]:
+        return {lane: self._lane(list(self._queues[service, lane].values())) for lane in LANES}
+
+    def _lane(self, entries: list[_Entry]) -> LaneState:
+        now = self._clock.now()
+        waiting = [entry for entry in entries if not entry.leased]
+        oldest = min((entry.added_at for entry in entries), default=now)
+        first = min((entry.added_at for entry in waiting), default=now)
+        return LaneState(len(entries), max(0.0, now - oldest), len(waiting), max(0.0, now - first))
+
+    async def server(self) -> list[ServerState]:
+        return []  # there is none
+
     async def retire(self, service: str, replica: str) -> None:
         self._replicas[service].pop(replica, None)
+        self._fold(service, replica)
         for lane in LANES:
             for entry in self._queues[service, lane].values():
                 if entry.holder == replica:

@@ -20,17 +20,21 @@ from redis.asyncio.cluster import RedisCluster
 from evolve.errors import Busy
 from evolve.messaging import redis_keys as keys
 from evolve.messaging import redis_scripts as scripts
+from evolve.messaging import server_state
 from evolve.messaging.bus import (
     ALIVE_S,
+    GONE,
     LANES,
     Begin,
     DeadLetter,
     Delivery,
     Finish,
     Lane,
+    LaneState,
     LeaseReport,
     QueueState,
     ReplicaInfo,
+    ServerState,
     control_channel,
     output_channel,
 )
@@ -364,8 +368,36 @@ class RedisBus:
 
     async def retire(self, service: str, replica: str) -> None:
         await self._calls.call("HDEL", keys.replicas(service), replica)
+        await self._calls.script(scripts.FOLD, [keys.figures(service)], [replica, GONE])
         streams = [keys.requests(service, lane) for lane in LANES]
         await self._calls.script(scripts.RETIRE, streams, [GROUP, replica, GIVEN_BACK, GIVEN_BACK_IDLE_MS])
+
+    # --- figures ---
+
+    async def note_figures(self, service: str, replica: str, raw: bytes) -> bool:
+        return bool(await self._calls.call("HSET", keys.figures(service), replica, raw))
+
+    async def figures(self, service: str) -> dict[str, bytes]:
+        found = _fields(await self._calls.call("HGETALL", keys.figures(service)))
+        return {_text(replica): raw for replica, raw in found.items()}
+
+    async def lanes(self, service: str) -> dict[Lane, LaneState]:
+        now, *answers = await asyncio.gather(
+            self.now(service),
+            *(self._calls.script(scripts.LANE, [keys.requests(service, lane)], [GROUP]) for lane in LANES),
+        )
+
+        def age(entry: Any) -> float:
+            return max(0.0, now - int(_text(entry).partition("-")[0]) / 1000) if entry else 0.0
+
+        return {
+            lane: LaneState(int(queued), age(oldest), int(waiting), age(first))
+            for lane, (queued, oldest, waiting, first) in zip(LANES, answers, strict=True)
+        }
+
+    async def server(self) -> list[ServerState]:
+        with translating():
+            return await server_state.look(self._redis, self.address)
 
     # --- plain publish/subscribe ---
 

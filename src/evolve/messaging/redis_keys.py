@@ -40,6 +40,11 @@ def replicas(service: str) -> str:
     return f"evolve:{{{service}}}:replicas"
 
 
+def figures(service: str) -> str:
+    """Hash: replica → what it counted since its start, JSON; `-` → the counts of all that left."""
+    return f"evolve:{{{service}}}:figures"
+
+
 def bridge(service: str) -> str:
     """Who holds the bridge's lease."""
     return f"evolve:{{{service}}}:bridge"

@@ -281,6 +281,39 @@ end
 return 1
 """
 
+# What a replica that leaves has counted is added to the counts of all that left.
+# KEYS: figures. ARGV: replica, the name of those that left.
+FOLD = """
+local raw = redis.call('HGET', KEYS[1], ARGV[1])
+if not raw then return 0 end
+local gone = cjson.decode(redis.call('HGET', KEYS[1], ARGV[2]) or '{"counts":{}}')
+for name, value in pairs(cjson.decode(raw).counts) do gone.counts[name] = (gone.counts[name] or 0) + value end
+redis.call('HSET', KEYS[1], ARGV[2], cjson.encode(gone))
+redis.call('HDEL', KEYS[1], ARGV[1])
+return 1
+"""
+
+# How long a lane is and since when; and of what no replica has taken yet. Not by XINFO's `lag`, which Redis 6 does not know.
+# KEYS: stream. ARGV: group. Returns entries, id of the first or '', not taken, id of the first of them or ''.
+LANE = """
+local function first(from)
+  local found = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', 1)
+  return found[1] and found[1][1] or ''
+end
+local length = redis.call('XLEN', KEYS[1])
+if length == 0 then return {0, '', 0, ''} end
+local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+for _, group in ipairs(groups.err and {} or groups) do
+  local fields = {}
+  for n = 1, #group, 2 do fields[group[n]] = group[n + 1] end
+  if fields['name'] == ARGV[1] then
+    local waiting = math.max(0, length - fields['pending'])
+    return {length, first('-'), waiting, first('(' .. fields['last-delivered-id'])}
+  end
+end
+return {length, first('-'), length, first('-')}
+"""
+
 # One that waits for its next attempt is due at once: it has only to be answered.
 # KEYS: state, delayed. ARGV: ttl, id.
 WITHDRAW = """

@@ -7,7 +7,7 @@ nothing on `self` that must outlive the request, except what `setup` made.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar, get_type_hints
 
@@ -145,6 +145,12 @@ class Service:
 
     def record(self, request: Request[Any], job: Job, outcome: Reply | EvolveError, started: float) -> None:
         """Note what was decided. Called before the reply is sent; a service that keeps a decision log overrides it."""
+
+    @classmethod
+    def verdict_of(cls, data: Mapping[str, Any]) -> str:
+        """What the figures say of a reply's data; "" for nothing. Of a closed list: each is a series of its own."""
+        del data
+        return ""
 
     @classmethod
     def parse(cls, envelope: RequestEnvelope) -> Request[Any]:

@@ -12,7 +12,7 @@ import os
 import platform
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,14 +36,26 @@ from evolve.messaging.answers import Answers
 from evolve.messaging.asker import Asker
 from evolve.messaging.bridge import Bridge
 from evolve.messaging.bus import LANES, Bus, Delivery, Finish, Lane, ReplicaInfo
+from evolve.messaging.consumption import Meter
 from evolve.messaging.control import Control
 from evolve.messaging.envelope import (
     RequestEnvelope,
     dump,
     error_in,
+    exemplar_labels,
     new_request_id,
     progress_event,
     read_request,
+)
+from evolve.messaging.figures import (
+    DEAD,
+    EVENTS,
+    JOB_DEATHS,
+    LEASES_LOST,
+    RETRIES,
+    TAKEN_OVER,
+    VERDICTS,
+    Figures,
 )
 from evolve.messaging.forkserver import ForkServer
 from evolve.messaging.job_link import Link, NoWire, Running, ThreadWire, Why
@@ -51,7 +63,7 @@ from evolve.messaging.jobs import JobPool, JobsGone, SlotGate, run_request
 from evolve.messaging.service import Job, Service
 from evolve.messaging.tasks import end_tasks
 from evolve.messaging.threads import DaemonThreads
-from evolve.security_events import report
+from evolve.security_events import report, taken
 from evolve.settings import Settings
 from evolve.version import VERSION
 
@@ -63,6 +75,7 @@ RECLAIM_S = 1.0  # how often a replica with room looks for what others left, and
 READY_S = 15.0
 SUSPECT = 3  # from this attempt on, a request whose replicas died is put off before it may take the next with it
 LONGEST_DELAY_S = 60.0
+QUIET_BEATS = 10  # figures of a replica that does nothing change little: they are noted at every tenth heartbeat
 
 SentT = TypeVar("SentT")
 
@@ -102,6 +115,8 @@ class Worker:
             preload=("evolve.messaging.jobs", service.__module__, *service.preload), shared=job_server, nice=JOB_NICE
         )
         self._jobs = JobPool(path, settings, forks)
+        self._figures = Figures(service.handlers, clock)
+        self._meters, self._beats = (Meter(), Meter()), 0
         self._reclaim_every_s = min(RECLAIM_S, settings.lease_s / 2)
         self._asker = Asker(
             bus, name=f"{service.name}-{new_request_id()}", clock=clock, max_bytes=settings.max_message_bytes
@@ -177,6 +192,7 @@ class Worker:
     async def _leave(self) -> None:
         with contextlib.suppress(Unavailable):
             await self._announce("service_stopped")
+            await self._note_figures(now=True)
             await self._bus.retire(self._cls.name, self.name)
         await self._asker.close()
         await self._jobs.close()
@@ -208,6 +224,17 @@ class Worker:
                 state="stopping" if self._stopping.is_set() else "running",
                 version=VERSION,
             ),
+        )
+        await self._note_figures()
+
+    async def _note_figures(self, *, now: bool = False) -> None:
+        self._count_events(taken())
+        self._beats += 1
+        if not (now or self._figures.changed or self._beats % QUIET_BEATS == 1):
+            return
+        front, jobs = self._meters
+        await self._figures.note(
+            self._bus, self._cls.name, self.name, front.read([self._process]), jobs.read(_processes(self._jobs.pids()))
         )
 
     async def _announce(self, wire_type: str) -> None:
@@ -251,7 +278,11 @@ class Worker:
         # Our own, after we were paused for longer than the lease, go on as they are.
         deliveries = [delivery for delivery in found if delivery.entry not in self._running]
         for delivery in deliveries:
-            self._log.warning("took over", entry=delivery.entry, attempt=delivery.attempt)
+            self._log.warning(
+                "took over", entry=delivery.entry, request_id=delivery.request_id, attempt=delivery.attempt
+            )
+            if delivery.attempt > 1:  # else it was given back in order, by one that left
+                self._figures.count(TAKEN_OVER)
         return deliveries
 
     def _take(self, delivery: Delivery, gate: SlotGate) -> Running | None:
@@ -329,6 +360,7 @@ class Worker:
             self._log.error("reply not sent", error=error.message, request_id=envelope.request_id)
         except Exception:  # noqa: BLE001 - the worker's boundary: a bug is answered and logged, else the request would run for ever
             bug = self._bug(envelope)
+            self._figures.ended(envelope.type, bug.code)
             with contextlib.suppress(Unavailable):
                 await self._bus.finish(delivery, self.name, self._answers.error(delivery, envelope, bug))
         finally:
@@ -356,6 +388,7 @@ class Worker:
         elif begin == "cancelled":
             cancelled = Cancelled(f"{envelope.type} was cancelled before it began")
             await self._send(running, self._answers.error(delivery, envelope, cancelled), cancelled=True)
+            self._figures.ended(envelope.type, cancelled.code)
         elif begin == "run":
             await self._run(running, gate)
         return None
@@ -366,6 +399,7 @@ class Worker:
         if delivery.attempt > self._attempts(envelope):
             return False  # it is only to be given up
         delay_s = self._delay(delivery.attempt - SUSPECT)
+        self._figures.count(RETRIES, "replica_died")
         self._log.warning(
             "put off: the replicas that had it died",
             request_id=envelope.request_id,
@@ -408,7 +442,9 @@ class Worker:
             error = Cancelled(f"{envelope.type} was cancelled")
             await self._send(running, self._answers.error(delivery, envelope, error), cancelled=True)
             self._log.info("cancelled", **_traced(running))
+            self._figures.ended(envelope.type, "cancelled")
         elif why == "lost":
+            self._figures.count(LEASES_LOST)
             self._log.warning("lease lost; another replica has it", request_id=envelope.request_id)
         else:
             await self._bus.release(delivery, self.name)
@@ -429,6 +465,7 @@ class Worker:
                 running.working = False
                 await link.close()
             reply = self._answers.reply(frame["type"], frame["data"], running.request_id)
+            running.verdict = self._cls.verdict_of(frame["data"])
         except JobsGone as gone:
             return await self._again(running, str(gone))
         except EvolveError as error:
@@ -439,18 +476,22 @@ class Worker:
             if envelope.type not in self._cls.handlers or delivery.attempt > self._attempts(envelope):
                 dead = f"{error.code}: {error.message}"
             if isinstance(error, JobDied):
+                self._figures.count(JOB_DEATHS)
                 self._log.error("job died", error=error.message, request_id=envelope.request_id)
         finish = await self._send(running, reply, dead=dead)
         if finish == "cancelled":
             await self._let_go(running, "cancelled")
         else:
             self._note(running, finish, started)
+            if dead is not None and finish == "sent":
+                self._figures.count(DEAD)
         return None
 
     async def _again(self, running: Running, why: str) -> None:
         """A request that lost its process by no fault of its own is put off: it runs again, here or elsewhere."""
         delivery = running.delivery
         delay_s = self._delay(delivery.attempt - 1)
+        self._figures.count(RETRIES, "job_process_gone")
         self._log.error("put off", error=why, request_id=running.envelope.request_id, delay_s=delay_s)
         await self._bus.postpone(delivery, self.name, delay_s=delay_s, made=delivery.attempt)
 
@@ -474,6 +515,7 @@ class Worker:
             request_id=running.request_id,
         )
         await self._bus.report(self._cls.name, envelope.reply_to, dump(event))
+        self._figures.count(RETRIES, "unavailable")
         self._log.warning("put off", request_id=envelope.request_id, error=error.message, delay_s=delay_s)
         return await self._bus.postpone(delivery, self.name, delay_s=delay_s, made=delivery.attempt)
 
@@ -503,7 +545,12 @@ class Worker:
         if handler.request.slot == "heavy":
             self._cls.parse(envelope)  # a bad request is refused before it costs a process
             return await self._jobs.run(
-                envelope, delivery, on_progress=link.progress, ask_many=link.ask_many, gate=gate
+                envelope,
+                delivery,
+                on_progress=link.progress,
+                on_events=self._count_events,
+                ask_many=link.ask_many,
+                gate=gate,
             )
         if handler.request.slot == "inline":
             return _reply_in(
@@ -512,6 +559,10 @@ class Worker:
         wire = ThreadWire(asyncio.get_running_loop(), link)
         job = Job(envelope, wire, delivery.attempt, delivery.entry)
         return _reply_in(await self._threads.run(run_request, self._service, envelope, job))
+
+    def _count_events(self, events: Mapping[str, int]) -> None:
+        for event, times in events.items():
+            self._figures.count(EVENTS, event, by=times)
 
     # --- answering ---
 
@@ -541,17 +592,30 @@ class Worker:
             pause = min(2 * pause, 1.0)
 
     def _note(self, running: Running, finish: Finish, started: float) -> None:
+        envelope = running.envelope
+        seconds = self._clock.monotonic() - started
+        waited = max(0.0, self._clock.now() - seconds - envelope.timestamp) if envelope.timestamp else 0.0
         self._log.info(
             "answered" if finish == "sent" else "reply dropped: the lease is another's",
             **_traced(running),
-            seconds=round(seconds := self._clock.monotonic() - started, 4),
-            waited=round(max(0.0, self._clock.now() - seconds - running.envelope.timestamp), 4),
+            seconds=round(seconds, 4),
+            waited=round(waited, 4),
         )
+        if finish == "lost":
+            self._figures.count(LEASES_LOST)
+            return
+        self._figures.ended(envelope.type, running.failed or "ok")
+        self._figures.took(envelope.type, running.delivery.lane, seconds, waited, exemplar_labels(envelope))
+        if running.verdict:
+            self._figures.count(VERDICTS, running.verdict)
 
     async def _refuse(
         self, delivery: Delivery, error: EvolveError, envelope: RequestEnvelope | None, *, keep: bool = False
     ) -> None:
         reason = f"{error.code}: {error.message}" if keep else None
+        self._figures.ended(envelope.type if envelope else "", error.code)
+        if keep:
+            self._figures.count(DEAD)
         reply_to = envelope.reply_to if envelope else None
         with contextlib.suppress(Unavailable):
             reply = self._answers.error(delivery, envelope, error)
@@ -593,6 +657,12 @@ class Worker:
             self._log.warning("background step failed", error=str(task.exception()))
 
 
+def _processes(pids: Sequence[int]) -> Iterator[psutil.Process]:
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            yield psutil.Process(pid)
+
+
 def _traced(running: Running) -> dict[str, object]:
     """What a line of the log says of a request, so that its life can be told from the logs of all services."""
     envelope, attempt = running.envelope, running.delivery.attempt
@@ -601,6 +671,8 @@ def _traced(running: Running) -> dict[str, object]:
         said["parent"] = envelope.parent
     if envelope.sender is not None:
         said["sender"] = envelope.sender
+    if envelope.trace_id is not None:
+        said["trace_id"] = envelope.trace_id
     if attempt > 1:
         said["attempt"] = attempt
     if running.failed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from evolve.contracts.safe_executor import (
@@ -112,6 +112,12 @@ class SafeExecutorService(BaseService):
     def cleanup(self, request: Cleanup, job: Job) -> CleanupCompleted:
         self.executor.cleanup()
         return CleanupCompleted()
+
+    @classmethod
+    def verdict_of(cls, data: Mapping[str, Any]) -> str:
+        """The status of a run: how often programs are refused, time out or run out of memory."""
+        result = data.get("result")
+        return str(result["status"]) if isinstance(result, dict) else ""
 
     def inputs_of(self, request: Request[Any]) -> dict[str, Any]:
         """The program by its hash and head, the data by its hash: the decision log is read by people, and kept."""
