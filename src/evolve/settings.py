@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field("INFO", validation_alias="LOG_LEVEL")
     # json: one object a line, for collectors; text: for people.
     log_format: Literal["text", "json"] = Field("text")
+    # A collector of OpenTelemetry's (OTLP over HTTP): with one, every request leaves its trace there.
+    otlp_endpoint: str | None = Field(None, repr=False, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     openai_api_key: str | None = Field(None, repr=False, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
     llm_model: str | None = Field(None)

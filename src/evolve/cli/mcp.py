@@ -49,6 +49,6 @@ async def _serve(settings: Settings, place: Place | None, *, allow_run: bool, li
     from evolve.mcp.server import mcp_server
     from evolve.mcp.transport import serve_http, serve_pipe
 
-    async with AsyncClient(settings=settings) as client:
+    async with AsyncClient(settings=settings, traced_as="mcp") as client:
         server = mcp_server(Caller(client, allow_run=allow_run, limit_s=limit_s or LIMIT_S))
         await (serve_pipe(server) if place is None else serve_http(server, place))

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from evolve.clock import SYSTEM_CLOCK
-from evolve.errors import EvolveError, InvalidRequest, Unavailable
+from evolve.errors import Cancelled, EvolveError, InvalidRequest, Unavailable
 from evolve.messaging.asker import Asker, ProgressCallback
 from evolve.messaging.bus import Bus, Lane
 from evolve.messaging.connection import bus_for
 from evolve.messaging.control import service_status
-from evolve.messaging.envelope import MAX_REQUEST_ID, RequestEnvelope, dump, load, new_request_id, raise_error
+from evolve.messaging.envelope import MAX_REQUEST_ID, RequestEnvelope, dump, error_in, load, new_request_id, raise_error
 from evolve.messaging.messages import Reply, Request
 from evolve.messaging.service import load_service
+from evolve.messaging.tracing import OFF, Span, current, tracer_for
 from evolve.services import SERVICES, service_path
 from evolve.settings import Settings
 
@@ -34,10 +35,12 @@ class AsyncClient:
         redis_db: int = 0,
         *,
         settings: Settings | None = None,
+        traced_as: str = "client",
     ) -> None:
         self.settings = settings if settings is not None else Settings.for_server(redis_host, redis_port, redis_db)
         self._bus: Bus | None = None
         self._asker: Asker | None = None
+        self._traced_as = traced_as
 
     async def ask(
         self,
@@ -81,28 +84,54 @@ class AsyncClient:
         """
         service_path(service)
         _check_sendable(data, request_id)
-        asker = self._connected()
-        envelope = RequestEnvelope(
-            type=wire_type,
-            data=dict(data),
-            timestamp=SYSTEM_CLOCK.now(),
-            request_id=request_id or new_request_id(),
-            reply_to=asker.name,
-            sender=asker.name,
+        asker, id = self._connected(), request_id or new_request_id()
+        with self._traced(service, wire_type, id) as span:
+            envelope = RequestEnvelope(
+                type=wire_type,
+                data=dict(data),
+                timestamp=SYSTEM_CLOCK.now(),
+                request_id=id,
+                reply_to=asker.name,
+                sender=asker.name,
+                traceparent=span.traceparent,
+            )
+            lane = lane_of(service, wire_type)
+            if not wait:
+                await asker.send(service, lane, envelope)
+                return {"type": "queued", "service": service, "status": "success", "data": {}, "request_id": id}
+            limit = timeout if timeout is not None or patient else self.settings.response_timeout_s
+            try:
+                reply = await asker.ask(
+                    service, lane, envelope, timeout_s=limit, on_progress=on_progress, must_live=not patient
+                )
+            except asyncio.CancelledError:
+                if not patient:
+                    with contextlib.suppress(EvolveError):
+                        await asyncio.shield(asker.withdraw(service, id))
+                raise
+            if reply.get("status") == "error":
+                span.fail(error_in(reply).code)
+            return reply
+
+    @contextlib.contextmanager
+    def _traced(self, service: str, wire_type: str, request_id: str) -> Iterator[Span]:
+        """The span of one ask, within what this task works on."""
+        span = tracer_for(self.settings, self._traced_as).span(
+            f"ask {service}.{wire_type}",
+            kind="client",
+            parent=current.get(),
+            attributes={"messaging.destination.name": service, "messaging.message.id": request_id},
         )
-        lane, id = lane_of(service, wire_type), envelope.request_id or ""
-        if not wait:
-            await asker.send(service, lane, envelope)
-            return {"type": "queued", "service": service, "status": "success", "data": {}, "request_id": id}
-        if patient:
-            return await asker.ask(service, lane, envelope, timeout_s=timeout, on_progress=on_progress, must_live=False)
-        limit = timeout if timeout is not None else self.settings.response_timeout_s
         try:
-            return await asker.ask(service, lane, envelope, timeout_s=limit, on_progress=on_progress)
-        except asyncio.CancelledError:
-            with contextlib.suppress(EvolveError):
-                await asyncio.shield(asker.withdraw(service, id))
+            yield span
+        except EvolveError as error:
+            span.fail(error.code)
             raise
+        except asyncio.CancelledError:
+            span.fail(Cancelled.code)
+            raise
+        finally:
+            span.end()
 
     async def ping(self, service: str, *, timeout: float = PING_S) -> dict[str, Any]:
         """The first replica's `pong`. Raises Unavailable."""
@@ -169,6 +198,9 @@ class AsyncClient:
         if self._bus is not None:
             await self._bus.close()
             self._bus = None
+        tracer = tracer_for(self.settings, self._traced_as)
+        if tracer is not OFF:
+            await asyncio.to_thread(tracer.flush)
 
     async def __aenter__(self) -> AsyncClient:
         return self

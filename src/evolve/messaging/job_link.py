@@ -7,17 +7,18 @@ import concurrent.futures
 import contextlib
 import hashlib
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from evolve.clock import Clock
 from evolve.errors import Cancelled, EvolveError, Unavailable
 from evolve.messaging.asker import Asker
 from evolve.messaging.bus import Bus, Delivery, Lane
-from evolve.messaging.envelope import RequestEnvelope, dump, error_response, progress_event
+from evolve.messaging.envelope import RequestEnvelope, dump, error_in, error_response, progress_event
 from evolve.messaging.jobs import PROGRESS_INTERVAL_S, incoming, outgoing
 from evolve.messaging.messages import Reply, Request
+from evolve.messaging.tracing import NO_SPAN, Span, Tracer
 
 Why = Literal["", "cancelled", "lost", "drain"]  # why a request was stopped from outside
 
@@ -30,6 +31,7 @@ class Running:
     why: Why = ""
     verdict: str = ""  # what the service says of the run that it answered
     failed: str = ""  # the code of the error it was answered with
+    span: Span = NO_SPAN  # of this attempt
     working: bool = False  # only then its task may be cancelled: a step before or after must not be cut in two
 
     @property
@@ -41,14 +43,55 @@ class Running:
 class Link:
     """What one running request says and asks, until it ends: nothing of it may come after its reply."""
 
-    def __init__(self, service: str, running: Running, bus: Bus, asker: Asker, clock: Clock) -> None:
+    def __init__(
+        self,
+        service: str,
+        running: Running,
+        bus: Bus,
+        asker: Asker,
+        clock: Clock,
+        *,
+        tracer: Tracer,
+        on_events: Callable[[Mapping[str, int]], None],
+    ) -> None:
         self._service, self._running = service, running
         self._bus, self._asker, self._clock = bus, asker, clock
+        self._tracer, self._on_events = tracer, on_events
+        self._span = running.span  # what asks belong to: the attempt, or its job process
         self._open = True
         self._reports: set[asyncio.Task[None]] = set()
         self._asks: set[asyncio.Task[Any]] = set()
         self._asked = itertools.count()
         self._last: tuple[object, float] = (None, 0.0)
+
+    @contextlib.contextmanager
+    def job(self) -> Iterator[RequestEnvelope]:
+        """The span of a job process, made here so that it needs none of it; yields the envelope as the process gets it."""
+        envelope = self._running.envelope
+        span = self._tracer.span(
+            f"job {self._service}.{envelope.type}",
+            kind="internal",
+            parent=self._running.span.traceparent,
+            attributes={"messaging.message.id": envelope.request_id or ""},
+        )
+        before, self._span = self._span, span
+        try:
+            yield replace(envelope, traceparent=span.traceparent)
+        except EvolveError as error:
+            span.fail(error.code)
+            raise
+        except asyncio.CancelledError:
+            span.fail(self._running.why or "deadline_exceeded")
+            raise
+        finally:
+            self._span = before
+            span.end()
+
+    def began(self, pid: int) -> None:
+        self._span.note({"process.pid": pid})
+
+    def met(self, events: dict[str, int]) -> None:
+        self._on_events(events)
 
     def progress(self, event: dict[str, Any]) -> None:
         """Publish a progress event, unless one of the same stage went out a moment ago."""
@@ -78,6 +121,12 @@ class Link:
 
     async def _ask(self, number: int, question: dict[str, Any], timeout_s: float | None) -> dict[str, Any]:
         parent, service = self._running.envelope, question["service"]
+        span = self._tracer.span(
+            f"ask {service}.{question['type']}",
+            kind="client",
+            parent=self._span.traceparent,
+            attributes={"messaging.destination.name": service},
+        )
         # Derived from the parent: when this job runs again after a crash, its children are found done, not run twice.
         child = RequestEnvelope(
             type=question["type"],
@@ -88,26 +137,35 @@ class Link:
             reply_to=self._asker.name,
             deadline=parent.deadline,
             sender=self._service,
+            traceparent=span.traceparent,
         )
+        span.note({"messaging.message.id": child.request_id or ""})
         lane: Lane = "heavy" if question["slot"] == "heavy" else "light"
         try:
-            return await self._asker.ask(
+            reply = await self._asker.ask(
                 service,
                 lane,
                 child,
                 timeout_s=timeout_s,
                 on_progress=lambda event: self.progress({**event, "stage": f"{service}: {event['stage']}"}),
             )
+            if reply.get("status") == "error":
+                span.fail(error_in(reply).code)
+            return reply
         except asyncio.CancelledError:
+            span.fail(Cancelled.code)
             # A job that goes on elsewhere asks the same again: its children must be there for it.
             if self._running.why not in ("lost", "drain"):
                 with contextlib.suppress(Unavailable):
                     await self._asker.withdraw(service, child.request_id or "")
             raise
         except EvolveError as error:
+            span.fail(error.code)
             return error_response(
                 service, error, request_type=child.type, at=self._clock.now(), request_id=child.request_id
             )
+        finally:
+            span.end()
 
     async def close(self) -> None:
         """Say no more, ask no more; returns when what was said is out."""

@@ -14,9 +14,9 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from evolve import logs
 from evolve.errors import EvolveError, Internal, JobDied, TooLarge, Unavailable
@@ -34,10 +34,14 @@ MAX_RUNS = 200  # then replaced: whatever a library leaks stays bounded
 PROGRESS_INTERVAL_S = 0.05
 LENGTH = struct.Struct("!I")
 
-# (service, data of each request, their replies or errors): how a job's questions reach other services.
-AskMany = Callable[[list[dict[str, Any]], float | None], Awaitable[list[dict[str, Any]]]]
-OnProgress = Callable[[dict[str, Any]], None]
-OnEvents = Callable[[dict[str, int]], None]
+
+class Ears(Protocol):
+    """Who hears what a running job says: its process, its progress, its questions, and the security events it met."""
+
+    def began(self, pid: int) -> None: ...
+    def progress(self, event: dict[str, Any]) -> None: ...
+    def met(self, events: dict[str, int]) -> None: ...
+    async def ask_many(self, questions: list[dict[str, Any]], timeout_s: float | None) -> list[dict[str, Any]]: ...
 
 
 class JobsGone(Exception):
@@ -139,31 +143,23 @@ class JobPool:
         self._idle: list[_Process] = []
         self._all: set[int] = set()
 
-    async def run(
-        self,
-        envelope: RequestEnvelope,
-        delivery: Delivery,
-        *,
-        on_progress: OnProgress,
-        on_events: OnEvents,
-        ask_many: AskMany,
-        gate: SlotGate,
-    ) -> dict[str, Any]:
-        """The reply's type and data; on_events is told which security events the job met, and how often. Raises the job's typed error, JobDied when its process ended, or JobsGone.
+    async def run(self, envelope: RequestEnvelope, delivery: Delivery, ears: Ears, gate: SlotGate) -> dict[str, Any]:
+        """The reply's type and data. Raises the job's typed error, JobDied when its process ended, or JobsGone.
 
         Cancelling this coroutine kills the process.
         """
         process = self._warm() or await self._spawn()
         finished = False
+        ears.began(process.child.pid)
         try:
             await process.send({"run": asdict(envelope), "attempt": delivery.attempt, "entry": delivery.entry})
             while True:
                 frame = await process.receive()
                 if "progress" in frame:
-                    on_progress(frame["progress"])
+                    ears.progress(frame["progress"])
                 elif "ask" in frame:
                     async with gate.lent():
-                        answers = await ask_many(frame["ask"], frame.get("timeout_s"))
+                        answers = await ears.ask_many(frame["ask"], frame.get("timeout_s"))
                     await process.send({"answers": answers})
                 else:
                     finished = True
@@ -178,7 +174,7 @@ class JobPool:
             else:
                 self._all.discard(process.child.pid)
                 process.close()
-        on_events(frame.get("events") or {})
+        ears.met(frame.get("events") or {})
         if "error" in frame:
             problem = frame["error"]
             raise error_in({"data": {**problem["details"], "error": problem["message"], "code": problem["code"]}})

@@ -63,6 +63,7 @@ from evolve.messaging.jobs import JobPool, JobsGone, SlotGate, run_request
 from evolve.messaging.service import Job, Service
 from evolve.messaging.tasks import end_tasks
 from evolve.messaging.threads import DaemonThreads
+from evolve.messaging.tracing import OFF, Attribute, passed, tracer_for
 from evolve.security_events import report, taken
 from evolve.settings import Settings
 from evolve.version import VERSION
@@ -116,6 +117,7 @@ class Worker:
         )
         self._jobs = JobPool(path, settings, forks)
         self._figures = Figures(service.handlers, clock)
+        self._tracer = tracer_for(settings, service.name, self.name)
         self._meters, self._beats = (Meter(), Meter()), 0
         self._reclaim_every_s = min(RECLAIM_S, settings.lease_s / 2)
         self._asker = Asker(
@@ -197,6 +199,8 @@ class Worker:
         await self._asker.close()
         await self._jobs.close()
         self._threads.close()
+        if self._tracer is not OFF:
+            await asyncio.to_thread(self._tracer.flush)
         self._log.info("stopped")
 
     async def _repeat(self, every_s: float, step: Callable[[], Awaitable[None]]) -> None:
@@ -295,12 +299,38 @@ class Worker:
             return None
         if envelope.request_id is None:
             envelope = replace(envelope, request_id=delivery.request_id)
-        running = Running(delivery, envelope)
+        running = self._begun(delivery, envelope)
         self._running[delivery.entry] = running
         if self._is_inline(envelope) and delivery.fresh and envelope.deadline is None and not self._per_minute:
             return running
         running.task = asyncio.create_task(self._answer(running, gate))
         return None
+
+    def _begun(self, delivery: Delivery, envelope: RequestEnvelope) -> Running:
+        """With the span of this attempt, and one of how long the request waited for it."""
+        if self._tracer is OFF:
+            return Running(delivery, envelope, span=passed(envelope.traceparent))
+        about: dict[str, Attribute] = {
+            "messaging.message.id": envelope.request_id or "",
+            "evolve.attempt": delivery.attempt,
+            "evolve.lane": delivery.lane,
+        }
+        parent = envelope.traceparent
+        span = self._tracer.span(f"{self._cls.name}.{envelope.type}", kind="consumer", parent=parent, attributes=about)
+        if envelope.timestamp:
+            sent = min(envelope.timestamp, self._clock.now())
+            self._tracer.span(
+                "queue", kind="internal", parent=parent or span.traceparent, attributes=about, at=sent
+            ).end()
+        # Published by hand it belongs to no trace yet: its own is what logs and exemplars name.
+        return Running(delivery, replace(envelope, traceparent=parent or span.traceparent), span=span)
+
+    def _forget(self, running: Running) -> None:
+        """It is over here, whatever came of it."""
+        self._running.pop(running.delivery.entry, None)
+        if running.failed or running.why:
+            running.span.fail(running.failed or running.why)
+        running.span.end()
 
     def _is_inline(self, envelope: RequestEnvelope) -> bool:
         handler = self._cls.handlers.get(envelope.type)
@@ -331,7 +361,7 @@ class Worker:
             self._log.error("replies not sent", error=error.message, requests=len(batch))
         finally:
             for running in batch:
-                self._running.pop(running.delivery.entry, None)
+                self._forget(running)
             gate.release(len(batch))
 
     def _inline_reply(self, running: Running) -> bytes:
@@ -364,7 +394,7 @@ class Worker:
             with contextlib.suppress(Unavailable):
                 await self._bus.finish(delivery, self.name, self._answers.error(delivery, envelope, bug))
         finally:
-            self._running.pop(delivery.entry, None)
+            self._forget(running)
             gate.release()
 
     def _bug(self, envelope: RequestEnvelope) -> Internal:
@@ -453,7 +483,15 @@ class Worker:
     async def _run(self, running: Running, gate: SlotGate) -> None:
         delivery, envelope = running.delivery, running.envelope
         started = self._clock.monotonic()
-        link = Link(self._cls.name, running, self._bus, self._asker, self._clock)
+        link = Link(
+            self._cls.name,
+            running,
+            self._bus,
+            self._asker,
+            self._clock,
+            tracer=self._tracer,
+            on_events=self._count_events,
+        )
         dead: str | None = None
         try:
             try:
@@ -544,14 +582,8 @@ class Worker:
             raise UnknownType(f"{self._cls.name} has no request {envelope.type!r}")
         if handler.request.slot == "heavy":
             self._cls.parse(envelope)  # a bad request is refused before it costs a process
-            return await self._jobs.run(
-                envelope,
-                delivery,
-                on_progress=link.progress,
-                on_events=self._count_events,
-                ask_many=link.ask_many,
-                gate=gate,
-            )
+            with link.job() as handed:
+                return await self._jobs.run(handed, delivery, link, gate)
         if handler.request.slot == "inline":
             return _reply_in(
                 run_request(self._service, envelope, Job(envelope, NoWire(), delivery.attempt, delivery.entry))

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Scope
 from evolve.client.core import AsyncClient, all_requests
 from evolve.errors import EvolveError, InvalidRequest, Malformed
 from evolve.messaging.tasks import end_tasks
+from evolve.messaging.tracing import tracer_for
 from evolve.settings import Settings
 from evolve.version import VERSION
 from evolve.web.access import Access, Reach, require
@@ -56,8 +57,8 @@ def create_app(settings: Settings, *, host: str = "127.0.0.1") -> FastAPI:
     `settings`. What they do with it works from the application's start, by its lifespan.
     """
     registry = all_requests()
-    client = AsyncClient(settings=settings)
-    metrics = Metrics()
+    client = AsyncClient(settings=settings, traced_as="web")
+    metrics = Metrics(settings.home)
     streams = Streams(metrics)
     jobs, feed = Jobs(client, registry), Feed(client, list(registry))
     feed.tell(jobs.hear)
@@ -100,7 +101,15 @@ def create_app(settings: Settings, *, host: str = "127.0.0.1") -> FastAPI:
     ]
     _add_pages(app)
     app.guarded = lambda inner: _cross_origin(
-        Guard(inner, settings=settings, access=access, metrics=metrics, error_page=_error_page), access.reach
+        Guard(
+            inner,
+            settings=settings,
+            tracer=tracer_for(settings, "web"),
+            access=access,
+            metrics=metrics,
+            error_page=_error_page,
+        ),
+        access.reach,
     )
     _answer_errors(app)
     return app
@@ -114,7 +123,15 @@ def _cross_origin(app: ASGIApp, reach: Reach) -> ASGIApp:
         app,
         allow_origins=sorted(reach.origins),
         allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["authorization", "content-type", "idempotency-key", "prefer", "last-event-id", "x-request-id"],
+        allow_headers=[
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "prefer",
+            "last-event-id",
+            "x-request-id",
+            "traceparent",
+        ],
         expose_headers=["location", "link", "retry-after", "x-request-id", "preference-applied"],
         max_age=PREFLIGHT_S,
     )

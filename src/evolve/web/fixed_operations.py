@@ -267,7 +267,7 @@ FIXED: tuple[tuple[str, str, Operation], ...] = (
     }),
     ("/metrics", "get", {
         "operationId": "get_metrics", "tags": ["health"], "summary": "Figures for Prometheus.", "effect": "read", "parameters": [],
-        "responses": {"200": {"description": "Text exposition format 0.0.4.", "content": {"text/plain": {"schema": _TEXT}}}},
+        "responses": {"200": {"description": "Text exposition format 0.0.4, or OpenMetrics 1.0 where that is accepted: with exemplars.", "content": {"text/plain": {"schema": _TEXT}, "application/openmetrics-text": {"schema": _TEXT}}}},
         "errors": (401, 403, 429, 500),
     }),
 )  # fmt: skip

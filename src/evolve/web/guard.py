@@ -19,7 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evolve import logs
 from evolve.errors import EvolveError, Forbidden, Internal, Malformed, RateLimited, TooLarge
-from evolve.messaging.envelope import new_request_id
+from evolve.messaging.envelope import RequestEnvelope, exemplar_labels, new_request_id, read_traceparent
+from evolve.messaging.tracing import Tracer, within
 from evolve.security_events import SecurityEvent, report
 from evolve.settings import Settings
 from evolve.web.access import SESSION_S, Access, Headers, Principal, check, cookie_name
@@ -65,12 +66,14 @@ class Guard:
         settings: Settings,
         access: Access,
         metrics: Metrics,
+        tracer: Tracer,
         error_page: ErrorPage,
     ) -> None:
         self._app, self._access, self._metrics, self._error_page = app, access, metrics, error_page
         self._max_bytes = settings.max_message_bytes
         per_s = settings.web_rate / 60
         self._pace = Pace(per_s=per_s, burst=max(10.0, per_s * BURST_S)) if per_s else None
+        self.tracer = tracer
         self._log = logs.logger(service="web")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -185,10 +188,19 @@ class Guard:
         return page
 
     def note(
-        self, scope: Scope, principal: Principal, request_id: str, status: int, took_s: float, *, streamed: bool
+        self,
+        scope: Scope,
+        principal: Principal,
+        request_id: str,
+        status: int,
+        took_s: float,
+        *,
+        streamed: bool,
+        traceparent: str | None,
     ) -> None:
+        found_by = exemplar_labels(RequestEnvelope("", request_id=request_id, traceparent=traceparent))
         route = route_of(scope)
-        self._metrics.answered(scope["method"], route, status, took_s, streamed=streamed)
+        self._metrics.answered(scope["method"], route, status, took_s, streamed=streamed, found_by=found_by)
         write = self._log.warning if status >= 500 else self._log.info
         # Never the query, which may hold a token; the path as it came, escaped by the log.
         write(
@@ -230,12 +242,32 @@ class _Exchange:
         state = self._scope.setdefault("state", {})
         state["request_id"], state["principal"] = self._id, self._principal
         self._guard.metrics.in_flight += 1
+        method = self._scope["method"] if self._scope["method"].isalpha() else "other"
+        span = self._guard.tracer.span(
+            f"HTTP {method[:20]}",
+            kind="server",
+            parent=read_traceparent(self._headers.get(b"traceparent", b"").decode("latin-1")),
+            attributes={"http.request.method": method[:20], "evolve.request_id": self._id},
+        )
         try:
-            await self._answer(state)
+            with within(span.traceparent):
+                await self._answer(state)
         finally:
             self._guard.metrics.in_flight -= 1
-            took = time.perf_counter() - started
-            self._guard.note(self._scope, self._principal, self._id, self._status or 499, took, streamed=self._streamed)
+            took, status = time.perf_counter() - started, self._status or 499
+            span.note({"http.route": route_of(self._scope), "http.response.status_code": status})
+            if status >= 500:
+                span.fail(str(status))
+            span.end()
+            self._guard.note(
+                self._scope,
+                self._principal,
+                self._id,
+                status,
+                took,
+                streamed=self._streamed,
+                traceparent=span.traceparent,
+            )
 
     async def _answer(self, state: dict[str, Any]) -> None:
         try:

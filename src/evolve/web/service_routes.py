@@ -14,15 +14,17 @@ from starlette.routing import Route
 from evolve.client.core import AsyncClient
 from evolve.errors import Unavailable
 from evolve.manager.manager import ServiceManager
-from evolve.messaging.bus import DeadLetter, QueueState, ReplicaInfo
+from evolve.messaging.bus import DeadLetter
 from evolve.messaging.control import service_status
+from evolve.messaging.figures import Noted
 from evolve.services import service_path
 from evolve.version import VERSION
 from evolve.web.access import check, principal_of, require
+from evolve.web.exposition import OPEN_METRICS, TEXT, accepted, page
 from evolve.web.feed import Feed
 from evolve.web.jobs import Jobs
 from evolve.web.message_routes import PREFIX, Endpoint, json_response, route
-from evolve.web.metrics import CONTENT_TYPE, Metrics, Queues
+from evolve.web.metrics import BusLook, Metrics, ServiceLook
 from evolve.web.paging import next_link, whole_number
 from evolve.web.problems import NotFound
 
@@ -61,8 +63,8 @@ class ServiceRoutes:
 
     async def ready(self, http: HttpRequest) -> Response:
         """200 when the server of the bus is reached, 503 when not; who may read is told which services answer."""
-        found = await self._queues()
-        replicas = {name: len(queues.replicas) for name, queues in (found or {}).items()}
+        found = await self._replicas()
+        replicas = found or {}
         answers: dict[str, Any] = {"status": "ready" if found is not None and all(replicas.values()) else "degraded"}
         if found is None:
             answers["status"] = "unavailable"
@@ -77,22 +79,37 @@ class ServiceRoutes:
 
     async def metrics(self, http: HttpRequest) -> Response:
         check(principal_of(http), "read")
-        page = self._metrics.page(self._jobs.counts(), self._feed.counts, await self._queues())
-        return Response(page, media_type=CONTENT_TYPE)
+        shown = self._metrics.families(self._jobs.counts(), self._feed.counts, await self._bus())
+        newer = accepted(http.headers.get("accept", ""))
+        return Response(page(shown, open_metrics=newer), headers={"content-type": OPEN_METRICS if newer else TEXT})
 
-    async def _queues(self) -> dict[str, Queues] | None:
-        """Queue and replicas of each service; None when the server does not answer in time."""
+    async def _bus(self) -> BusLook | None:
+        """What the bus knows of all services, and how its server is; None when that does not answer in time."""
         bus = self._client.bus
 
-        async def look(service: str) -> tuple[QueueState, list[ReplicaInfo]]:
-            return await bus.queue(service), await bus.replicas(service)
+        async def look(service: str) -> ServiceLook:
+            queue, replicas, lanes, noted = await asyncio.gather(
+                bus.queue(service), bus.replicas(service), bus.lanes(service), bus.figures(service)
+            )
+            return ServiceLook(queue, replicas, lanes, {name: Noted.read(raw) for name, raw in noted.items()})
 
         try:
             async with asyncio.timeout(LOOK_S):
-                found = await asyncio.gather(*(look(service) for service in self._services))
+                server, found = await asyncio.gather(
+                    bus.server(), asyncio.gather(*(look(service) for service in self._services))
+                )
         except (Unavailable, TimeoutError):
             return None
-        return {name: Queues(*state) for name, state in zip(self._services, found, strict=True)}
+        return BusLook(dict(zip(self._services, found, strict=True)), server)
+
+    async def _replicas(self) -> dict[str, int] | None:
+        """How many replicas each service has; None when the server does not answer in time."""
+        try:
+            async with asyncio.timeout(LOOK_S):
+                found = await asyncio.gather(*(self._client.bus.replicas(service) for service in self._services))
+        except (Unavailable, TimeoutError):
+            return None
+        return {service: len(living) for service, living in zip(self._services, found, strict=True)}
 
     # --- services ---
 
