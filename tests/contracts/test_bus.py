@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from contracts.bus_contract import SOON_S, Ground, RedisGround, eventually, heard
-from evolve.messaging.bus import ALIVE_S, ReplicaInfo, control_channel, input_channel
+from evolve.messaging.bus import ALIVE_S, GONE, LaneState, ReplicaInfo, control_channel, input_channel
 
 LEASE_S = 10.0
 CONTENT = "hash of the content"
@@ -715,3 +715,36 @@ async def test_scripts_are_known_again_after_the_server_forgot_them(redis_ground
     await redis_ground.command("SCRIPT", "FLUSH")
 
     assert await redis_ground.bus.finish(await redis_ground.begun("r2"), "a", b"reply") == "sent"
+
+
+# --- figures ---
+
+
+async def test_what_a_replica_counted_is_kept_when_it_leaves_and_added_up(ground: Ground) -> None:
+    for name, answered in (("a", 3), ("b", 4)):
+        raw = orjson.dumps({"counts": {"requests|echo|ok": answered, "taken_over": 0.5}})
+        assert await ground.bus.note_figures(ground.service, name, raw) is True
+        assert await ground.bus.note_figures(ground.service, name, raw) is False
+
+    await ground.bus.retire(ground.service, "a")
+    await ground.bus.retire(ground.service, "b")
+    await ground.bus.retire(ground.service, "b")
+
+    kept = {name: orjson.loads(raw) for name, raw in (await ground.bus.figures(ground.service)).items()}
+    assert kept == {GONE: {"counts": {"requests|echo|ok": 7, "taken_over": 1}}}
+
+
+async def test_a_lane_tells_what_waits_from_what_a_replica_has(ground: Ground) -> None:
+    await ground.bus.open(ground.service)
+    assert (await ground.bus.lanes(ground.service))["light"] == LaneState()
+    await ground.send("old")
+    await ground.take("a")
+    await ground.pass_time(2.0)
+    await ground.send("new")
+    await ground.send("other", lane="heavy")
+
+    lanes = await ground.bus.lanes(ground.service)
+
+    light = lanes["light"]
+    assert (light.queued, light.waiting, lanes["heavy"].queued, lanes["heavy"].waiting) == (2, 1, 1, 1)
+    assert light.oldest_s >= light.waiting_oldest_s >= 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from evolve.services import SERVICES
 from homes import until
@@ -213,10 +214,32 @@ def test_probes_and_figures(web: Web) -> None:
     figures = web.get("/metrics").text
     assert 'evolve_http_requests_total{method="POST",route="/api/v1/echo/echo",status="200"}' in figures
     assert 'evolve_replicas{service="echo"} 1' in figures
-    assert 'evolve_queue_depth{service="model_builder"}' in figures
+    assert 'evolve_queue_depth{service="model_builder",lane="heavy"} 0' in figures
     assert "evolve_bus_up 1" in figures
     for line in figures.splitlines():
         assert line.startswith("#") or float(line.rpartition(" ")[2]) >= 0
+
+
+def test_a_traceparent_leads_from_the_http_request_to_the_exemplar_of_its_service(web: Web) -> None:
+    """Also where nothing is exported: the trace is somebody else's, and is passed on."""
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    web.ask("slow_echo", {"text": "t", "steps": 1}, Traceparent=f"00-{trace_id}-b7ad6b7169203331-01", Prefer="wait=60")
+
+    def shown() -> dict[str, str] | None:
+        answer = web.get("/metrics", accept="application/openmetrics-text;version=1.0.0")
+        assert answer.headers["content-type"].startswith("application/openmetrics-text")
+        found = {
+            sample.name.removesuffix("_bucket"): sample.labels.get("type") or sample.labels.get("method")
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+            if sample.exemplar is not None and sample.exemplar.labels.get("trace_id") == trace_id
+        }
+        return found if "evolve_request_duration_seconds" in found else None
+
+    assert until(shown, what="the replica's figures") == {
+        "evolve_request_duration_seconds": "slow_echo",
+        "evolve_http_request_duration_seconds": "POST",
+    }
 
 
 def test_services_and_their_dead_letters(web: Web) -> None:
