@@ -5,6 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 pins=deploy/images.env
 python_tag=python:3.12-slim-bookworm valkey_tag=valkey/valkey:8.1-bookworm postgres_tag=postgres:17-bookworm
+prometheus_tag=prom/prometheus:v3.5.0 grafana_tag=grafana/grafana:12.1.0
 services="meta_tuner model_builder multimodal performance_critic prompt_router quant_gpt research safe_executor updater"
 
 digest() { # the digest of a tag's index, so that every architecture is pinned at once
@@ -22,8 +23,9 @@ pinned() { # NAME: its line in the pins, which must end in a digest
 case ${1:-} in
   pin)
     python=$(digest "$python_tag") valkey=$(digest "$valkey_tag") postgres=$(digest "$postgres_tag")
-    printf 'BASE_IMAGE=%s@%s\nVALKEY_IMAGE=%s@%s\nPOSTGRES_IMAGE=%s@%s\n' \
-      "$python_tag" "$python" "$valkey_tag" "$valkey" "$postgres_tag" "$postgres" >"$pins"
+    prometheus=$(digest "$prometheus_tag") grafana=$(digest "$grafana_tag")
+    printf '%s=%s@%s\n' BASE_IMAGE "$python_tag" "$python" VALKEY_IMAGE "$valkey_tag" "$valkey" POSTGRES_IMAGE "$postgres_tag" "$postgres" \
+      PROMETHEUS_IMAGE "$prometheus_tag" "$prometheus" GRAFANA_IMAGE "$grafana_tag" "$grafana" >"$pins"
     cat "$pins"
     ;;
   build)

@@ -16,6 +16,7 @@ from evolve.clock import SYSTEM_CLOCK
 from evolve.messaging import figures as counted
 from evolve.messaging.bus import Lane, LaneState, QueueState, ReplicaInfo, ServerState
 from evolve.messaging.figures import Exemplar, Key, Noted, newest, total
+from evolve.security_events import EVENTS as EVENT_NAMES
 from evolve.security_events import taken
 from evolve.web.exposition import Family, Histogram, Shown, Value
 
@@ -147,7 +148,7 @@ class Metrics:
         yield DISK_FREE, [Value((), shutil.disk_usage(self._home).free)] if self._home.exists() else []
         yield BUS_UP, [Value((), float(bus is not None))]
         self._events.update(taken())
-        own = [Value((WEB, event), n) for event, n in sorted(self._events.items())]
+        own = [Value((WEB, event), self._events[event]) for event in EVENT_NAMES]
         if bus is None:
             yield EVENTS, own
             return
@@ -191,7 +192,17 @@ def _services(services: Mapping[str, ServiceLook], own_events: list[Value]) -> I
     ):
         yield family, [Value((service,), counts.get((what,), 0)) for service, counts in sums.items()]
     yield VERDICTS, by(counted.VERDICTS)
-    yield EVENTS, [*by(counted.EVENTS), *own_events]
+    yield (
+        EVENTS,
+        [
+            *(
+                Value((one, event), n.get((counted.EVENTS, event), 0))
+                for one, n in sums.items()
+                for event in EVENT_NAMES
+            ),
+            *own_events,
+        ],
+    )
 
 
 def _buckets(counts: Mapping[Key, float], what: str, kind: str) -> list[float]:

@@ -144,6 +144,7 @@ def test_without_a_collector_no_exporter_is_loaded(home: Path) -> None:
 
 
 @pytest.mark.prove
+@pytest.mark.timeout(900)
 def test_a_question_of_the_cli_is_one_trace_through_all_services_it_needs() -> None:
     """`evolve ask` in a shell, nine real services, simulated bars: every span of one trace, from the CLI to the jobs."""
     with collector() as spans, fresh_home() as home:

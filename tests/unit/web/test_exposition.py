@@ -154,6 +154,7 @@ def test_openmetrics_goes_to_who_prefers_it(accept: str, newer: bool) -> None:
     assert accepted(accept) is newer
 
 
+@pytest.mark.prove
 def test_promtool_finds_nothing_to_complain_of(metrics: Metrics) -> None:
     """Names, units and help as Prometheus's own linter wants them."""
     promtool = shutil.which("promtool")
