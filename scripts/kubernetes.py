@@ -1,6 +1,6 @@
 """Which manifests run the services on Kubernetes? One Deployment, disruption budget and scaler for each service of the registry.
 
-    .venv/bin/python scripts/kubernetes.py            writes deploy/kubernetes/base/services/ and deploy/kubernetes/keda/scalers/
+    .venv/bin/python scripts/kubernetes.py            writes deploy/kubernetes/base/services/, keda/scalers/ and keda-age/scalers.yaml
     .venv/bin/python scripts/kubernetes.py --check    exit code 1 when a file is not what would be written
 
 Files rather than a chart: what is applied can be read, and `kubectl kustomize` is all that is needed. A new service needs a line in
@@ -213,6 +213,38 @@ TRIGGER = """\
 """
 
 
+AGES = """\
+# Replicas by the age of what waits too. Needs Prometheus scraping Evolve (deploy/observability); put it after ../../keda in an overlay's
+# components, and set your Prometheus' address. Made by scripts/kubernetes.py.
+apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+patches:
+"""
+
+# Beside the lengths: how long the oldest request that no replica took has waited, as Prometheus has it from `/metrics`.
+# A length alone lets one request wait for ever behind a few long ones.
+AGE = """\
+# {service}
+- target:
+    group: keda.sh
+    kind: ScaledObject
+    name: {name}
+  patch: |
+    - op: add
+      path: /spec/triggers/-
+      value:
+        type: prometheus
+        metadata:
+          serverAddress: http://prometheus.monitoring.svc:9090
+          query: max(evolve_queue_waiting_oldest_seconds{{service="{service}", lane="{lane}"}})
+          # One more replica for each time so many seconds; below a second the answer is on its way.
+          threshold: "{seconds}"
+          activationThreshold: "1"
+          # Nothing is known of the age while nobody is scraped: the lengths decide alone.
+          ignoreNullValues: "true"
+"""
+
+
 def manifests() -> dict[Path, str]:
     """Path below deploy/kubernetes → content."""
     found: dict[Path, str] = {}
@@ -231,6 +263,12 @@ def manifests() -> dict[Path, str]:
         found[Path("keda/scalers") / f"{name}.yaml"] = SCALER.format(
             service=service, name=name, most=need.most
         ) + "".join(triggers)
+    ages = "".join(
+        AGE.format(service=service, name=service.replace("_", "-"), lane=lane, seconds=seconds)
+        for service in SERVICES
+        for lane, seconds in (("light", 5), ("heavy", 120 if NEEDS.get(service) is _TRAINS else 30))
+    )
+    found[Path("keda-age/kustomization.yaml")] = AGES + "".join(f"  {line}\n" for line in ages.splitlines())
     for folder in ("base/services", "keda/scalers"):
         names = sorted(path.name for path in found if str(path.parent) == folder)
         head = "# made by scripts/kubernetes.py\napiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"

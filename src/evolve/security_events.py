@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -60,7 +60,8 @@ def report(event: SecurityEvent, **details: Detail) -> None:
     directory = logs.directory()
     if directory is None:  # a notebook, a script: its own log has it
         return
-    line = json.dumps({"at": iso(SYSTEM_CLOCK.now()), "event": event, "pid": os.getpid(), **shown})
+    of_request = {"request_id": plain(logs.request_id())} if logs.request_id() is not None else {}
+    line = json.dumps({"at": iso(SYSTEM_CLOCK.now()), "event": event, "pid": os.getpid(), **of_request, **shown})
     with contextlib.suppress(OSError):
         _file(directory / NAME).write(line)
 
@@ -70,6 +71,11 @@ def taken() -> dict[str, int]:
     found = dict(_counted)
     _counted.clear()
     return found
+
+
+def add(events: Mapping[str, int]) -> None:
+    """Count what a process that works for this one met."""
+    _counted.update(events)
 
 
 def _just_said(what: tuple[object, ...]) -> bool:

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from evolve.errors import InvalidRequest, violation
 
 DEFAULT_HOST, DEFAULT_PORT, DEFAULT_DB = "localhost", 6379, 0
+ADDRESSES = ("redis_url", "database_url", "otlp_endpoint")  # which may hold a password
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
@@ -186,6 +187,12 @@ class Settings(BaseSettings):
     def redis_is_default(self) -> bool:
         """True when host, port and db are the documented defaults, which mean "as configured" (see `messaging.connection`)."""
         return (self.redis_host, self.redis_port, self.redis_db) == (DEFAULT_HOST, DEFAULT_PORT, DEFAULT_DB)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Keys, passwords and tokens among the settings, for whoever must not show them. Addresses are not: of them only the password is one."""
+        hidden = [name for name, field in type(self).model_fields.items() if not field.repr and name not in ADDRESSES]
+        return tuple(value for name in hidden if isinstance(value := getattr(self, name), str) and value)
 
     @cached_property
     def run_dir(self) -> Path:

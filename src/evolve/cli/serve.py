@@ -16,7 +16,9 @@ def run(host: str | None, port: int | None, *, as_json: bool) -> int:
     from evolve.web.server import serve
 
     settings = Settings.load(web_host=host, web_port=port)
-    logs.configure("web", directory=settings.logs, level=settings.log_level)
+    logs.configure(
+        "web", directory=settings.logs, level=settings.log_level, form=settings.log_format, secrets=settings.secrets
+    )
     return serve(settings, settings.web_host, settings.web_port, on_ready=_print_json if as_json else _show)
 
 

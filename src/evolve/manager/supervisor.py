@@ -385,7 +385,13 @@ def main() -> int:
     try:
         make_private(run)
         make_private(socket_path(settings.home).parent)
-        logs.configure("supervisor", directory=settings.logs, level=settings.log_level, form=settings.log_format)
+        logs.configure(
+            "supervisor",
+            directory=settings.logs,
+            level=settings.log_level,
+            form=settings.log_format,
+            secrets=settings.secrets,
+        )
     except EvolveError as error:
         print(error.message, file=sys.stderr)
         return 1

@@ -311,6 +311,11 @@ def incoming(request: Request[Any], envelope: dict[str, Any]) -> Reply | BaseExc
 
 def run_request(service: Service, envelope: RequestEnvelope, job: Job) -> dict[str, Any]:
     """The frame that answers `envelope`: a reply, a typed error, or `internal` for a bug of ours."""
+    with logs.about(envelope.request_id):
+        return _answered(service, envelope, job)
+
+
+def _answered(service: Service, envelope: RequestEnvelope, job: Job) -> dict[str, Any]:
     try:
         request = service.parse(envelope)
         reply = service.handle(request, job)
@@ -330,7 +335,13 @@ def main(connection: socket.socket, *, service_path: str, settings: dict[str, An
     frames = _FrameSocket(connection)
     configured = Settings.load(**settings)
     cls = load_service(service_path)
-    logs.configure(cls.name, directory=configured.logs, level=configured.log_level, form=configured.log_format)
+    logs.configure(
+        cls.name,
+        directory=configured.logs,
+        level=configured.log_level,
+        form=configured.log_format,
+        secrets=configured.secrets,
+    )
     service = cls(settings=configured)
     wire = _ProcessWire(frames)
     while (frame := frames.receive()) is not None:
@@ -345,7 +356,9 @@ def main(connection: socket.socket, *, service_path: str, settings: dict[str, An
             except TooLarge as error:
                 frames.send({"error": {"code": error.code, "message": error.message, "details": error.details}})
             except TypeError:
-                logs.logger().exception("the answer is no JSON", request_type=envelope.type)
+                logs.logger().exception(
+                    "the answer is no JSON", request_type=envelope.type, request_id=envelope.request_id
+                )
                 text = f"{envelope.type} answered with what no JSON can hold, a bug of ours; see the log of {cls.name}"
                 frames.send({"error": {"code": Internal.code, "message": text, "details": {}}})
         except (BrokenPipeError, ConnectionError):

@@ -34,7 +34,13 @@ async def _serve(
 def run_service(cls: type[Service], settings: Settings, *, job_server: Path | None = None) -> int:
     """Run one replica in the foreground until SIGTERM, SIGINT or a `stop` message. Returns the exit code."""
     try:
-        logs.configure(cls.name, directory=settings.logs, level=settings.log_level, form=settings.log_format)
+        logs.configure(
+            cls.name,
+            directory=settings.logs,
+            level=settings.log_level,
+            form=settings.log_format,
+            secrets=settings.secrets,
+        )
     except EvolveError as error:
         print(error.message, file=sys.stderr)
         return 1

@@ -380,6 +380,7 @@ class Worker:
 
     async def _answer(self, running: Running, gate: SlotGate) -> None:
         delivery, envelope = running.delivery, running.envelope
+        logs.belongs(envelope.request_id)  # this task is the request's alone
         try:
             try:
                 await self._begin(running, gate)

@@ -27,6 +27,7 @@ from evolve.errors import EvolveError, Malformed, Unavailable
 from evolve.sandbox import limits
 from evolve.sandbox.executor import SafeExecutor
 from evolve.sandbox.result import ExecutionResult
+from evolve.security_events import taken
 from evolve.settings import LogLevel
 
 LENGTH = struct.Struct("!I")
@@ -131,11 +132,13 @@ def _serve(executor: SafeExecutor, connection: socket.socket) -> None:
             asked = receive(connection)
             if asked is None:
                 return
-            try:
-                answer = {"answer": ANSWERS[asked["do"]](executor, asked, connection.fileno())}
-            except EvolveError as error:
-                answer = {"error": {"code": error.code, "message": error.message}}
-            send(connection, answer)
+            with logs.about(asked.get("request_id")):
+                try:
+                    answer = {"answer": ANSWERS[asked["do"]](executor, asked, connection.fileno())}
+                except EvolveError as error:
+                    answer = {"error": {"code": error.code, "message": error.message}}
+            # Whoever asks has a way to the figures of its service; this process has none.
+            send(connection, {**answer, "events": taken()})
         except OSError:
             pass  # who asked is gone
         except Exception:  # noqa: BLE001 - the last frame of a thread: the asker reads the end of the connection, the log says why

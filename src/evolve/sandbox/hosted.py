@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from evolve.errors import Unavailable, error_for
-from evolve.logs import logger
+from evolve.logs import logger, request_id
 from evolve.sandbox.bars import BarRun
 from evolve.sandbox.host import receive, send
 from evolve.sandbox.result import ExecutionResult, Json
 from evolve.sandbox.run import Kind
+from evolve.security_events import add
 from evolve.settings import Settings
 
 START_S = 15.0  # a cold disk and two busy cores; it takes 0.2 s
@@ -156,12 +157,13 @@ class HostedExecutor:
         """The answer, or None when the host ended without one. Raises its typed error, or Unavailable."""
         with self._connected() as connection:
             try:
-                send(connection, question)
+                send(connection, {**question, "request_id": request_id()})
                 frame = receive(connection)
             except OSError:
                 return None
         if frame is None:
             return None
+        add(frame.get("events") or {})
         if "error" in frame:
             raise error_for(frame["error"]["code"])(frame["error"]["message"])
         return dict(frame["answer"])

@@ -250,7 +250,7 @@ class _Exchange:
             attributes={"http.request.method": method[:20], "evolve.request_id": self._id},
         )
         try:
-            with within(span.traceparent):
+            with within(span.traceparent), logs.about(self._id):
                 await self._answer(state)
         finally:
             self._guard.metrics.in_flight -= 1

@@ -109,7 +109,13 @@ def front(connection: socket.socket, *, settings: dict[str, Any], host: str, por
     """A web server forked by the supervisor's fork server; one line on its socket says where it listens, or why not."""
     configured = Settings.load(**settings)
     try:
-        logs.configure("web", directory=configured.logs, level=configured.log_level)
+        logs.configure(
+            "web",
+            directory=configured.logs,
+            level=configured.log_level,
+            form=configured.log_format,
+            secrets=configured.secrets,
+        )
         return serve(configured, host, port, on_ready=lambda record: _say(connection, {"url": record.url}))
     except EvolveError as error:
         _say(connection, {"code": error.code, "error": error.message})
