@@ -13,9 +13,12 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
+from jsonschema import Draft7Validator
 
 from architecture.project_files import ROOT
+from evolve.messaging.bus import LANES
 from evolve.security_events import EVENTS
+from evolve.services import SERVICES
 from evolve.web.metrics import FAMILIES
 
 PLACE = ROOT / "deploy" / "observability"
@@ -34,15 +37,23 @@ def rules() -> list[dict[str, Any]]:
     return list(group["rules"])
 
 
+def scaler_patches() -> list[dict[str, Any]]:
+    component = yaml.safe_load((ROOT / "deploy" / "kubernetes" / "keda-age" / "kustomization.yaml").read_text())
+    return list(component["patches"])
+
+
+def age_triggers() -> list[tuple[str, dict[str, Any]]]:
+    """The scaler's name, and what is added to its triggers."""
+    found = []
+    for patch in scaler_patches():
+        [added] = yaml.safe_load(patch["patch"])
+        assert (added["op"], added["path"]) == ("add", "/spec/triggers/-")
+        found.append((patch["target"]["name"], added["value"]))
+    return found
+
+
 def scaler_queries() -> list[str]:
-    return [
-        trigger["metadata"]["query"]
-        for path in sorted((ROOT / "deploy" / "kubernetes").rglob("*.yaml"))
-        for each in yaml.safe_load_all(path.read_text())
-        if isinstance(each, dict) and each.get("kind") == "ScaledObject"
-        for trigger in each["spec"]["triggers"]
-        if trigger["type"] == "prometheus"
-    ]
+    return [trigger["metadata"]["query"] for _, trigger in age_triggers()]
 
 
 def expressions() -> list[str]:
@@ -133,6 +144,22 @@ def test_every_rule_is_tested_and_says_what_to_do() -> None:
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert rule["annotations"]["summary"]
         assert rule["annotations"]["description"].endswith((".", "?"))
+
+
+def test_every_service_can_be_scaled_by_the_age_of_what_waits_on_each_lane() -> None:
+    schema = json.loads((ROOT / "deploy" / "kubernetes" / "keda" / "keda.schema.json").read_text())
+    trigger_schema = Draft7Validator({"$ref": "#/definitions/prometheus", "definitions": schema["definitions"]})
+
+    for _, trigger in age_triggers():
+        trigger_schema.validate(trigger)
+    assert {(name, trigger["metadata"]["query"]) for name, trigger in age_triggers()} == {
+        (
+            service.replace("_", "-"),
+            f'max(evolve_queue_waiting_oldest_seconds{{service="{service}", lane="{lane}"}})',
+        )
+        for service in SERVICES
+        for lane in LANES
+    }
 
 
 @pytest.mark.prove

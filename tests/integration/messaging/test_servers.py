@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from contracts.bus_contract import eventually, heard
+from evolve import logs, security_events
 from evolve.errors import InvalidRequest, Unavailable
 from evolve.messaging import acl
 from evolve.messaging.asker import Asker
@@ -16,6 +17,7 @@ from evolve.messaging.bus import input_channel, output_channel
 from evolve.messaging.connection import bus_for
 from evolve.messaging.envelope import RequestEnvelope, new_request_id
 from evolve.messaging.worker import Worker
+from evolve.security_events import reported
 from evolve.settings import Settings
 from homes import PATIENCE_S
 from integration.messaging.servers import certificates, cli, cluster, free_ports, redis_server, watched
@@ -174,6 +176,36 @@ async def test_with_the_acl_on_nobody_reaches_what_is_not_theirs(
     said = cli("-p", port, "--no-auth-warning", *login, *command.split())
 
     assert said.startswith(("NOPERM", "NOAUTH")), said
+
+
+async def test_with_the_acl_on_the_web_server_sees_all_that_its_figures_need(
+    home: Path, guarded: tuple[int, dict[str, str]]
+) -> None:
+    port, passwords = guarded
+    bus = bus_for(settings_in(home, redis_port=port, redis_username="web", redis_password=passwords["web"]))
+    try:
+        assert await bus.figures("odd") == {}
+        assert set(await bus.lanes("odd")) == {"light", "heavy"}
+        [server] = await bus.server()
+        assert (server.memory_used_bytes > 0, server.evicted_keys, server.aof_last_write_ok) == (True, 0, True)
+        assert 0 < server.ping_s < PATIENCE_S
+    finally:
+        await bus.close()
+
+
+async def test_what_the_server_refuses_is_a_security_event(
+    home: Path, guarded: tuple[int, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, passwords = guarded
+    monkeypatch.setattr(logs, "_directory", tmp_path)
+    monkeypatch.setattr(security_events, "_said", {})
+    for password in (passwords["client"], "guessed"):
+        bus = bus_for(settings_in(home, redis_port=port, redis_username="client", redis_password=password))
+        with pytest.raises(Unavailable, match="refused this user"):
+            await bus.figures("odd")
+        await bus.close()
+
+    assert [event["event"] for event in reported(tmp_path)] == ["acl_refused", "auth_refused"]
 
 
 @pytest.fixture(scope="module")

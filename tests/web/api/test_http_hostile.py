@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from evolve.errors import InvalidRequest
+from evolve.security_events import reported
 from evolve.settings import Settings
 from evolve.web import peer
 from evolve.web.app import create_app
@@ -236,6 +238,13 @@ def test_tokens_cannot_be_guessed(web: Web) -> None:
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["retry-after"]) >= 1
     assert post(web).status_code == 200  # who needs no token is not held up
+    # Both are on the list that the services of a home share, and among the figures.
+    assert {"access_refused", "rate_limited"} <= {event["event"] for event in reported(web.home / "logs")}
+    counted = dict(
+        re.findall(r'evolve_security_events_total\{service="web",event="(\w+)"\} (\d+)', web.get("/metrics").text)
+    )
+    assert int(counted["access_refused"]) >= 3
+    assert int(counted["rate_limited"]) >= 1
 
 
 # --- settings of the server; nothing has to run for what is refused before ---
