@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Scope
 
 from evolve.client.core import AsyncClient, all_requests
@@ -100,8 +101,12 @@ def create_app(settings: Settings, *, host: str = "127.0.0.1") -> FastAPI:
     ]
     _add_pages(app)
     app.guarded = lambda inner: _cross_origin(
-        Guard(inner, settings=settings, access=access, metrics=metrics, error_page=_error_page), access.reach
-    )
+        Guard(
+            inner, settings=settings, access=access, metrics=metrics, error_page=_error_page,
+            takes=lambda scope: any(found.matches(scope)[0] is Match.FULL for found in app.router.routes),
+        ),
+        access.reach,
+    )  # fmt: skip
     _answer_errors(app)
     return app
 
