@@ -114,6 +114,7 @@ def test_a_request_is_parsed_by_its_wire_type() -> None:
             {"symbol": "AAPL", "model_type": "tcn"},
             "build_model: model_type must be 'lstm' or 'ridge', not 'tcn'",
         ),
+        ({"symbol": "AAPL", "lookback": True}, "build_model: lookback must be a number, not True"),
         (["AAPL"], "data of build_model must be an object, not list"),
         (None, "data of build_model must be an object, not NoneType"),
     ],
