@@ -150,7 +150,9 @@ def _typed(http: HttpRequest, error: Exception) -> EvolveError:
     if status == 404:
         return NotFound(f"there is nothing at {http.url.path[:200]!r}; /openapi.json lists what there is")
     if status == 405:
-        allowed = sorted((error.headers or {}).get("Allow", "").split(", ")) if isinstance(error, HTTPException) else []
+        # The framework names the methods of the first route there only.
+        here = [found for found in http.app.router.routes if found.matches(http.scope)[0] is not Match.NONE]
+        allowed = sorted({method for found in here for method in getattr(found, "methods", None) or ()})
         return MethodNotAllowed(
             f"{http.url.path[:200]} takes {' or '.join(allowed)}, not {http.method[:20]}", allow=allowed
         )

@@ -73,6 +73,11 @@ def test_a_method_that_nothing_takes_is_said_to_be_that_whatever_the_body(web: W
     assert (answered.status_code, answered.headers["allow"]) == (405, "GET, HEAD")
 
 
+def test_all_methods_of_an_address_are_named_where_another_is_tried(web: Web) -> None:
+    answered = web.client.patch("/api/v1/jobs/x")
+    assert (answered.status_code, answered.headers["allow"]) == (405, "DELETE, GET, HEAD")
+
+
 def test_our_own_page_may_ask(web: Web) -> None:
     host = web.url.split("/")[2]
 
