@@ -29,6 +29,28 @@ TESTED = (
     "onnx",
 )
 HEADERS = ("pyarrow/include", "torch/include", "numpy/_core/include", "pyarrow/src")
+# Parts of libraries that are loaded only by who names them: Arrow's network servers and its own client of S3 (fsspec's is used), plans of
+# queries; the programming notes that botocore has on hundreds of services that are not storage; sample data that are not bars.
+PARTS = (
+    "pyarrow/libarrow_flight.so*",
+    "pyarrow/libarrow_python_flight.so*",
+    "pyarrow/_flight.*",
+    "pyarrow/libarrow_s3.so*",
+    "pyarrow/_s3fs.*",
+)
+KEPT = {
+    "botocore/data": {
+        "s3",
+        "sso",
+        "sso-oidc",
+        "signin",
+        "sts",
+        "endpoints.json",
+        "partitions.json",
+        "sdk-default-configuration.json",
+    },
+    "bokeh_sampledata/_data": {"stocks.csv.gz"},
+}
 CHECKOUT = ("tests", "bench", ".git", ".ci", "examples")
 
 
@@ -43,15 +65,25 @@ def unneeded(environment: Path, checkout: Path) -> list[Path]:
     tests = [each for name in TESTED for each in (packages / name).rglob("*") if each.is_dir() and each.name in TESTS]
     outermost = [each for each in tests if not any(other in each.parents for other in tests)]
     headers = [packages / name for name in HEADERS]
-    parts = [checkout / name for name in CHECKOUT]
-    return [each for each in [*outermost, *headers, *parts] if each.exists()]
+    parts = [each for pattern in PARTS for each in packages.glob(pattern)]
+    others = [
+        each
+        for name, kept in KEPT.items()
+        for each in (packages / name).glob("*")
+        if each.name.removesuffix(".gz") not in kept and each.name not in kept
+    ]
+    ours = [checkout / name for name in CHECKOUT]
+    return [each for each in [*outermost, *headers, *parts, *others, *ours] if each.exists()]
 
 
 def main(environment: Path, checkout: Path) -> None:
     freed = 0
     for path in unneeded(environment, checkout):
         freed += size_of(path)
-        shutil.rmtree(path)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     print(f"trim: {freed / 1e6:.0f} MB that nothing imports are gone")
 
 
