@@ -48,6 +48,7 @@ KEPT = {
         "endpoints.json",
         "partitions.json",
         "sdk-default-configuration.json",
+        "_retry.json",
     },
     "bokeh_sampledata/_data": {"stocks.csv.gz"},
 }
