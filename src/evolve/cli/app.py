@@ -10,6 +10,7 @@ import typer
 from evolve.cli import CANCELLED, state
 from evolve.cli import model_commands as models
 from evolve.cli import question_commands as questions
+from evolve.cli.capacity import capacity
 from evolve.cli.groups import GROUPS
 from evolve.cli.options import AlwaysJson, AsJson, RequestId, ServiceName
 from evolve.cli.scale import scale
@@ -33,7 +34,7 @@ for command in (
     questions.ask, questions.reproduce, questions.chat, questions.parse, questions.history,
     models.build, models.evaluate, models.audit, models.compare, models.backtest,
     models.promote, models.rollback, models.retrain, models.update, models.plot, models.report,
-    state.migrate, state.backup, state.restore, sweep, scale,
+    state.migrate, state.backup, state.restore, sweep, scale, capacity,
 ):  # fmt: skip
     app.command()(command)
 app.command("read-chart")(models.read_chart)

@@ -20,7 +20,7 @@ from evolve.services import service_path
 from evolve.settings import Settings
 
 LOOK_S = 1.0
-JOB_MB = 350.0  # a job process with what it imported and one symbol's bars, as measured (docs/capacity.md); it shares pages with its server
+JOB_MB = 350.0  # twice what a job process was measured to take (docs/capacity.md): networks and boosted trees load more than ridge does
 KEPT_FREE = 0.1  # of the machine's memory: for what is cached, and for programs that are not ours
 
 
