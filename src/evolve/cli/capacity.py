@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,7 +102,7 @@ def said(known: Costs, demand: Demand, found: Plan) -> str:
         lines.append(f"  all rounds are done after {found.rounds_s / 60:.0f} minutes")
     lines.append(f"what runs out first with {demand.machines} machine{'s' * (demand.machines != 1)}:")
     for limit in found.limits:
-        at = f", all of it at {limit.per_day:,.0f} a day" if limit.per_day and demand.per_day else ""
+        at = f", all of it at {limit.per_day:,.0f} a day" if math.isfinite(limit.per_day) and demand.per_day else ""
         lines.append(f"  {limit.resource:<16} {limit.share:>7.1%}  {limit.why}{at}")
     lines.append(
         f"by measurements of {known.measured} (commit {known.commit}); docs/capacity.md says how far to trust them"

@@ -129,7 +129,8 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """share: of the resource that is used, against what may be used of it; per_day: of how many requests a day, in this mix, that is all."""
+    """share: of the resource that is used, against what may be used of it; per_day: of how many requests a day, in this mix, that is all
+    (infinite where requests do not use it)."""
 
     resource: Resource
     share: float
@@ -180,7 +181,7 @@ def plan(known: Costs, demand: Demand) -> Plan:
     rate = messages * peak + (bulk / demand.within_s if rounds else 0.0)
 
     def limit(resource: Resource, share: float, why: str) -> Limit:
-        return Limit(resource, share, total / share if share else math.inf, why)
+        return Limit(resource, share, total / share if share and resource != "queue" else math.inf, why)
 
     limits = [
         limit("cores", cpu / (BUSY * demand.machines * demand.cores), f"{cpu:.2f} of {demand.machines * demand.cores} cores at the peak, of which {BUSY:.0%} may be used"),
