@@ -195,7 +195,7 @@ def plan(known: Costs, demand: Demand) -> Plan:
         shares, tuple(sorted((each for each in limits if each.share), key=lambda each: -each.share)),
         cores=cpu, machines=replicas_machines, memory_gb=memory, server_gb=server_gb,
         database_gb_a_day=(messages + bulk) * known.database_kb / 2**20,
-        rounds_s=demand.symbols * rounds.stages[0].mean_s / max(1, places_for_rounds) if rounds else 0.0,
+        rounds_s=_rounds_s(rounds, shares, demand),
     )  # fmt: skip
 
 
@@ -242,6 +242,14 @@ def _with_rounds(shares: tuple[Share, ...], rounds: Kind | None, places: int, de
     wait = 0.95 * demand.symbols * rounds.stages[0].mean_s / places
     own = Share(rounds.stages[0].service, rounds.stages[0].lane, arrivals, rounds.stages[0].time, places, math.ceil(places / each), arrivals * rounds.stages[0].mean_s / places, wait)  # fmt: skip
     return (*shares, own)
+
+
+def _rounds_s(rounds: Kind | None, shares: tuple[Share, ...], demand: Demand) -> float:
+    """Until the last is done, with all the places of the replicas that were planned for them."""
+    if rounds is None:
+        return 0.0
+    places = shares[-1].replicas * _places(shares[-1].lane, demand)
+    return math.ceil(demand.symbols / places) * rounds.stages[0].mean_s
 
 
 def _memory_gb(known: Costs, shares: tuple[Share, ...]) -> float:
