@@ -6,6 +6,7 @@ import os
 import signal
 from collections import Counter
 
+import psutil
 import pytest
 
 from evolve.client.client import ServiceClient
@@ -110,6 +111,25 @@ def test_what_replicas_have_in_work_is_finished_when_they_are_scaled_down_and_up
     with Database.open(settings) as database:
         done = DecisionLog(database).history(service="safe_executor", request_type="execute_model", limit=100)
     assert Counter(each.request_id for each in done if each.request_id in ids) == Counter(ids)
+
+
+@pytest.mark.prove
+def test_a_replica_that_was_killed_a_moment_ago_counts_for_nothing(manager, settings):
+    """Its last heartbeat is good for five seconds more, in which it would stand in the place of one that serves."""
+    before = manager.scale_services({"safe_executor": "2"})["safe_executor"]["pids"]
+    os.kill(before[0], signal.SIGKILL)
+
+    manager.scale_services({"safe_executor": "2"})
+    until(lambda: len(living(manager)) == 2, what="a second replica")
+    manager.scale_services({"safe_executor": "1"})
+
+    assert len(living(manager)) == 1
+    assert before[0] not in living(manager)
+
+
+def living(manager: ServiceManager) -> list[int]:
+    pids = manager.get_service_status("safe_executor")["safe_executor"]["pids"]
+    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.mark.prove

@@ -66,17 +66,17 @@ class Autoscaler:
 
     async def _step(self, name: str, scale: Scale) -> None:
         backlog = await self._bus.backlog(name)
-        serving = [info for info in await self._bus.replicas(name) if info.state == "running"]
+        fronts = await self._bus.replicas(name)
         seen = Seen(
             at=self._clock.monotonic(),
-            replicas=max(self._fleet.wanted(name), len(serving), 1),
+            replicas=max(1, await self._fleet.serving(name)),
             in_work=backlog.in_work,
             waiting=backlog.waiting,
             oldest_s=backlog.oldest_s,
             room=room_for(
                 psutil.virtual_memory().available / 2**20,
                 psutil.virtual_memory().total / 2**20,
-                replica_mb=self._replica_mb(name, [info.rss_mb for info in serving]),
+                replica_mb=self._replica_mb(name, [info.rss_mb for info in fronts]),
             ),
         )
         verdict = decide(seen, scale, self._memories.get(name, Memory()), self._policy)

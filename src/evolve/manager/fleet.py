@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import platform
 import signal
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from evolve import logs
 from evolve.crashes import Crash, note_crash
@@ -106,7 +109,12 @@ class Fleet:
         """Replicas that serve and were launched by hand, or by the supervisor of another home."""
         ours = {replica.child.pid for replica in self._services[name].replicas}
         running = await self._bus.replicas(name)
-        return [info for info in running if info.pid not in ours and info.state == "running"]
+        return [info for info in running if info.pid not in ours and info.state == "running" and not _is_dead(info)]
+
+    async def serving(self, name: str) -> int:
+        """How many replicas there are, or will be as soon as those that crashed are started again."""
+        supervised = self._services[name]
+        return max(supervised.wanted, len(supervised.serving)) + len(await self._foreign(name))
 
     async def _grow(self, name: str, replicas: int, foreign: Sequence[ReplicaInfo]) -> None:
         supervised = self._services[name]
@@ -251,6 +259,11 @@ class Fleet:
             "log": str(self._settings.logs / f"{name}_service.log"),
             **scaling_of(self._settings, name),
         }
+
+
+def _is_dead(info: ReplicaInfo) -> bool:
+    """Whether a replica of this host was killed so lately that its last heartbeat still counts."""
+    return info.host == platform.node() and not psutil.pid_exists(info.pid)
 
 
 def scaling_of(settings: Settings, name: str) -> dict[str, str]:
