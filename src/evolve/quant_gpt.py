@@ -103,7 +103,8 @@ def start_missing(settings: Settings, *, idle_stop: bool = False) -> list[str]:
     """Start the services that do not run; returns a line for each thing that was done. Raises Unavailable."""
     with ServiceManager(settings=settings) as manager:
         status = manager.get_service_status()
-        missing = [name for name, entry in status.items() if entry["status"] != "running"]
+        # One that was scaled to none is missing on purpose.
+        missing = [name for name, entry in status.items() if entry["status"] != "running" and entry.get("scale") != "0"]
         if not missing:
             return []
         if len(missing) == len(SERVICES):

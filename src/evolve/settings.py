@@ -104,6 +104,10 @@ class Settings(BaseSettings):
     lease_s: float = Field(10.0, gt=0.2)
     heartbeat_s: float = Field(1.0, gt=0.05)
     drain_s: float = Field(10.0, ge=0)
+    # When replicas follow the work (`manager.autoscaling` says what each means).
+    scale_old_s: float = Field(2.0, gt=0)
+    scale_settle_s: float = Field(5.0, ge=0)
+    scale_calm_s: float = Field(60.0, gt=0)
     done_retention_s: int = Field(86_400, gt=0)
     max_message_bytes: int = Field(8 << 20, gt=0)
     max_reply_bytes: int = Field(64 << 20, gt=0)

@@ -10,8 +10,10 @@ import typer
 from evolve.cli import CANCELLED, state
 from evolve.cli import model_commands as models
 from evolve.cli import question_commands as questions
+from evolve.cli.capacity import capacity
 from evolve.cli.groups import GROUPS
 from evolve.cli.options import AlwaysJson, AsJson, RequestId, ServiceName
+from evolve.cli.scale import scale
 from evolve.cli.sweep import sweep
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ for command in (
     questions.ask, questions.reproduce, questions.chat, questions.parse, questions.history,
     models.build, models.evaluate, models.audit, models.compare, models.backtest,
     models.promote, models.rollback, models.retrain, models.update, models.plot, models.report,
-    state.migrate, state.backup, state.restore, sweep,
+    state.migrate, state.backup, state.restore, sweep, scale, capacity,
 ):  # fmt: skip
     app.command()(command)
 app.command("read-chart")(models.read_chart)
@@ -310,3 +312,5 @@ def _print_status(services: dict[str, Any]) -> None:
         typer.echo(
             f"{name:<20} {entry['status']:<9} {('pid ' + pids) if pids else '':<18} restarts {entry['restarts']}  {entry['log']}"
         )
+        if "scale" in entry:
+            typer.echo(f"{'':<20} scaled to {entry['scale']}{': ' * bool(entry['scaled'])}{entry['scaled']}")

@@ -13,12 +13,14 @@ from rich.table import Table
 from evolve.cli.show import console
 from evolve.clock import SYSTEM_CLOCK
 from evolve.manager.board import Look, ServiceRow, look, rows
+from evolve.manager.scale import last_decisions, remembered
 from evolve.messaging.bus import Bus
 from evolve.messaging.connection import bus_for
 from evolve.services import SERVICES
 from evolve.settings import Settings
 
 OLD_S = 30.0  # who waits longer asks whether anybody works
+LATELY_S = 600.0
 
 
 def show_top(every_s: float, once: bool, as_json: bool) -> None:
@@ -38,7 +40,8 @@ async def _show(every_s: float, once: bool, as_json: bool) -> None:
     finally:
         await bus.close()
     if as_json:
-        typer.echo(json.dumps([asdict(row) for row in found], indent=2))
+        scales = {name: str(scale) for name, scale in remembered(Settings.load().home).items()}
+        typer.echo(json.dumps([{**asdict(row), "scale": scales.get(row.service)} for row in found], indent=2))
     else:
         console().print(table(found))
 
@@ -57,7 +60,12 @@ async def _look(bus: Bus) -> Look:
 
 
 def table(found: tuple[ServiceRow, ...]) -> Table:
-    made = Table(box=None, pad_edge=False)
+    """What was found of each service, and below it how this home was scaled of late."""
+    settings = Settings.load()
+    scales, now = remembered(settings.home), SYSTEM_CLOCK.now()
+    lately = [scaled for scaled in last_decisions(settings.run_dir).values() if now - scaled.at < LATELY_S]
+    said = [f"{one.service} {one.before} → {one.after}, {now - one.at:.0f} s ago: {one.why}" for one in lately]
+    made = Table(box=None, pad_edge=False, caption="\n".join(said) or None, caption_justify="left")
     for title in ("service", "state"):
         made.add_column(title)
     for title in ("replicas", "in work", "waiting", "oldest", "dead letters", "CPU of fronts", "memory"):
@@ -67,7 +75,7 @@ def table(found: tuple[ServiceRow, ...]) -> Table:
         made.add_row(
             row.service,
             row.state,
-            str(row.replicas),
+            f"{row.replicas} of {scales[row.service]}" if row.service in scales else str(row.replicas),
             str(row.in_flight),
             str(row.queued),
             f"{row.oldest_s:.1f} s" if row.queued else "–",

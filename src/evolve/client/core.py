@@ -233,7 +233,7 @@ def all_requests() -> dict[str, dict[str, type[Request[Any]]]]:
     return {service: requests_of(service) for service in SERVICES}
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1_024)  # ten times all there are: a caller may ask for what does not exist
 def lane_of(service: str, wire_type: str) -> Lane:
     request = requests_of(service).get(wire_type)
     return "heavy" if request is not None and request.slot == "heavy" else "light"

@@ -11,13 +11,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from evolve.errors import EvolveError, InvalidRequest, TimedOut, Unavailable, error_for
 from evolve.manager import web_record
+from evolve.manager.fleet import scaling_of
+from evolve.manager.scale import cores, parse_scales
 from evolve.manager.supervisor import identity, socket_path
 from evolve.messaging import embedded
 from evolve.messaging.connection import server_for
@@ -49,13 +51,25 @@ class ServiceManager:
         self._connection: socket.socket | None = None
 
     def start_service(self, name: str, replicas: int = 1, *, idle_stop: bool = False) -> dict[str, Any]:
-        """Run `replicas` of a service; returns its status once each answers. Starts nothing twice."""
+        """Run at least `replicas` of a service, and as many as it is scaled to; returns its status once each answers. Starts nothing twice."""
         service_path(name)
         return self._start([name], replicas, idle_stop)
 
     def start_all_services(self, replicas: int = 1, *, idle_stop: bool = False) -> dict[str, Any]:
-        """Run every service. idle_stop: end all after half an hour without work (what `evolve ask` starts)."""
-        return self._start(list(SERVICES), replicas, idle_stop)
+        """Run every service but those that are scaled to none. idle_stop: end all after half an hour without work (what `evolve ask` starts)."""
+        return self._start(list(SERVICES), replicas, idle_stop, every=True)
+
+    def scale_services(self, scales: Mapping[str, str]) -> dict[str, Any]:
+        """Run so many replicas of each service from now on (`3`, `1..4`, `auto`, `0`); returns their status once each answers.
+
+        Remembered in this home. A replica that is one too many finishes what it has in work, or gives it back. Raises InvalidRequest.
+        """
+        parse_scales([f"{name}={text}" for name, text in scales.items()], cores=cores())
+        if server_for(self.settings).kind == "embedded":
+            embedded.ensure(self.settings.home)
+        if not self._connect():
+            self._launch_supervisor()
+        return self._services(self._order({"do": "scale", "scales": dict(scales)}))
 
     def stop_service(self, name: str) -> dict[str, Any]:
         """Drain and end all replicas of a service, also those launched by hand; returns its status."""
@@ -170,7 +184,7 @@ class ServiceManager:
 
     # --- talking to the supervisor ---
 
-    def _start(self, names: Sequence[str], replicas: int, idle_stop: bool) -> dict[str, Any]:
+    def _start(self, names: Sequence[str], replicas: int, idle_stop: bool, *, every: bool = False) -> dict[str, Any]:
         if replicas < 1:
             raise InvalidRequest(f"replicas must be at least 1, not {replicas}")
         if server_for(self.settings).kind == "embedded":
@@ -180,7 +194,15 @@ class ServiceManager:
             self._launch_supervisor()
         try:
             return self._services(
-                self._order({"do": "start", "services": list(names), "replicas": replicas, "idle_stop": idle_stop})
+                self._order(
+                    {
+                        "do": "start",
+                        "services": list(names),
+                        "replicas": replicas,
+                        "idle_stop": idle_stop,
+                        "every": every,
+                    }
+                )
             )
         except EvolveError:
             if launched:
@@ -319,6 +341,7 @@ class ServiceManager:
                 "uptime_s": 0.0,
                 "restarts": 0,
                 "log": str(self.settings.logs / f"{name}_service.log"),
+                **scaling_of(self.settings, name),
             }
             for name in names
         }

@@ -14,13 +14,14 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evolve import logs
-from evolve.crashes import Crash, note_crash
 from evolve.errors import EvolveError, Internal, InvalidRequest, Unavailable
+from evolve.manager.autoscaler import Autoscaler
+from evolve.manager.fleet import Fleet
+from evolve.manager.scale import Scale, cores, parse_scales, remember, remembered
 from evolve.manager.web_server import WebServer
 from evolve.messaging import embedded
 from evolve.messaging.bridge import Bridge
@@ -28,18 +29,15 @@ from evolve.messaging.bus import Lane, control_channel
 from evolve.messaging.connection import bus_for, server_for
 from evolve.messaging.control import service_status
 from evolve.messaging.envelope import dump, error_response, load, new_request_id, read_request, response
-from evolve.messaging.forkserver import Child, ForkServer, launch
+from evolve.messaging.forkserver import ForkServer, launch
 from evolve.messaging.messages import Request
 from evolve.messaging.service import Service, load_service
 from evolve.messaging.sockets import make_private, private_socket
-from evolve.services import SERVICES, service_path
+from evolve.services import SERVICES
 from evolve.settings import Settings
 from evolve.version import code_version
 
-READY_S = 20.0
-BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.2, 30.0
 SERVER_CHECK_S = 1.0
-STEADY_S = 60.0  # a replica that ran this long was healthy: the next crash starts the back-off anew
 FRONT_PRELOAD = ("evolve.services.launch", "evolve.messaging.serving")
 
 
@@ -52,33 +50,16 @@ def identity() -> dict[str, str]:
     return {"code": code_version(), "package": str(Path(__file__).resolve().parents[1]), "python": sys.executable}
 
 
-@dataclass
-class _Replica:
-    child: Child
-    started: float
-
-
-@dataclass
-class _Supervised:
-    """What is wanted of one service, and what runs."""
-
-    wanted: int = 0
-    replicas: list[_Replica] = field(default_factory=list)
-    restarts: int = 0
-    failures: int = 0
-    started: float = 0.0
-    last_error: str = ""
-
-
 class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._bus = bus_for(settings)
         self._server = server_for(settings)
-        self._services: dict[str, _Supervised] = {name: _Supervised() for name in SERVICES}
         self._nursery = ForkServer(preload=(*FRONT_PRELOAD, *(path.partition(":")[0] for path in SERVICES.values())))
         self._jobs_socket = private_socket(settings.home / "run", "jobs.sock")
         self._jobs: Any = None
+        self._fleet = Fleet(settings, self._bus, self._nursery, self._jobs_socket, self._spawn)
+        self._autoscaler = Autoscaler(settings, self._bus, self._fleet)
         self._web = WebServer(settings, self._nursery)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending = asyncio.Event()
@@ -100,6 +81,7 @@ class Supervisor:
         ]
         tasks = [asyncio.create_task(bridge.serve()) for bridge in bridges]
         tasks += [asyncio.create_task(self._answer_for_the_stopped()), asyncio.create_task(self._watch_idleness())]
+        tasks.append(asyncio.create_task(self._autoscaler.serve()))
         if self._server.kind == "embedded":
             tasks.append(asyncio.create_task(self._keep_server()))
         self._log.info("supervisor started", pid=os.getpid(), server=self._server.redis_cli)
@@ -108,7 +90,7 @@ class Supervisor:
         finally:
             orders.close()
             await self._web.stop()
-            await asyncio.gather(*(self._stop(name) for name in SERVICES), return_exceptions=True)
+            await self._fleet.end()
             for task in [*tasks, *self._tasks]:
                 task.cancel()
             await asyncio.gather(*tasks, *self._tasks, return_exceptions=True)
@@ -149,16 +131,21 @@ class Supervisor:
             return {**identity(), "pid": os.getpid(), "server": self._server.url, "redis_cli": self._server.redis_cli}
         if name == "start":
             names = order["services"]
+            if order.get("every"):
+                # Of all services those that were scaled to none stay away; who starts one by its name means it.
+                names = [service for service in names if not _is_off(self._settings, service)]
             replicas = int(order.get("replicas") or 1)
-            self._idle_stop = bool(order.get("idle_stop")) and (self._idle_stop or not self._any_wanted())
-            await asyncio.gather(*(self._start(service, replicas) for service in names))
+            self._idle_stop = bool(order.get("idle_stop")) and (self._idle_stop or not self._fleet.any_wanted())
+            await asyncio.gather(*(self._fleet.start(service, replicas) for service in names))
             self._start_job_server()
-            return await self._status(names)
+            return await self._fleet.status(order["services"])
+        if name == "scale":
+            return await self._scale({str(service): str(text) for service, text in order["scales"].items()})
         if name == "stop":
-            await asyncio.gather(*(self._stop(service) for service in order["services"]))
-            return await self._status(order["services"])
+            await asyncio.gather(*(self._fleet.stop(service) for service in order["services"]))
+            return await self._fleet.status(order["services"])
         if name == "status":
-            return await self._status(order.get("services") or list(SERVICES))
+            return await self._fleet.status(order.get("services") or list(SERVICES))
         if name == "web":
             return {"url": await self._web.start(str(order["host"]), int(order["port"]))}
         if name == "shutdown":
@@ -166,124 +153,18 @@ class Supervisor:
             return {"stopping": True}
         raise InvalidRequest(f"the supervisor has no order {name!r}")
 
-    def _any_wanted(self) -> bool:
-        return any(service.wanted for service in self._services.values())
+    async def _scale(self, texts: dict[str, str]) -> dict[str, Any]:
+        """Remember how many are wanted, and make it so; a service whose range holds what runs stays as it is."""
+        scales = parse_scales([f"{service}={text}" for service, text in texts.items()], cores=cores())
+        remember(self._settings.home, scales)
+        self._idle_stop = False  # who says how many are to run wants them to go on running
+        await asyncio.gather(*(self._fit(service, scale) for service, scale in scales.items()))
+        self._start_job_server()
+        return await self._fleet.status(list(scales))
 
-    async def _start(self, name: str, replicas: int) -> None:
-        """Run `replicas` of a service; returns once each answers."""
-        service_path(name)
-        supervised = self._services[name]
-        running = await self._bus.replicas(name)
-        ours = {replica.child.pid for replica in supervised.replicas}
-        foreign = [info for info in running if info.pid not in ours and info.state == "running"]
-        missing = replicas - len(supervised.replicas) - len(foreign)
-        supervised.wanted = max(supervised.wanted, len(supervised.replicas)) + max(0, missing)
-        supervised.started = supervised.started or time.time()
-        await asyncio.gather(*(self._launch(name) for _ in range(missing)))
-        await self._until_ready(name, len(foreign) + len(supervised.replicas))
-
-    async def _launch(self, name: str) -> None:
-        supervised = self._services[name]
-        child = await self._nursery.spawn(
-            "evolve.services.launch:front",
-            {
-                "service_path": service_path(name),
-                "settings": self._settings.model_dump(mode="json"),
-                "job_server": str(self._jobs_socket),
-            },
-            death_signal=signal.SIGTERM,
-        )
-        replica = _Replica(child, time.monotonic())
-        supervised.replicas.append(replica)
-        self._spawn(self._watch(name, replica))
-
-    async def _watch(self, name: str, replica: _Replica) -> None:
-        """Wait for a replica's end; start another if it crashed."""
-        status = await replica.child.exited
-        replica.child.connection.close()
-        supervised = self._services[name]
-        supervised.replicas.remove(replica)
-        if status == 0 or len(supervised.replicas) >= supervised.wanted:
-            # It was told to stop: by us, or by a `stop` message on its control channel.
-            supervised.wanted = min(supervised.wanted, len(supervised.replicas))
-            if not supervised.wanted:
-                supervised.started = 0.0
-            return
-        if time.monotonic() - replica.started > STEADY_S:
-            supervised.failures = 0
-        pause = min(BACKOFF_FIRST_S * 2**supervised.failures, BACKOFF_MAX_S)
-        supervised.failures += 1
-        supervised.restarts += 1
-        supervised.last_error = f"a replica ended with status {status}"
-        note_crash(self._settings.run_dir, Crash(name, status, time.time()))
-        self._log.error("replica crashed", name=name, status=status, restart_in_s=pause)
-        await asyncio.sleep(pause)
-        if len(supervised.replicas) < supervised.wanted and not self._ending.is_set():
-            await self._launch(name)
-
-    async def _until_ready(self, name: str, count: int) -> None:
-        end = time.monotonic() + READY_S
-        while time.monotonic() < end:
-            alive = [info for info in await self._bus.replicas(name) if info.state == "running"]
-            if len(alive) >= count:
-                return
-            supervised = self._services[name]
-            if supervised.failures >= 3:
-                break
-            await asyncio.sleep(0.02)
-        raise Unavailable(
-            f"{name} was not ready within {READY_S:g} s ({self._services[name].last_error or 'it does not answer'}); "
-            f"see {self._settings.logs / f'{name}_service.log'}"
-        )
-
-    async def _stop(self, name: str) -> None:
-        """Drain all replicas of a service, launched by us or by hand; returns once they are gone."""
-        supervised = self._services[name]
-        supervised.wanted = 0
-        for replica in list(supervised.replicas):
-            replica.child.kill(signal.SIGTERM)
-        with contextlib.suppress(Unavailable):
-            stop = dump({"type": "stop", "data": {}, "timestamp": time.time(), "from": "supervisor"})
-            await self._bus.publish_control(name, stop)
-        end = time.monotonic() + self._settings.drain_s + 10.0
-        while time.monotonic() < end:
-            try:
-                alive = await self._bus.replicas(name)
-            except Unavailable:
-                alive = []
-            if not alive and not supervised.replicas:
-                break
-            await asyncio.sleep(0.02)
-        for replica in list(supervised.replicas):
-            self._log.error("replica did not drain in time; killed", name=name, pid=replica.child.pid)
-            replica.child.kill()
-
-    async def _status(self, names: list[str]) -> dict[str, Any]:
-        return {"services": {name: await self._status_of(name) for name in names}}
-
-    async def _status_of(self, name: str) -> dict[str, Any]:
-        service_path(name)
-        supervised = self._services[name]
-        try:
-            replicas = await self._bus.replicas(name)
-        except Unavailable:
-            replicas = []  # the server is gone; our own processes are known all the same
-        pids = sorted({info.pid for info in replicas} | {replica.child.pid for replica in supervised.replicas})
-        if any(info.state == "running" for info in replicas):
-            status = "running"
-        elif replicas:
-            status = "stopping"
-        elif supervised.wanted:
-            status = "crashed" if supervised.failures else "starting"
-        else:
-            status = "stopped"
-        return {
-            "status": status,
-            "pids": pids,
-            "uptime_s": round(time.time() - supervised.started, 1) if supervised.started and pids else 0.0,
-            "restarts": supervised.restarts,
-            "log": str(self._settings.logs / f"{name}_service.log"),
-        }
+    async def _fit(self, service: str, scale: Scale) -> None:
+        self._autoscaler.forget(service)
+        await self._fleet.scale(service, min(max(self._fleet.wanted(service), scale.low), scale.high))
 
     # --- in the background ---
 
@@ -334,7 +215,7 @@ class Supervisor:
         try:
             message = read_request(raw, max_bytes=self._settings.max_message_bytes)
             if message.type == "start":
-                await self._start(name, 1)
+                await self._fleet.start(name, 1)
             elif message.type == "cancel" and message.sender != "withdraw":
                 await self._bus.withdraw(name, str(message.data.get("request_id", "")))
             elif message.type not in ("status", "stop"):
@@ -360,7 +241,7 @@ class Supervisor:
                     self._last_use = time.monotonic()
             if self._idle_stop and time.monotonic() - self._last_use > self._settings.idle_stop_s:
                 self._log.info("idle; stopping")
-                await asyncio.gather(*(self._stop(name) for name in SERVICES))
+                await asyncio.gather(*(self._fleet.stop(name) for name in SERVICES))
                 if self._server.kind == "embedded":
                     await self._bus.close()
                     await asyncio.to_thread(embedded.stop, self._settings.home)
@@ -376,6 +257,10 @@ class Supervisor:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._log.error("background step failed", error=repr(task.exception()))
+
+
+def _is_off(settings: Settings, service: str) -> bool:
+    return remembered(settings.home).get(service) == Scale(0, 0)
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.memory.database import Database, put
 from evolve.memory.fence import Fence
-from evolve.memory.tables import leaders
+from evolve.memory.tables import fences, leaders
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,9 @@ class Leadership:
             term = Term(role, holder, number, now + lease_s)
             row = {"holder": holder, "term": number, "until": term.until}
             put(connection, leaders, {"role": role}, row)
+            # With the change of hands, not with the first write of who leads now: that may be hours away, and until then one
+            # who slept through it would still be let in.
+            put(connection, fences, {"request": term.fence.request}, {"token": term.fence.token})
             return term
 
     def resign(self, term: Term) -> None:

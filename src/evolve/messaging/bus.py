@@ -115,6 +115,15 @@ class ServerState:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What no replica has taken yet. waiting: how many messages; oldest_s: for how long the oldest of them; in_work: how many are taken."""
+
+    waiting: int = 0
+    oldest_s: float = 0.0
+    in_work: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     entry: str
     raw: bytes
@@ -160,6 +169,7 @@ class Bus(Protocol):
     async def publish_control(self, service: str, raw: bytes) -> int: ...
     async def replicas(self, service: str) -> list[ReplicaInfo]: ...
     async def queue(self, service: str) -> QueueState: ...
+    async def backlog(self, service: str) -> Backlog: ...
     async def dead_letters(self, service: str, limit: int = 100) -> list[DeadLetter]: ...
     async def dead_letter(self, service: str, entry: str) -> DeadLetter | None: ...
     async def drop_dead(self, service: str, entry: str) -> bool: ...

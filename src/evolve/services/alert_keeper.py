@@ -6,72 +6,52 @@ It sees what replicas leave on the bus (how long requests wait, dead letters) an
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from evolve import logs
 from evolve.alerts import Observation
 from evolve.clock import SYSTEM_CLOCK
 from evolve.crashes import crashes
-from evolve.errors import EvolveError
 from evolve.messaging.bus import QueueState
 from evolve.messaging.connection import bus_for
-from evolve.messaging.envelope import new_request_id
 from evolve.services import SERVICES
+from evolve.services.keeper import Duty, Keeper
 from evolve.settings import Settings
 
-POLL_S = 5.0
+if TYPE_CHECKING:
+    from evolve.agents.alert_desk import AlertDesk
+
 CRASH_WINDOW_S = 600.0  # a service that crashes again and again is one alert, over when it has run ten minutes
 
 
-class AlertKeeper:
-    """Runs from `start` to `stop`. What goes wrong is logged once, and tried again at the next look."""
+class AlertKeeper(Keeper):
+    name = "alerts"
+    trouble = "no alerts are sent"
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="alerts", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._ending.set()
-        self._thread.join(POLL_S)
-
-    def _keep(self) -> None:
-        # Not before the first pause: a replica answers sooner without it, and most homes have no rules.
-        if self._ending.wait(POLL_S):
-            return
+    def duty(self, holder: str) -> Duty:
         from evolve.agents.alert_desk import AlertDesk
         from evolve.alerting.delivery import deliver
         from evolve.memory.database import Database
 
-        said, log, desk = "", logs.logger(service="updater"), None
-        while True:
-            try:
-                if desk is None:
-                    holder = f"{socket.gethostname()}-{os.getpid()}-{new_request_id()[:8]}"
-                    desk = AlertDesk.over(
-                        Database.open(self._settings),
-                        lambda rule, alert, now: deliver(rule, alert, self._settings, now=now),
-                        holder=holder,
-                    )
-                desk.step(lambda: asyncio.run(service_observations(self._settings)))
-                said = ""
-            except EvolveError as error:
-                if error.message != said:  # once, not every five seconds
-                    log.error("no alerts are sent", error=error.message)
-                said = error.message
-            if self._ending.wait(POLL_S):
-                break
-        if desk is not None:
-            try:
-                desk.resign()
-            except EvolveError as error:
-                log.warning("the lead lapses by itself", error=error.message)
+        desk = AlertDesk.over(
+            Database.open(self._settings),
+            lambda rule, alert, now: deliver(rule, alert, self._settings, now=now),
+            holder=holder,
+        )
+        return _Watching(desk, self._settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Watching:
+    desk: AlertDesk
+    settings: Settings
+
+    def step(self) -> int:
+        return self.desk.step(lambda: asyncio.run(service_observations(self.settings)))
+
+    def resign(self) -> None:
+        self.desk.resign()
 
 
 async def service_observations(settings: Settings) -> list[Observation]:

@@ -6,71 +6,41 @@ Rounds are messages like any other, under a name made of symbol and time: one th
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evolve import logs
 from evolve.clock import SYSTEM_CLOCK
 from evolve.contracts.updater import AutoUpdate
-from evolve.errors import EvolveError
 from evolve.messaging.connection import bus_for
-from evolve.messaging.envelope import RequestEnvelope, new_request_id
+from evolve.messaging.envelope import RequestEnvelope
+from evolve.services.keeper import Duty, Keeper
 from evolve.settings import Settings
 
 if TYPE_CHECKING:
-    from evolve.agents.timetable import Round
-
-POLL_S = 5.0  # a timetable is by the minute
+    from evolve.agents.timetable import Round, Timetable
 
 
-class Timekeeper:
-    """Runs from `start` to `stop`. What goes wrong is logged, and tried again at the next look."""
+class Timekeeper(Keeper):
+    name = "timetable"
+    trouble = "the timetable stands still"
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="timetable", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._ending.set()
-        self._thread.join(POLL_S)
-
-    def _keep(self) -> None:
-        # Not before the first pause: a replica answers sooner without it, and most homes watch nothing.
-        if self._ending.wait(POLL_S):
-            return
+    def duty(self, holder: str) -> Duty:
         from evolve.agents.timetable import Timetable
         from evolve.memory.database import Database
 
-        said = ""
-        log = logs.logger(service="updater")
-        timetable: Timetable | None = None
-        while True:
-            try:
-                if timetable is None:
-                    holder = f"{socket.gethostname()}-{os.getpid()}-{new_request_id()[:8]}"
-                    timetable = Timetable.over(Database.open(self._settings), holder=holder)
-                timetable.step(self._send)
-                said = ""
-            except EvolveError as error:
-                if error.message != said:  # once, not every five seconds
-                    log.error("the timetable stands still", error=error.message)
-                said = error.message
-            if self._ending.wait(POLL_S):
-                break
-        if timetable is not None:
-            try:
-                timetable.resign()
-            except EvolveError as error:
-                log.warning("the lead lapses by itself", error=error.message)
+        return _Sending(Timetable.over(Database.open(self._settings), holder=holder), self._settings)
 
-    def _send(self, due: Round) -> None:
-        asyncio.run(send_round(self._settings, due))
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    timetable: Timetable
+    settings: Settings
+
+    def step(self) -> int:
+        return self.timetable.step(lambda due: asyncio.run(send_round(self.settings, due)))
+
+    def resign(self) -> None:
+        self.timetable.resign()
 
 
 async def send_round(settings: Settings, due: Round) -> None:

@@ -66,3 +66,17 @@ def test_a_leader_that_was_replaced_while_it_slept_writes_nothing(database, lead
         watches.claim(watches.find("AAPL", "1d"), 200.0)
 
     assert watches.find("AAPL", "1d").claimed == 100.0
+
+
+def test_a_leader_that_was_replaced_writes_nothing_even_before_its_successor_wrote(database, leadership, clock):
+    """The next round may be hours away: until then nothing but the change of hands says that another leads."""
+    watches = Watches(database, clock=clock)
+    watched = watches.put("AAPL", "1d", simulate=False, cron="0 9 * * *", timezone="UTC", max_age_bars=126)
+    asleep = leadership.claim("timetable", "a", lease_s=30)
+    clock.advance(31)
+    leadership.claim("timetable", "b", lease_s=30)
+
+    with behind(asleep.fence), pytest.raises(LeaseLost):
+        watches.claim(watched, 200.0)
+
+    assert watches.find("AAPL", "1d").claimed == 0.0

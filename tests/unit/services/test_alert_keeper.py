@@ -15,8 +15,8 @@ from evolve.manager.manager import ServiceManager
 from evolve.memory.alerts import AlertBook
 from evolve.memory.database import Database
 from evolve.messaging.bus import QueueState
-from evolve.services import alert_keeper
 from evolve.services.alert_keeper import observations_of
+from evolve.services.keeper import POLL_S
 from homes import until
 
 
@@ -65,4 +65,4 @@ def test_a_replica_that_is_killed_is_told_of_once_by_a_running_home(settings, mo
             manager.down()
     assert seen == 1
     assert receiver.taken[0].json["data"]["subject"] == "prompt_router"
-    assert alert_keeper.POLL_S <= 5.0
+    assert POLL_S <= 5.0

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field
@@ -346,7 +346,7 @@ def _is_numeric(character: str) -> bool:
     return unicodedata.numeric(character, None) is not None
 
 
-@cache
+@lru_cache(maxsize=4_096)  # a language model may write any word
 def _folded(word: str) -> str:
     plain = "".join(c for c in unicodedata.normalize("NFKD", word) if unicodedata.category(c) != "Mn")
     return plain.casefold()
