@@ -23,6 +23,7 @@ from evolve.errors import Busy, EvolveError, InvalidRequest, MissingExtra, Unava
 
 # One number for all Evolves in one database: "evolve" in ASCII.
 WRITE_LOCK = int.from_bytes(b"evolve")
+SILENT_MS = 15_000  # how long a server may leave what was sent to it unacknowledged: as long as we wait for one that starts again
 _HOPELESS = re.compile(
     r"authentication failed|does not exist|no pg_hba\.conf entry|is not permitted|no password supplied"
 )
@@ -146,7 +147,11 @@ class PostgreSQL:
                 # A process writes from one thread at a time, now and then from more; a hundred of them share one server.
                 pool_size=1,
                 max_overflow=15,
-                connect_args={"connect_timeout": 5},
+                # A server that was cut off is silent, and refuses nothing: without these a writer would wait a quarter of an hour.
+                connect_args={
+                    "connect_timeout": 5, "tcp_user_timeout": SILENT_MS,
+                    "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3,
+                },  # fmt: skip
             )
         except ImportError as error:
             raise MissingExtra(
