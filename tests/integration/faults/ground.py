@@ -148,6 +148,7 @@ class Ground:
     crossed: int = 0
     errors: list[str] = field(default_factory=list)
     answered_at: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)  # s, from the asking to the answer
 
     @property
     def journal(self) -> Path:
@@ -231,7 +232,8 @@ class Ground:
         )
         lane = "heavy" if request.slot == "heavy" else "light"
         self.sent.add(id)
-        end = time.monotonic() + ANSWERED_WITHIN_S
+        started = time.monotonic()
+        end = started + ANSWERED_WITHIN_S
         while True:
             try:
                 reply = await asker.ask(
@@ -246,6 +248,7 @@ class Ground:
             except TimeoutError:
                 return
         self.answered_at.append(time.monotonic())
+        self.waits.append(self.answered_at[-1] - started)
         self.replies[id] += 1
         if reply["status"] == "error":
             self.errors.append(str(reply["data"]))
