@@ -184,14 +184,19 @@ def _parts_of(url: str, *, port: int) -> tuple[list[tuple[str, int]], str, dict[
 
 
 def bus_for(settings: Settings) -> RedisBus:
-    """The bus these settings mean; starts the embedded server when it is the one meant and down."""
+    """The bus these settings mean; starts the embedded server when it is the one meant and down. Raises InvalidRequest."""
     server = server_for(settings)
     if server.kind == "embedded":
         embedded.ensure(settings.home)
+    if settings.redis_wait_replicas and "+cluster" in server.url.partition("://")[0]:
+        raise InvalidRequest(
+            "REDIS_WAIT_REPLICAS works with one primary (Sentinel), not with a Cluster; unset it, and set min-replicas-to-write there"
+        )
     return RedisBus(
         client_for(settings, server=server),
         done_retention_s=settings.done_retention_s,
         max_queued=settings.max_queued,
+        wait_replicas=settings.redis_wait_replicas,
     )
 
 

@@ -55,7 +55,12 @@ class RedisBus:
     """One connection pool; what is asked in the same moment shares a pipeline, and equal steps share a script."""
 
     def __init__(
-        self, client: Redis | RedisCluster, *, done_retention_s: int = 86_400, max_queued: int = MAX_QUEUED
+        self,
+        client: Redis | RedisCluster,
+        *,
+        done_retention_s: int = 86_400,
+        max_queued: int = MAX_QUEUED,
+        wait_replicas: int = 0,
     ) -> None:
         self._redis = client
         self.address = address_of(client)
@@ -66,6 +71,7 @@ class RedisBus:
         # A large reply is read again from the done-mark: it must live as long as the streams that point to it.
         self._done_retention_s = max(done_retention_s, REPLIES_TTL_S)
         self._max_queued = max_queued
+        self._wait_replicas = wait_replicas
 
     async def _blocking(self, key: str, *command: Any) -> Any:
         """The answer to a command that may wait on `key`: on a line of its own, for nothing else could use it meanwhile."""
@@ -98,7 +104,8 @@ class RedisBus:
             return
         step = self._steps.get(("send", stream))
         if step is None:
-            step = Step(scripts.SEND_MANY, (stream,), (lane, UNFINISHED_TTL_S, self._max_queued))
+            arguments = (lane, UNFINISHED_TTL_S, self._max_queued)
+            step = Step(scripts.SEND_MANY, (stream,), arguments, self._wait_replicas)
             self._steps["send", stream] = step
         sent = await self._calls.together(
             step, keys.state(service, request_id), (raw, request_id, content_hash, reader, "1" if again else "")
