@@ -97,6 +97,10 @@ class Database:
         with self._begin(writing=False) as connection:
             yield connection
 
+    def now(self, connection: Connection) -> float:
+        """The time by the one clock that all who share this database share, Unix seconds."""
+        return self._dialect.now(connection)
+
     def migrate(self, *, revisions: Sequence[Path] = (REVISIONS,), clock: Clock = SYSTEM_CLOCK) -> tuple[int, ...]:
         """Bring the schema up to date; the numbers of the steps that ran. Processes that do so at once wait for each other."""
         with self.read() as connection:

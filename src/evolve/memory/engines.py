@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from evolve.clock import SYSTEM_CLOCK
 from evolve.errors import Busy, EvolveError, InvalidRequest, MissingExtra, Unavailable
 
 # One number for all Evolves in one database: "evolve" in ASCII.
@@ -42,6 +43,8 @@ class Dialect(Protocol):
     def lock(self, connection: Connection) -> None: ...
 
     def for_reading(self, connection: Connection) -> Connection: ...
+
+    def now(self, connection: Connection) -> float: ...
 
     def prepare(self) -> None:
         """What is done once, before the first table is made."""
@@ -75,6 +78,10 @@ class SQLite:
 
     def for_reading(self, connection: Connection) -> Connection:
         return connection.execution_options(evolve_begin="DEFERRED")
+
+    def now(self, connection: Connection) -> float:
+        del connection  # a file belongs to one machine
+        return SYSTEM_CLOCK.now()
 
     def prepare(self) -> None:
         """Kept in the file from here on. Of processes that start at once, SQLite refuses all but one here without waiting."""
@@ -149,8 +156,11 @@ class PostgreSQL:
                 max_overflow=15,
                 # A server that was cut off is silent, and refuses nothing: without these a writer would wait a quarter of an hour.
                 connect_args={
-                    "connect_timeout": 5, "tcp_user_timeout": SILENT_MS,
-                    "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3,
+                    "connect_timeout": 5,
+                    "tcp_user_timeout": SILENT_MS,
+                    "keepalives_idle": 5,
+                    "keepalives_interval": 3,
+                    "keepalives_count": 3,
                 },  # fmt: skip
             )
         except ImportError as error:
@@ -160,9 +170,10 @@ class PostgreSQL:
             ) from None
 
         def configure(connection: Any, _: object) -> None:
-            # Whoever vanished in the middle of a transaction must not keep the others waiting: the server asks after 10 s.
+            # Whoever vanished in the middle of a transaction must not keep the others longer than they are ready to wait: the server
+            # gives up after 14 s.
             settings = {
-                "lock_timeout": busy_timeout_ms, "tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5,
+                "lock_timeout": busy_timeout_ms, "tcp_keepalives_idle": 5, "tcp_keepalives_interval": 3,
                 "tcp_keepalives_count": 3, "application_name": "'evolve'",
             }  # fmt: skip
             with connection.cursor() as cursor:
@@ -191,6 +202,9 @@ class PostgreSQL:
 
     def for_reading(self, connection: Connection) -> Connection:
         return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def now(self, connection: Connection) -> float:
+        return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
     def prepare(self) -> None:
         """Nothing: the server has its write-ahead log."""

@@ -356,12 +356,13 @@ class RedisBus:
     async def announce(self, service: str, event: bytes) -> None:
         await self.publish(output_channel(service), event)
 
-    async def heartbeat(self, service: str, info: ReplicaInfo) -> None:
+    async def heartbeat(self, service: str, info: ReplicaInfo) -> float:
         now = await self.now(service)
         values = {name: getattr(info, name) for name in ReplicaInfo.__slots__} | {"at": now}
         await self._calls.call("HSET", keys.replicas(service), info.replica, orjson.dumps(values))
         if info.in_flight == 0:
             await self._forget_the_gone(service, now)
+        return now
 
     async def _forget_the_gone(self, service: str, now: float) -> None:
         entries = await self._calls.call("HGETALL", keys.replicas(service))

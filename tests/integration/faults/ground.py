@@ -63,7 +63,9 @@ class Server:
 
     folder: Path
     services: tuple[str, ...] = (SERVICE,)
-    address: str = ""  # where other hosts reach it; without one only by its socket, which works from everywhere on this machine
+    address: str = (
+        ""  # where other hosts reach it; without one only by its socket, which works from everywhere on this machine
+    )
     data: Path | None = None  # where its log goes, if not into `folder`
     passwords: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
@@ -140,6 +142,8 @@ class Ground:
     folder: Path
     server: Server
     rng: random.Random
+    logs: Path | None = None  # where the replicas keep theirs, if not with the rest
+    environment: dict[str, str] = field(default_factory=dict)  # of the replicas started from now on
     replicas: list[subprocess.Popen[bytes]] = field(default_factory=list)
     sent: set[str] = field(default_factory=set)
     refused: int = 0
@@ -168,6 +172,7 @@ class Ground:
             self.folder, REDIS_URL=self.server.url, REDIS_USERNAME=SERVICE,
             REDIS_PASSWORD=self.server.passwords[SERVICE], EVOLVE_LEASE_S=str(LEASE_S),
             EVOLVE_HEARTBEAT_S=str(HEARTBEAT_S), EVOLVE_DRAIN_S="2", EVOLVE_MAX_ATTEMPTS="20",
+            EVOLVE_LOG_DIR=str(self.logs or self.folder / "logs"), **self.environment,
         )  # fmt: skip
         program = "import sys; from services_under_test.tally import main; sys.exit(main())"
         with open(self.folder / "replicas.log", "ab") as log:

@@ -47,14 +47,17 @@ class Estate:
     postgres: PostgresServer
     replicas: list[Replica] = field(default_factory=list)
 
-    def launch(self, service: str, host: str) -> Replica:
-        home = self.home(host)
-        environment = environment_of(
-            home, REDIS_URL=self.server.url, REDIS_USERNAME=service, REDIS_PASSWORD=self.server.passwords[service],
-            EVOLVE_DATABASE_URL=self.postgres.url, EVOLVE_ARTIFACTS_URL=f"file://{self.folder}/artifacts",
+    def environment(self, host: str) -> dict[str, str]:
+        return environment_of(
+            self.home(host), REDIS_URL=self.server.url, EVOLVE_DATABASE_URL=self.postgres.url, EVOLVE_ARTIFACTS_URL=f"file://{self.folder}/artifacts",
             EVOLVE_LEASE_S=str(LEASE_S), EVOLVE_HEARTBEAT_S=str(HEARTBEAT_S), EVOLVE_DONE_RETENTION_S=str(KEEP_S),
             EVOLVE_DRAIN_S="5", EVOLVE_MAX_ATTEMPTS="20", EVOLVE_SIMULATE="1", SAFE_EXECUTOR_TIMEOUT="20",
         )  # fmt: skip
+
+    def launch(self, service: str, host: str, **extra: str) -> Replica:
+        """extra: of the environment."""
+        login = {"REDIS_USERNAME": service, "REDIS_PASSWORD": self.server.passwords[service]}
+        environment = self.environment(host) | login | extra
         with self.network.inside(host), open(self.folder / f"{host}-{service}.out", "ab") as out:
             process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM, service], env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out

@@ -41,7 +41,7 @@ class NetworkGround(Ground):
 
     def logged(self, words: str) -> int:
         """How many lines of the replicas' log say so."""
-        file = self.folder / "logs" / "tally_service.log"
+        file = (self.logs or self.folder / "logs") / "tally_service.log"
         return sum(words in line for line in file.read_text().splitlines())
 
 
@@ -69,8 +69,10 @@ async def replica_cut_off(ground: NetworkGround, size: int) -> None:
         ground.network.join("a", "bus")
         await asyncio.wait([asking], timeout=1.5)
     await asking
+    moments = list(ground.answered_at)
     await ground.until_alive([first])
     await ground.client("after", 40, in_flight=24, pause_s=0.05)
+    ground.answered_at = moments  # that it was waited for is no gap in the answers
     runs = len(ground.journal.read_text().split())
     assert runs > len(ground.sent), "it held nothing when it was cut off"
     assert ground.logged("the lease is another's") + ground.logged("lease lost") > 0, "no late result came"
@@ -149,17 +151,20 @@ async def slow_and_lossy_with_a_death(ground: NetworkGround, size: int) -> None:
 
 
 @contextlib.contextmanager
-def network_ground(seed: int, hosts: tuple[str, ...] = HOSTS) -> Iterator[NetworkGround]:
-    """A server, no replicas; this thread is on `client`. Skips where the machine cannot do it."""
+def network_ground(seed: int, *, data: Path | None = None, logs: Path | None = None) -> Iterator[NetworkGround]:
+    """A server, no replicas; this thread is on `client`. Skips where the machine cannot do it.
+
+    data, logs: where the server keeps its log, and the replicas theirs, if not with the rest.
+    """
     if lack := missing():
         pytest.skip(lack)
     folder = Path(tempfile.mkdtemp(prefix="hosts-"))
     try:
-        with Network(hosts, seed=seed) as network, network.inside("client"):
-            server = Server(folder, address=network.address("bus"))
+        with Network(HOSTS, seed=seed) as network, network.inside("client"):
+            server = Server(folder, address=network.address("bus"), data=data)
             with network.inside("bus"):
                 server.start()
-            made = NetworkGround(folder, server, random.Random(seed), network=network)
+            made = NetworkGround(folder, server, random.Random(seed), logs=logs, network=network)
             try:
                 until(server.socket.exists, what="the server")
                 yield made

@@ -65,8 +65,7 @@ class Watched(Ground):
         watchers = ",".join(f"{self.network.address(host)}:{SENTINEL_PORT}" for host in (PRIMARY, REPLICA, THIRD))
         return f"redis+sentinel://{watchers}/{NAME}"
 
-    @property
-    def environment(self) -> dict[str, str]:
+    def environment_here(self) -> dict[str, str]:
         return environment_of(
             self.folder, REDIS_URL=self.url, REDIS_WAIT_REPLICAS=str(self.protection.wait), EVOLVE_LEASE_S=str(LEASE_S),
             EVOLVE_HEARTBEAT_S=str(HEARTBEAT_S), EVOLVE_DRAIN_S="2", EVOLVE_MAX_ATTEMPTS="20",
@@ -109,7 +108,9 @@ class Watched(Ground):
 
     def _start(self, host: str, words: list[str], log: Path) -> subprocess.Popen[bytes]:
         with self.network.inside(host), open(log, "ab") as out:
-            process = subprocess.Popen(words, env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            process = subprocess.Popen(
+                words, env=self.environment_here(), stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            )
         self.others.append(process)
         return process
 
@@ -192,7 +193,9 @@ async def fail_over(ground: Watched) -> Failover:
     finally:
         await bus.close()
     kept = {number for _, number, _ in accepted} - {number for _, number in lost}
-    await eventually(lambda: _ran(ground, kept), within_s=PATIENCE_S, what="all that is known to the new primary to be run")
+    await eventually(
+        lambda: _ran(ground, kept), within_s=PATIENCE_S, what="all that is known to the new primary to be run"
+    )
     counts = ground.counts("")
     return Failover(
         ground.protection, len(accepted), len(lost), max((at - cut_at for at, _ in lost), default=0.0), WRITTEN - len(accepted),

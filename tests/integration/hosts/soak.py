@@ -95,13 +95,13 @@ class Soak:
                     if time.monotonic() >= end:
                         break
                     [kind] = self.rng.choices(KINDS, [kind.weight for kind in KINDS])
-                    group.create_task(self._ask(asker, kind, kind.make(number), number))
+                    group.create_task(self.ask(asker, kind, kind.make(number), number))
                     await asyncio.sleep(EVERY_S)
         finally:
             await asker.close()
             await bus.close()
 
-    async def _ask(self, asker: Asker, kind: Kind, request: Request[object], number: int) -> None:
+    async def ask(self, asker: Asker, kind: Kind, request: Request[object], number: int) -> None:
         id = new_request_id()
         data = request.model_dump(mode="json")
         envelope = RequestEnvelope(request.wire_type, data, request_id=id, reply_to=asker.name, sender=asker.name)
@@ -124,7 +124,7 @@ class Soak:
                 self.lost.append(f"{request.wire_type} {id}")
                 return
         self.answered += 1
-        if type(request).records:
+        if type(request).records and reply["status"] == "success":
             self.recorded.add(id)
         if reply["status"] == "error":
             self.errors[f"{request.wire_type}: {reply['data']['code']}: {reply['data']['error'][:120]}"] += 1
@@ -158,9 +158,7 @@ class Soak:
             await bus.close()
 
     def _monitor(self) -> Redis:
-        return Redis(
-            unix_socket_path=str(self.estate.server.socket), username="monitor", password="x", protocol=2
-        )
+        return Redis(unix_socket_path=str(self.estate.server.socket), username="monitor", password="x", protocol=2)
 
     # --- faults ---
 
