@@ -97,7 +97,9 @@ class Network:
         return [other for other in self._numbers if other != host]
 
     def _tell(self, **change: object) -> dict[str, int]:
-        assert self._switch is not None and self._switch.stdin is not None and self._switch.stdout is not None
+        assert self._switch is not None
+        assert self._switch.stdin is not None
+        assert self._switch.stdout is not None
         self._switch.stdin.write(json.dumps(change) + "\n")
         self._switch.stdin.flush()
         answer: dict[str, int] = json.loads(self._switch.stdout.readline())

@@ -161,7 +161,7 @@ class PostgreSQL:
                     "keepalives_idle": 5,
                     "keepalives_interval": 3,
                     "keepalives_count": 3,
-                },  # fmt: skip
+                },
             )
         except ImportError as error:
             raise MissingExtra(

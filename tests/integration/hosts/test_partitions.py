@@ -101,7 +101,8 @@ async def test_slow_and_lossy_links_cost_time_and_nothing_else(
     assert_nothing_went_wrong(counts)
     assert (dropped > 0) == (loss > 0), "the link is not what it should be"
     # There and back, for the client and for the replica: nobody can be faster than the link.
-    assert waits[0] >= 2 * delay_s and took >= REQUESTS / 4 * 2 * delay_s
+    assert waits[0] >= 2 * delay_s
+    assert took >= REQUESTS / 4 * 2 * delay_s
 
 
 def _report():  # type: ignore[no-untyped-def]

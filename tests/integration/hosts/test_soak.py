@@ -56,7 +56,8 @@ async def test_an_hour_of_faults_loses_nothing_and_leaves_nothing_behind() -> No
     write(soak, lines)
 
     grown = [line for line in lines if line.grew > (line.limit if line.limit is not None else line.grew)]
-    assert not soak.lost and not soak.doubled and not soak.crossed, f"{soak.lost} {soak.doubled} {soak.crossed}"
+    wrong = {"lost": soak.lost, "doubled": soak.doubled, "crossed": soak.crossed}
+    assert not any(wrong.values()), wrong
     assert soak.answered == soak.sent > SOAK_S
     assert not grown, grown
     # One decision for each that was recorded, whoever ran it and however often; none but what was asked.
@@ -96,9 +97,7 @@ def write(soak: Soak, lines: list[Line]) -> None:
         "",
         f"Faults: {sum(soak.faults.values())} ({faults}).",
         "",
-        "| sent | refused | answered | of these errors | doubled | lost (not within {:.0f} s) | crossed |".format(
-            ANSWERED_WITHIN_S
-        ),
+        f"| sent | refused | answered | of these errors | doubled | lost (not within {ANSWERED_WITHIN_S:.0f} s) | crossed |",
         "|---" * 7 + "|",
         f"| {soak.sent} | {soak.refused} | {soak.answered} | {sum(soak.errors.values())} | {soak.doubled} | {len(soak.lost)} | {soak.crossed} |",
         "",
