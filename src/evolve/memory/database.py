@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import Insert as SQLiteInsert
@@ -24,7 +24,7 @@ from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import EvolveError, InvalidRequest, LeaseLost
 from evolve.memory import schema
 from evolve.memory.engines import Dialect, PostgreSQL, SQLite
-from evolve.memory.fence import Fence, current
+from evolve.memory.fence import ROLES, Fence, current
 from evolve.memory.schema import REVISIONS
 from evolve.memory.tables import fences
 from evolve.settings import Settings
@@ -223,3 +223,7 @@ def _pass(connection: Connection, fence: Fence) -> None:
         raise LeaseLost(f"{fence.request} was taken over by another replica; this run changes nothing more")
     if fence.again and newest != fence.token:
         put(connection, fences, {"request": fence.request}, {"token": fence.token})
+        if oldest := fence.oldest_kept():
+            # Those of roles are few, and kept: a role has one fence for ever.
+            outdated = (fences.c.token < oldest) & fences.c.request.not_like(f"{ROLES}%")
+            connection.execute(delete(fences).where(outdated))

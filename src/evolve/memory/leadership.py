@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select
 
 from evolve.clock import Clock
 from evolve.memory.database import Database, put
-from evolve.memory.fence import Fence
+from evolve.memory.fence import ROLES, Fence
 from evolve.memory.tables import leaders
 
 
@@ -29,7 +29,7 @@ class Term:
     @property
     def fence(self) -> Fence:
         """What every write of the holder is made behind."""
-        return Fence(f"leader/{self.role}", f"{self.number:020d}", again=True)
+        return Fence(f"{ROLES}{self.role}", f"{self.number:020d}", again=True)
 
 
 class Leadership:
