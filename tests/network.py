@@ -27,6 +27,7 @@ from pathlib import Path
 from types import TracebackType
 
 NAMESPACES = Path("/run/netns")
+FOLDERS = Path("/tmp")  # short, and open to other users: sockets lie there, and a PostgreSQL that is not root
 TUN = Path("/dev/net/tun")
 PREFIX = "evnet"
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
@@ -176,13 +177,23 @@ class Network:
 
 
 def sweep() -> list[str]:
-    """End and remove what tests that were killed left behind; the namespaces removed."""
+    """End and remove what tests that were killed left behind; the names of what was removed."""
     left = []
-    for place in sorted(NAMESPACES.glob(f"{PREFIX}-*")) if NAMESPACES.exists() else []:
-        if not Path(f"/proc/{place.name.split('-')[1]}").exists():
-            _delete(place.name)
-            left.append(place.name)
+    for place in _without_owner(NAMESPACES):
+        _delete(place.name)
+        left.append(place.name)
+    for place in _without_owner(FOLDERS):
+        if place.is_mount():
+            subprocess.run(["umount", "-l", str(place)], check=True)
+        shutil.rmtree(place, ignore_errors=True)
+        left.append(place.name)
     return left
+
+
+def _without_owner(places: Path) -> list[Path]:
+    """Whose name carries the number of a process that is no more."""
+    named = sorted(places.glob(f"{PREFIX}-*")) if places.exists() else []
+    return [place for place in named if not Path(f"/proc/{place.name.split('-')[1]}").exists()]
 
 
 def _delete(name: str) -> None:
@@ -219,10 +230,16 @@ def _ip(*words: str, said: str = "") -> str:
     return done.stdout
 
 
+def new_folder() -> Path:
+    """For servers and homes; `sweep` removes those of tests that were killed."""
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{os.getpid()}-", dir=FOLDERS))
+
+
 @contextlib.contextmanager
 def small_disk(size: str) -> Iterator[Path]:
     """A file system of its own that holds `size` ("4m") at most, in memory."""
-    place = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-disk-"))
+    sweep()
+    place = new_folder()
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", PREFIX, str(place)], check=True)
     try:
         yield place

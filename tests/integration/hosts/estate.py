@@ -6,7 +6,6 @@ import contextlib
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from evolve.settings import Settings
 from homes import environment_of
 from integration.faults.ground import Server
-from network import Network, missing
+from network import Network, missing, new_folder
 from postgres_server import PACKAGE, PostgresServer, postgres_server
 
 HOSTS = ("bus", "db", "a", "b", "client")
@@ -97,7 +96,7 @@ def estate(services: Sequence[str], *, seed: int) -> Iterator[Estate]:
     """Servers on their hosts, nothing else; this thread is on `client`. Skips where the machine cannot do it."""
     if lack := missing():
         pytest.skip(lack)
-    folder = Path(tempfile.mkdtemp(prefix="hosts-"))
+    folder = new_folder()
     try:
         with Network(HOSTS, seed=seed) as network, network.inside("client"), contextlib.ExitStack() as stack:
             with network.inside("db"):

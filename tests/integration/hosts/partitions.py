@@ -10,7 +10,6 @@ import contextlib
 import random
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 
 from homes import until
 from integration.faults.ground import LEASE_S, Ground, Server
-from network import Network, missing
+from network import Network, missing, new_folder
 from services_under_test.tally import HeavyWork, QuickWork, Work
 
 HOSTS = ("bus", "a", "b", "client")
@@ -158,7 +157,7 @@ def network_ground(seed: int, *, data: Path | None = None, logs: Path | None = N
     """
     if lack := missing():
         pytest.skip(lack)
-    folder = Path(tempfile.mkdtemp(prefix="hosts-"))
+    folder = new_folder()
     try:
         with Network(HOSTS, seed=seed) as network, network.inside("client"):
             server = Server(folder, address=network.address("bus"), data=data)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from evolve.settings import Settings
 from homes import PATIENCE_S, environment_of, until
 from integration.faults.ground import HEARTBEAT_S, LEASE_S, PORT, PROGRAM, SERVICE, Ground, Server, binary
 from integration.hosts.partitions import KINDS
-from network import Network, missing
+from network import Network, missing, new_folder
 
 SENTINEL_PORT = 26379
 PRIMARY, REPLICA, THIRD = "one", "two", "three"
@@ -220,9 +220,7 @@ async def _ran(ground: Watched, numbers: set[int]) -> bool:
 def watched_ground(protection: Protection, seed: int) -> Iterator[Watched]:
     if lack := missing() or ("" if shutil.which("redis-cli") else "needs the package redis-tools"):
         pytest.skip(lack)
-    import random
-
-    folder = Path(tempfile.mkdtemp(prefix="hosts-"))
+    folder = new_folder()
     try:
         with Network(HOSTS, seed=seed) as network, network.inside("client"):
             made = Watched(folder, Server(folder), random.Random(seed), network=network, protection=protection)
