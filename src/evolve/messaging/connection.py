@@ -8,6 +8,7 @@ localhost:6379, else the embedded one of this home.
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError
 
 from evolve.errors import InvalidRequest
@@ -27,6 +28,14 @@ from evolve.messaging.redis_bus import RedisBus
 from evolve.settings import Settings
 
 SOCKET_TIMEOUT_S = 4.0  # twice the longest BLOCK we send; a server silent for longer counts as gone
+
+# Who only listens sends nothing, and would not notice for a quarter of an hour that the other side is gone: after some 10 s the
+# connection breaks. Names that a system does not know are left out.
+KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 4), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 10_000))
+    if hasattr(socket, name)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,8 @@ def client_for(settings: Settings, *, server: Server | None = None) -> Redis:
         "socket_timeout": SOCKET_TIMEOUT_S,
         "socket_connect_timeout": 3.0,
     }
+    if not scheme.startswith("unix"):
+        options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
     if settings.redis_username:
         options["username"] = settings.redis_username
     if settings.redis_password:
@@ -137,7 +148,14 @@ def _sentinel(url: str, options: dict[str, Any]) -> Redis:
     if not name:
         raise ValueError("a Sentinel's URL ends with the name of its primary")
     options |= credentials | ({"ssl": True} if tls else {})
-    watchers = {"protocol": 2, "socket_timeout": 1.0, "socket_connect_timeout": 1.0} | ({"ssl": True} if tls else {})
+    # One that is silent is passed over at once: by itself the library would try it ten times, for a quarter of a minute.
+    watchers: dict[str, Any] = {
+        "protocol": 2,
+        "socket_timeout": 1.0,
+        "socket_connect_timeout": 1.0,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    watchers |= {"ssl": True} if tls else {}
     watchers |= {name: value for name, value in options.items() if name.startswith("ssl_")}
     sentinel = Sentinel(hosts, sentinel_kwargs=watchers)  # type: ignore[no-untyped-call]
     # A failover takes seconds: until then the old primary is away and there is no new one.

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 
 from contracts.bus_contract import eventually
+from evolve.errors import Unavailable
+from evolve.messaging.asker import Asker
 from evolve.messaging.connection import bus_for
 from evolve.settings import Settings
 from homes import PATIENCE_S, environment_of, until
@@ -162,12 +164,13 @@ class Failover:
     answered: int
     doubled: int
     gap_s: float
+    heard_s: float  # from the cut until the service heard its control channel on the new primary
 
     def row(self) -> str:
         late = f"{self.accepted_after_s:.1f}" if self.lost else "–"
         return (
             f"| {self.protection.name} | {self.accepted} | {self.refused} | {self.lost} | {late} | {self.asked} | {self.answered} | "
-            f"{self.doubled} | {self.gap_s:.1f} |"
+            f"{self.doubled} | {self.gap_s:.1f} | {self.heard_s:.1f} |"
         )
 
 
@@ -180,6 +183,8 @@ async def fail_over(ground: Watched) -> Failover:
     cut_at = time.time()
     ground.split()
     await eventually(lambda: _promoted(ground), within_s=PATIENCE_S, what="a new primary")
+    await _heard(ground)
+    heard_s = time.time() - cut_at
     await asyncio.to_thread(writer.wait, PATIENCE_S)
     await asking
     ground.heal()
@@ -199,8 +204,26 @@ async def fail_over(ground: Watched) -> Failover:
     counts = ground.counts("")
     return Failover(
         ground.protection, len(accepted), len(lost), max((at - cut_at for at, _ in lost), default=0.0), WRITTEN - len(accepted),
-        counts.sent, counts.answered, counts.doubled, counts.longest_gap_s,
+        counts.sent, counts.answered, counts.doubled, counts.longest_gap_s, heard_s,
     )  # fmt: skip
+
+
+async def _heard(ground: Watched) -> None:
+    """Until the service, which only listened on the old primary and was told nothing of its end, listens on the new one."""
+    bus = bus_for(ground.settings("client"))
+    asker = Asker(bus)
+
+    async def heard() -> bool:
+        with contextlib.suppress(Unavailable):
+            await asker.control(SERVICE, "ping", {}, timeout_s=1.0)
+            return True
+        return False
+
+    try:
+        await eventually(heard, within_s=PATIENCE_S, what="an answer on the control channel")
+    finally:
+        await asker.close()
+        await bus.close()
 
 
 async def _noted(ground: Watched, count: int) -> bool:

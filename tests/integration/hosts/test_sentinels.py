@@ -28,8 +28,8 @@ def table() -> Iterator[list[Failover]]:
             f"{provenance()}; load {load()}; {server_version()}; down-after-milliseconds {DOWN_MS}; seed {SEED}.",
             "",
             "| set against loss | accepted beside the old primary | refused there | of the accepted lost | the last of these so many s after the cut "
-            "| asked on the other side | answered | doubled | longest gap s |",
-            "|---" * 9 + "|",
+            "| asked on the other side | answered | doubled | longest gap s | service heard again after s |",
+            "|---" * 10 + "|",
             *(failover.row() for failover in found),
         ]
         write_section(ROOT / "docs" / "reliability.md", "failover", "\n".join(lines))
