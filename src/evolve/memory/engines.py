@@ -171,9 +171,9 @@ class PostgreSQL:
 
         def configure(connection: Any, _: object) -> None:
             # Whoever vanished in the middle of a transaction must not keep the others longer than they are ready to wait: the server
-            # gives up after 14 s.
+            # gives up after 10 s.
             settings = {
-                "lock_timeout": busy_timeout_ms, "tcp_keepalives_idle": 5, "tcp_keepalives_interval": 3,
+                "lock_timeout": busy_timeout_ms, "tcp_keepalives_idle": 4, "tcp_keepalives_interval": 2,
                 "tcp_keepalives_count": 3, "application_name": "'evolve'",
             }  # fmt: skip
             with connection.cursor() as cursor:
