@@ -174,7 +174,8 @@ class PostgreSQL:
             # gives up after 10 s.
             settings = {
                 "lock_timeout": busy_timeout_ms, "tcp_keepalives_idle": 4, "tcp_keepalives_interval": 2,
-                "tcp_keepalives_count": 3, "application_name": "'evolve'",
+                "tcp_keepalives_count": 3, "tcp_user_timeout": 10_000,  # the one for who is silent, the other for who acknowledges nothing
+                "application_name": "'evolve'",
             }  # fmt: skip
             with connection.cursor() as cursor:
                 cursor.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))

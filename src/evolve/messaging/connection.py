@@ -8,7 +8,6 @@ localhost:6379, else the embedded one of this home.
 from __future__ import annotations
 
 import json
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -28,14 +27,6 @@ from evolve.messaging.redis_bus import RedisBus
 from evolve.settings import Settings
 
 SOCKET_TIMEOUT_S = 4.0  # twice the longest BLOCK we send; a server silent for longer counts as gone
-
-# Who only listens sends nothing, and would not notice for a quarter of an hour that the other side is gone: after some 10 s the
-# connection breaks. Names that a system does not know are left out.
-KEEPALIVE = {
-    getattr(socket, name): value
-    for name, value in (("TCP_KEEPIDLE", 4), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 10_000))
-    if hasattr(socket, name)
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +78,6 @@ def client_for(settings: Settings, *, server: Server | None = None) -> Redis:
         "socket_timeout": SOCKET_TIMEOUT_S,
         "socket_connect_timeout": 3.0,
     }
-    if not scheme.startswith("unix"):
-        options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
     if settings.redis_username:
         options["username"] = settings.redis_username
     if settings.redis_password:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from redis import exceptions as redis_errors
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
-from evolve.errors import Busy
+from evolve.errors import Busy, Unavailable
 from evolve.messaging import redis_keys as keys
 from evolve.messaging import redis_scripts as scripts
 from evolve.messaging.bus import (
@@ -36,7 +37,7 @@ from evolve.messaging.bus import (
 )
 from evolve.messaging.redis_calls import Calls, Step, address_of, translating
 from evolve.messaging.redis_keys import GROUP
-from evolve.messaging.redis_line import Line
+from evolve.messaging.redis_line import SILENT_S, Line
 
 GIVEN_BACK = "-"  # the consumer that holds what a replica gave back, until another claims it: nobody's name
 GIVEN_BACK_IDLE_MS = 3_600_000  # longer than any lease, so that the next reclaim finds it at once
@@ -47,6 +48,7 @@ MAX_ENTERED = 10_000
 REPLIES_TTL_S = 3_600
 UNFINISHED_TTL_S = 7 * 86_400  # how long a request may wait for its service before its state is forgotten
 RESUMED_AT_ONCE = 100
+PING_S = 2.0  # who listens and hears nothing for so long asks whether the server is there
 BURST_S = 10.0  # a client may use this much of its rate at once
 MAX_QUEUED = 100_000
 
@@ -388,11 +390,22 @@ class RedisBus:
                 await subscription.subscribe(*channels)
                 await self._redis.ping()
             yield "", b""
+            heard_at = time.monotonic()
             while True:
                 with translating():
-                    message = await subscription.get_message(timeout=1.0)
-                if message is not None and message["type"] == "message":
-                    yield _text(message["channel"]), message["data"]
+                    message = await subscription.get_message(timeout=PING_S)
+                if message is not None:
+                    heard_at = time.monotonic()
+                    if message["type"] == "message":
+                        yield _text(message["channel"]), message["data"]
+                    continue
+                # Who only listens would not notice that the other side fell silent, and might listen to a dead primary for ever.
+                silent_s = time.monotonic() - heard_at
+                if silent_s > PING_S + SILENT_S:
+                    raise Unavailable(f"the Redis server at {self.address} was silent for {silent_s:.0f} s")
+                with translating():
+                    await subscription.ping()
+                await asyncio.sleep(0.1)  # the library also says "nothing came" at once, of a connection that broke
         finally:
             with contextlib.suppress(redis_errors.RedisError, OSError):
                 await subscription.aclose()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""A primary, its replica and three Sentinels, each on a host of its own, and a partition that leaves the primary on the smaller side.
+"""A primary, two replicas and three Sentinels, on three hosts, and a partition that leaves the primary on the smaller side.
 
 On that side stays a client which goes on adding requests; on the other side another waits for its answers, and a service works.
 """
@@ -87,12 +87,14 @@ class Watched(Ground):
         kept = ["--save", "", "--appendonly", "yes", "--protected-mode", "no", "--port", str(PORT)]
         if self.protection.lag_s:
             kept += ["--min-replicas-to-write", "1", "--min-replicas-max-lag", str(self.protection.lag_s)]
-        for host in (PRIMARY, REPLICA):
+        for host in (PRIMARY, REPLICA, THIRD):
             data = self.folder / host
             data.mkdir()
-            role = ["--replicaof", f"{self.network.address(PRIMARY)} {PORT}"] if host == REPLICA else []
+            role = ["--replicaof", f"{self.network.address(PRIMARY)} {PORT}"] if host != PRIMARY else []
             self._start(host, [self.program, "--dir", str(data), *kept, *role], self.folder / f"{host}.log")
-        self.until_said(REPLICA, "info", "replication", expected="master_link_status:up")
+        # Two replicas: a new primary needs one of its own, where each request is to be confirmed.
+        for host in (REPLICA, THIRD):
+            self.until_said(host, "info", "replication", expected="master_link_status:up")
         for host in (PRIMARY, REPLICA, THIRD):
             conf = self.folder / f"{host}-sentinel.conf"
             conf.write_text(
@@ -231,7 +233,8 @@ async def _noted(ground: Watched, count: int) -> bool:
 
 
 async def _promoted(ground: Watched) -> bool:
-    return "role:master" in await asyncio.to_thread(ground.said, REPLICA, "info", "replication")
+    said = [await asyncio.to_thread(ground.said, host, "info", "replication") for host in (REPLICA, THIRD)]
+    return any("role:master" in one for one in said)
 
 
 async def _ran(ground: Watched, numbers: set[int]) -> bool:
