@@ -25,11 +25,12 @@ def programs() -> Path | None:
 
 
 class PostgresServer:
-    def __init__(self, place: Path, bin: Path) -> None:
+    def __init__(self, place: Path, bin: Path, *, address: str = "127.0.0.1") -> None:
+        """address: where it listens; whoever reaches it may do all."""
         self._data, self._bin = place / "data", bin
-        self._place = place
+        self._place, self._address = place, address
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.bind((address, 0))
             self.port = free.getsockname()[1]
         # initdb and postgres refuse to run as root.
         self._who = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
@@ -48,14 +49,17 @@ class PostgresServer:
             "UTF8",
             "--locale=C.UTF-8",
         )
+        if address != "127.0.0.1":
+            with open(self._data / "pg_hba.conf", "a") as rules:
+                rules.write("host all all samenet trust\n")
 
     @property
     def url(self) -> str:
-        return f"postgresql://evolve@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://evolve@{self._address}:{self.port}/postgres"
 
     def start(self) -> None:
         # fsync stays on: what was committed must outlive the kill of a whole server, and the tests ask for that.
-        options = f"-p {self.port} -k {self._place} -c listen_addresses=127.0.0.1 -c max_connections=60"
+        options = f"-p {self.port} -k {self._place} -c listen_addresses={self._address} -c max_connections=60"
         self._run("pg_ctl", "-D", str(self._data), "-l", str(self._place / "log"), "-w", "-o", options, "start")
 
     def stop(self, mode: str = "fast") -> None:
@@ -73,7 +77,7 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer | None]:
+def postgres_server(*, address: str = "127.0.0.1") -> Iterator[PostgresServer | None]:
     """A running server, or None where the package is not installed."""
     bin = programs()
     if bin is None:
@@ -81,7 +85,7 @@ def postgres_server() -> Iterator[PostgresServer | None]:
         return
     # Not in pytest's own directories, which another user may not enter.
     with tempfile.TemporaryDirectory(prefix="evolve-pg-", dir="/tmp") as place:
-        server = PostgresServer(Path(place), bin)
+        server = PostgresServer(Path(place), bin, address=address)
         server.start()
         try:
             yield server

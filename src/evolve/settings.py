@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     # This client's own certificate, for a server that wants one.
     redis_certfile: str | None = Field(None, validation_alias="REDIS_CERTFILE")
     redis_keyfile: str | None = Field(None, validation_alias="REDIS_KEYFILE")
+    # How many replicas of the server must have a request before it counts as accepted; 0: the primary alone decides.
+    redis_wait_replicas: int = Field(0, ge=0, validation_alias="REDIS_WAIT_REPLICAS")
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field("INFO", validation_alias="LOG_LEVEL")
     # json: one object a line, for collectors; text: for people.
     log_format: Literal["text", "json"] = Field("text")

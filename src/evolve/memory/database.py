@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, delete, select
 from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import Insert as SQLiteInsert
@@ -24,7 +24,7 @@ from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import EvolveError, InvalidRequest, LeaseLost
 from evolve.memory import schema
 from evolve.memory.engines import Dialect, PostgreSQL, SQLite
-from evolve.memory.fence import Fence, current
+from evolve.memory.fence import ROLES, Fence, current
 from evolve.memory.schema import REVISIONS
 from evolve.memory.tables import fences
 from evolve.settings import Settings
@@ -96,6 +96,10 @@ class Database:
         """A consistent view that never waits for writers."""
         with self._begin(writing=False) as connection:
             yield connection
+
+    def now(self, connection: Connection) -> float:
+        """The time by the one clock that all who share this database share, Unix seconds."""
+        return self._dialect.now(connection)
 
     def migrate(self, *, revisions: Sequence[Path] = (REVISIONS,), clock: Clock = SYSTEM_CLOCK) -> tuple[int, ...]:
         """Bring the schema up to date; the numbers of the steps that ran. Processes that do so at once wait for each other."""
@@ -219,3 +223,7 @@ def _pass(connection: Connection, fence: Fence) -> None:
         raise LeaseLost(f"{fence.request} was taken over by another replica; this run changes nothing more")
     if fence.again and newest != fence.token:
         put(connection, fences, {"request": fence.request}, {"token": fence.token})
+        if oldest := fence.oldest_kept():
+            # Those of roles are few, and kept: a role has one fence for ever.
+            outdated = (fences.c.token < oldest) & fences.c.request.not_like(f"{ROLES}%")
+            connection.execute(delete(fences).where(outdated))

@@ -19,10 +19,12 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from evolve.clock import SYSTEM_CLOCK
 from evolve.errors import Busy, EvolveError, InvalidRequest, MissingExtra, Unavailable
 
 # One number for all Evolves in one database: "evolve" in ASCII.
 WRITE_LOCK = int.from_bytes(b"evolve")
+SILENT_MS = 15_000  # how long a server may leave what was sent to it unacknowledged: as long as we wait for one that starts again
 _HOPELESS = re.compile(
     r"authentication failed|does not exist|no pg_hba\.conf entry|is not permitted|no password supplied"
 )
@@ -41,6 +43,8 @@ class Dialect(Protocol):
     def lock(self, connection: Connection) -> None: ...
 
     def for_reading(self, connection: Connection) -> Connection: ...
+
+    def now(self, connection: Connection) -> float: ...
 
     def prepare(self) -> None:
         """What is done once, before the first table is made."""
@@ -74,6 +78,10 @@ class SQLite:
 
     def for_reading(self, connection: Connection) -> Connection:
         return connection.execution_options(evolve_begin="DEFERRED")
+
+    def now(self, connection: Connection) -> float:
+        del connection  # a file belongs to one machine
+        return SYSTEM_CLOCK.now()
 
     def prepare(self) -> None:
         """Kept in the file from here on. Of processes that start at once, SQLite refuses all but one here without waiting."""
@@ -146,7 +154,14 @@ class PostgreSQL:
                 # A process writes from one thread at a time, now and then from more; a hundred of them share one server.
                 pool_size=1,
                 max_overflow=15,
-                connect_args={"connect_timeout": 5},
+                # A server that was cut off is silent, and refuses nothing: without these a writer would wait a quarter of an hour.
+                connect_args={
+                    "connect_timeout": 5,
+                    "tcp_user_timeout": SILENT_MS,
+                    "keepalives_idle": 5,
+                    "keepalives_interval": 3,
+                    "keepalives_count": 3,
+                },
             )
         except ImportError as error:
             raise MissingExtra(
@@ -155,10 +170,12 @@ class PostgreSQL:
             ) from None
 
         def configure(connection: Any, _: object) -> None:
-            # Whoever vanished in the middle of a transaction must not keep the others waiting: the server asks after 10 s.
+            # Whoever vanished in the middle of a transaction must not keep the others longer than they are ready to wait: the server
+            # gives up after 10 s.
             settings = {
-                "lock_timeout": busy_timeout_ms, "tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5,
-                "tcp_keepalives_count": 3, "application_name": "'evolve'",
+                "lock_timeout": busy_timeout_ms, "tcp_keepalives_idle": 4, "tcp_keepalives_interval": 2,
+                "tcp_keepalives_count": 3, "tcp_user_timeout": 10_000,  # the one for who is silent, the other for who acknowledges nothing
+                "application_name": "'evolve'",
             }  # fmt: skip
             with connection.cursor() as cursor:
                 cursor.execute("; ".join(f"SET {name} = {value}" for name, value in settings.items()))
@@ -186,6 +203,9 @@ class PostgreSQL:
 
     def for_reading(self, connection: Connection) -> Connection:
         return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def now(self, connection: Connection) -> float:
+        return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
 
     def prepare(self) -> None:
         """Nothing: the server has its write-ahead log."""

@@ -22,7 +22,7 @@ SCALER = "scaler"  # what starts replicas by what waits (deploy/kubernetes/keda)
 CONNECT = "+ping +hello +auth +client|setname +client|id +select +command +cluster|slots +cluster|shards +info +time"
 SCRIPTS = "+eval +evalsha +script|load"
 # What a client's scripts and reads need (`send`, `withdraw`, `stored_reply`, `queue`, `replicas`).
-ASK = "+xadd +xlen +hset +hget +expire +zscore +zadd +zcard +hvals"
+ASK = "+wait +xadd +xlen +hset +hget +expire +zscore +zadd +zcard +hvals"
 ANSWER = (
     "+xgroup|create +xgroup|delconsumer +xreadgroup +xautoclaim +xclaim +xpending +xack +xdel +xread +xrange +xrevrange "
     "+hmget +hgetall +hkeys +hdel +del +exists +zrem +zrangebyscore +get +set +rpush +ltrim +lrange"

@@ -18,7 +18,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError
 
 from evolve.errors import InvalidRequest
@@ -137,7 +137,14 @@ def _sentinel(url: str, options: dict[str, Any]) -> Redis:
     if not name:
         raise ValueError("a Sentinel's URL ends with the name of its primary")
     options |= credentials | ({"ssl": True} if tls else {})
-    watchers = {"protocol": 2, "socket_timeout": 1.0, "socket_connect_timeout": 1.0} | ({"ssl": True} if tls else {})
+    # One that is silent is passed over at once: by itself the library would try it ten times, for a quarter of a minute.
+    watchers: dict[str, Any] = {
+        "protocol": 2,
+        "socket_timeout": 1.0,
+        "socket_connect_timeout": 1.0,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    watchers |= {"ssl": True} if tls else {}
     watchers |= {name: value for name, value in options.items() if name.startswith("ssl_")}
     sentinel = Sentinel(hosts, sentinel_kwargs=watchers)  # type: ignore[no-untyped-call]
     # A failover takes seconds: until then the old primary is away and there is no new one.
@@ -184,14 +191,19 @@ def _parts_of(url: str, *, port: int) -> tuple[list[tuple[str, int]], str, dict[
 
 
 def bus_for(settings: Settings) -> RedisBus:
-    """The bus these settings mean; starts the embedded server when it is the one meant and down."""
+    """The bus these settings mean; starts the embedded server when it is the one meant and down. Raises InvalidRequest."""
     server = server_for(settings)
     if server.kind == "embedded":
         embedded.ensure(settings.home)
+    if settings.redis_wait_replicas and "+cluster" in server.url.partition("://")[0]:
+        raise InvalidRequest(
+            "REDIS_WAIT_REPLICAS works with one primary (Sentinel), not with a Cluster; unset it, and set min-replicas-to-write there"
+        )
     return RedisBus(
         client_for(settings, server=server),
         done_retention_s=settings.done_retention_s,
         max_queued=settings.max_queued,
+        wait_replicas=settings.redis_wait_replicas,
     )
 
 

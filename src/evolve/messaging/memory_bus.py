@@ -342,8 +342,10 @@ class MemoryBus:
     async def announce(self, service: str, event: bytes) -> None:
         await self.publish(output_channel(service), event)
 
-    async def heartbeat(self, service: str, info: ReplicaInfo) -> None:
-        self._replicas[service][info.replica] = replace(info, at=self._clock.now())
+    async def heartbeat(self, service: str, info: ReplicaInfo) -> float:
+        now = self._clock.now()
+        self._replicas[service][info.replica] = replace(info, at=now)
+        return now
 
     async def note_figures(self, service: str, replica: str, raw: bytes) -> bool:
         anew = replica not in self._figures[service]

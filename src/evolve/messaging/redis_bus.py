@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from redis import exceptions as redis_errors
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
-from evolve.errors import Busy
+from evolve.errors import Busy, Unavailable
 from evolve.messaging import redis_keys as keys
 from evolve.messaging import redis_scripts as scripts
 from evolve.messaging import server_state
@@ -41,7 +42,7 @@ from evolve.messaging.bus import (
 )
 from evolve.messaging.redis_calls import Calls, Step, address_of, translating
 from evolve.messaging.redis_keys import GROUP
-from evolve.messaging.redis_line import Line
+from evolve.messaging.redis_line import SILENT_S, Line
 
 GIVEN_BACK = "-"  # the consumer that holds what a replica gave back, until another claims it: nobody's name
 GIVEN_BACK_IDLE_MS = 3_600_000  # longer than any lease, so that the next reclaim finds it at once
@@ -52,6 +53,7 @@ MAX_ENTERED = 10_000
 REPLIES_TTL_S = 3_600
 UNFINISHED_TTL_S = 7 * 86_400  # how long a request may wait for its service before its state is forgotten
 RESUMED_AT_ONCE = 100
+PING_S = 2.0  # who listens and hears nothing for so long asks whether the server is there
 BURST_S = 10.0  # a client may use this much of its rate at once
 MAX_QUEUED = 100_000
 
@@ -60,7 +62,12 @@ class RedisBus:
     """One connection pool; what is asked in the same moment shares a pipeline, and equal steps share a script."""
 
     def __init__(
-        self, client: Redis | RedisCluster, *, done_retention_s: int = 86_400, max_queued: int = MAX_QUEUED
+        self,
+        client: Redis | RedisCluster,
+        *,
+        done_retention_s: int = 86_400,
+        max_queued: int = MAX_QUEUED,
+        wait_replicas: int = 0,
     ) -> None:
         self._redis = client
         self.address = address_of(client)
@@ -71,6 +78,7 @@ class RedisBus:
         # A large reply is read again from the done-mark: it must live as long as the streams that point to it.
         self._done_retention_s = max(done_retention_s, REPLIES_TTL_S)
         self._max_queued = max_queued
+        self._wait_replicas = wait_replicas
 
     async def _blocking(self, key: str, *command: Any) -> Any:
         """The answer to a command that may wait on `key`: on a line of its own, for nothing else could use it meanwhile."""
@@ -103,7 +111,8 @@ class RedisBus:
             return
         step = self._steps.get(("send", stream))
         if step is None:
-            step = Step(scripts.SEND_MANY, (stream,), (lane, UNFINISHED_TTL_S, self._max_queued))
+            arguments = (lane, UNFINISHED_TTL_S, self._max_queued)
+            step = Step(scripts.SEND_MANY, (stream,), arguments, self._wait_replicas)
             self._steps["send", stream] = step
         sent = await self._calls.together(
             step, keys.state(service, request_id), (raw, request_id, content_hash, reader, "1" if again else "")
@@ -381,12 +390,13 @@ class RedisBus:
     async def announce(self, service: str, event: bytes) -> None:
         await self.publish(output_channel(service), event)
 
-    async def heartbeat(self, service: str, info: ReplicaInfo) -> None:
+    async def heartbeat(self, service: str, info: ReplicaInfo) -> float:
         now = await self.now(service)
         values = {name: getattr(info, name) for name in ReplicaInfo.__slots__} | {"at": now}
         await self._calls.call("HSET", keys.replicas(service), info.replica, orjson.dumps(values))
         if info.in_flight == 0:
             await self._forget_the_gone(service, now)
+        return now
 
     async def _forget_the_gone(self, service: str, now: float) -> None:
         entries = await self._calls.call("HGETALL", keys.replicas(service))
@@ -440,11 +450,22 @@ class RedisBus:
                 await subscription.subscribe(*channels)
                 await self._redis.ping()
             yield "", b""
+            heard_at = time.monotonic()
             while True:
                 with translating():
-                    message = await subscription.get_message(timeout=1.0)
-                if message is not None and message["type"] == "message":
-                    yield _text(message["channel"]), message["data"]
+                    message = await subscription.get_message(timeout=PING_S)
+                if message is not None:
+                    heard_at = time.monotonic()
+                    if message["type"] == "message":
+                        yield _text(message["channel"]), message["data"]
+                    continue
+                # Who only listens would not notice that the other side fell silent, and might listen to a dead primary for ever.
+                silent_s = time.monotonic() - heard_at
+                if silent_s > PING_S + SILENT_S:
+                    raise Unavailable(f"the Redis server at {self.address} was silent for {silent_s:.0f} s")
+                with translating():
+                    await subscription.ping()
+                await asyncio.sleep(0.1)  # the library also says "nothing came" at once, of a connection that broke
         finally:
             with contextlib.suppress(redis_errors.RedisError, OSError):
                 await subscription.aclose()  # type: ignore[no-untyped-call]

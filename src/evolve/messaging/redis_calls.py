@@ -24,15 +24,20 @@ from evolve.security_events import report
 
 MOST_TOGETHER = 128  # in one script: the server does nothing else meanwhile
 MOST_BYTES = 1 << 20
+CONFIRM_MS = 1_000  # how long replicas of the server may take to confirm; a healthy one needs a round trip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """A script for many at once: its first keys and arguments, which all of them share. The same object for those who share."""
+    """A script for many at once: its first keys and arguments, which all of them share. The same object for those who share.
+
+    replicas: how many replicas of the server must have what it wrote before it counts as done.
+    """
 
     source: str
     keys: tuple[str, ...]
     arguments: tuple[Any, ...]
+    replicas: int = 0
 
 
 @dataclass(slots=True)
@@ -49,6 +54,7 @@ class _Trip:
     command: tuple[Any, ...]
     futures: list[asyncio.Future[Any]]
     shared: bool = False
+    replicas: int = 0
 
     def settle(self, answer: Any) -> None:
         answers = answer if self.shared and not isinstance(answer, Exception) else [answer] * len(self.futures)
@@ -105,8 +111,11 @@ class Calls:
             trips, self._trips = self._trips, []
             steps, self._steps = self._steps, {}
             trips += [_trip(step, part) for step, ones in steps.items() for part in _parts(ones)]
+            wanted = max(trip.replicas for trip in trips)
+            # Behind all of them and on their connection: it answers for what was written before it there.
+            waits: list[tuple[Any, ...]] = [("WAIT", wanted, CONFIRM_MS)] if wanted else []
             try:
-                answers = await self._answers([trip.command for trip in trips])
+                answers = await self._answers([*(trip.command for trip in trips), *waits])
             except BaseException:  # cancelled, or a bug: nobody may wait for ever for what was not sent
                 waiting = [future for trip in trips + self._trips for future in trip.futures]
                 waiting += [one.future for ones in self._steps.values() for one in ones]
@@ -114,10 +123,14 @@ class Calls:
                 for future in waiting:
                     future.cancel()
                 raise
+            confirmed = answers.pop() if waits else 0
             for trip, answer in zip(trips, answers, strict=True):
                 if isinstance(answer, redis_errors.NoScriptError):  # a server that was started anew, or emptied
                     source = _SOURCES[trip.command[1]]
-                    self._trips.append(_Trip(("EVAL", source, *trip.command[2:]), trip.futures, trip.shared))
+                    again = _Trip(("EVAL", source, *trip.command[2:]), trip.futures, trip.shared, trip.replicas)
+                    self._trips.append(again)
+                elif trip.replicas and not isinstance(answer, Exception):
+                    trip.settle(_confirmed(answer, confirmed, trip.replicas))
                 else:
                     trip.settle(answer)
 
@@ -152,7 +165,17 @@ def _trip(step: Step, ones: list[_One]) -> _Trip:
     words += step.arguments
     for one in ones:
         words += one.arguments
-    return _Trip(tuple(words), [one.future for one in ones], shared=True)
+    return _Trip(tuple(words), [one.future for one in ones], shared=True, replicas=step.replicas)
+
+
+def _confirmed(answer: Any, replicas: Any, wanted: int) -> Any:
+    """The answer, or the error in its place where too few replicas have what was written."""
+    if isinstance(replicas, Exception) or replicas >= wanted:
+        return replicas if isinstance(replicas, Exception) else answer
+    return Unavailable(
+        f"{replicas} of the {wanted} replicas of the Redis server that REDIS_WAIT_REPLICAS wants have confirmed the request within "
+        f"{CONFIRM_MS / 1000:g} s: it may run, and would be lost if the server failed now; the same request_id again asks for it once"
+    )
 
 
 _SHAS: dict[str, str] = {}
@@ -212,6 +235,10 @@ def translated(error: Exception) -> Exception:
         return Unavailable("the Redis server is a read-only replica; point REDIS_URL to the primary")
     if isinstance(error, redis_errors.InvalidResponse):
         return Unavailable(f"what answers there is no Redis server ({error}); check host and port")
+    if text.startswith("NOREPLICAS") or "-NOREPLICAS " in text:
+        return Unavailable(
+            "the Redis server has too few replicas in touch (min-replicas-to-write) and accepts nothing; it may be cut off from them"
+        )
     if text.startswith("MISCONF") or "-MISCONF " in text:
         return Unavailable("the Redis server cannot write its log to disk and accepts nothing; free disk space")
     if text.startswith("MOVED") or isinstance(error, redis_errors.MovedError):

@@ -42,6 +42,9 @@ class Line:
         raise AssertionError("unreachable")
 
     async def _connected(self) -> AbstractConnection:
+        # One that broke would connect to the same address again by itself; the pool asks the Sentinels which it is by now.
+        if self._connection is not None and not self._connection.is_connected:
+            await self.close()
         # Where nobody answers, the pool tries again as often as it is set up to.
         if self._connection is None:
             self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]

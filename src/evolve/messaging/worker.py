@@ -124,6 +124,7 @@ class Worker:
             bus, name=f"{service.name}-{new_request_id()}", clock=clock, max_bytes=settings.max_message_bytes
         )
         self._running: dict[str, Running] = {}
+        self._behind_s = 0.0  # the server's clock less this host's, at the last heartbeat
         self._stopping = asyncio.Event()
         self._leaving = asyncio.Event()
         self.ready = asyncio.Event()
@@ -216,7 +217,7 @@ class Worker:
         self._jobs.retire_idle()
         cpu = self._process.cpu_times()
         rss = self._process.memory_info().rss
-        await self._bus.heartbeat(
+        at = await self._bus.heartbeat(
             self._cls.name,
             ReplicaInfo(
                 replica=self.name,
@@ -229,7 +230,12 @@ class Worker:
                 version=VERSION,
             ),
         )
+        self._behind_s = at - self._clock.now()
         await self._note_figures()
+
+    def _now(self) -> float:
+        """By the server's clock, which all hosts share: one that is an hour ahead must not refuse what has an hour left."""
+        return self._clock.now() + self._behind_s
 
     async def _note_figures(self, *, now: bool = False) -> None:
         self._count_events(taken())
@@ -541,7 +547,7 @@ class Worker:
         if delivery.attempt > retries:
             return False
         delay_s = self._delay(delivery.attempt - 1)
-        if envelope.deadline is not None and self._clock.now() + delay_s >= envelope.deadline:
+        if envelope.deadline is not None and self._now() + delay_s >= envelope.deadline:
             return False
         told = f"{error.message}; attempt {delivery.attempt + 1} of {retries + 1} in {delay_s:.1f} s"
         event = progress_event(
@@ -565,7 +571,7 @@ class Worker:
             raise JobDied(
                 f"{envelope.type} was given up after {delivery.attempt - 1} attempts: each time the replica working on it died"
             )
-        limit = None if envelope.deadline is None else envelope.deadline - self._clock.now()
+        limit = None if envelope.deadline is None else envelope.deadline - self._now()
         if limit is not None and limit <= 0:
             raise DeadlineExceeded(f"the deadline of {envelope.type} passed before it began")
         try:
@@ -627,7 +633,7 @@ class Worker:
     def _note(self, running: Running, finish: Finish, started: float) -> None:
         envelope = running.envelope
         seconds = self._clock.monotonic() - started
-        waited = max(0.0, self._clock.now() - seconds - envelope.timestamp) if envelope.timestamp else 0.0
+        waited = max(0.0, self._now() - seconds - envelope.timestamp) if envelope.timestamp else 0.0
         self._log.info(
             "answered" if finish == "sent" else "reply dropped: the lease is another's",
             **_traced(running),

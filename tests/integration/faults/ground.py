@@ -44,6 +44,7 @@ LEASE_S, HEARTBEAT_S = 1.5, 0.3
 ANSWERED_WITHIN_S = 60.0  # after the last fault; what is not answered by then counts as lost
 MONITOR = "user monitor on nopass ~* &* +@all"
 SERVICE = "tally"
+PORT = 6379
 
 
 # Another server to try the faults on: TEST_SERVER=/usr/bin/redis-server
@@ -61,28 +62,39 @@ class Server:
     """A server with its data in a folder, which can be stopped, killed and started again."""
 
     folder: Path
-    passwords: dict[str, str] = field(
-        default_factory=lambda: {name: acl.new_password() for name in acl.users([SERVICE])}
+    services: tuple[str, ...] = (SERVICE,)
+    address: str = (
+        ""  # where other hosts reach it; without one only by its socket, which works from everywhere on this machine
     )
+    data: Path | None = None  # where its log goes, if not into `folder`
+    passwords: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.passwords = self.passwords or {name: acl.new_password() for name in acl.users(self.services)}
 
     @property
     def socket(self) -> Path:
         return self.folder / "s.sock"
 
+    @property
+    def url(self) -> str:
+        return f"redis://{self.address}:{PORT}/0" if self.address else f"unix://{self.socket}?db=0"
+
     def users(self) -> str:
         """Each with its own rights only; Redis 6 does not know selectors, there all may do all."""
         if " v=6." not in server_version():
-            return acl.acl_file([SERVICE], self.passwords)
+            return acl.acl_file(self.services, self.passwords)
         return "".join(f"user {name} on >{word} ~* &* +@all\n" for name, word in self.passwords.items())
 
     def start(self) -> None:
         (self.folder / "users.acl").write_text(self.users() + MONITOR + "\n")
         self.socket.unlink(missing_ok=True)
+        listen = ["--bind", self.address, "--port", str(PORT)] if self.address else ["--port", "0"]
         with open(self.folder / "server.log", "ab") as log:
             self.process = subprocess.Popen(
-                [PROGRAM or str(binary()), "--unixsocket", str(self.socket), "--port", "0", "--dir", str(self.folder), "--save", "",
+                [PROGRAM or str(binary()), "--unixsocket", str(self.socket), *listen, "--dir", str(self.data or self.folder), "--save", "",
                  "--appendonly", "yes", "--appendfsync", "everysec", "--aclfile", str(self.folder / "users.acl")],
                 env={**os.environ, **self.environment}, stdout=log, stderr=log, preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
             )  # fmt: skip
@@ -95,7 +107,7 @@ class Server:
 
     def log_file(self) -> Path:
         """What it appends to now: since Redis 7 one of several files in a folder."""
-        return next((self.folder / "appendonlydir").glob("*.incr.aof"), self.folder / "appendonly.aof")
+        return next(((self.data or self.folder) / "appendonlydir").glob("*.incr.aof"), self.folder / "appendonly.aof")
 
     def limit_files(self, size: int) -> None:
         """As a full disk: no file grows beyond `size` bytes (-1: any size)."""
@@ -130,6 +142,8 @@ class Ground:
     folder: Path
     server: Server
     rng: random.Random
+    logs: Path | None = None  # where the replicas keep theirs, if not with the rest
+    environment: dict[str, str] = field(default_factory=dict)  # of the replicas started from now on
     replicas: list[subprocess.Popen[bytes]] = field(default_factory=list)
     sent: set[str] = field(default_factory=set)
     refused: int = 0
@@ -138,6 +152,7 @@ class Ground:
     crossed: int = 0
     errors: list[str] = field(default_factory=list)
     answered_at: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)  # s, from the asking to the answer
 
     @property
     def journal(self) -> Path:
@@ -145,7 +160,7 @@ class Ground:
 
     def settings(self, user: str) -> Settings:
         return Settings.load(
-            home=self.folder, log_dir=self.folder / "logs", redis_url=f"unix://{self.server.socket}?db=0",
+            home=self.folder, log_dir=self.folder / "logs", redis_url=self.server.url,
             redis_username=user, redis_password=self.server.passwords[user], lease_s=LEASE_S, heartbeat_s=HEARTBEAT_S,
         )  # fmt: skip
 
@@ -154,9 +169,10 @@ class Ground:
     def launch(self, *fault: object) -> subprocess.Popen[bytes]:
         """Start a replica, with a fault built in or without; returns at once."""
         environment = environment_of(
-            self.folder, REDIS_URL=f"unix://{self.server.socket}?db=0", REDIS_USERNAME=SERVICE,
+            self.folder, REDIS_URL=self.server.url, REDIS_USERNAME=SERVICE,
             REDIS_PASSWORD=self.server.passwords[SERVICE], EVOLVE_LEASE_S=str(LEASE_S),
             EVOLVE_HEARTBEAT_S=str(HEARTBEAT_S), EVOLVE_DRAIN_S="2", EVOLVE_MAX_ATTEMPTS="20",
+            EVOLVE_LOG_DIR=str(self.logs or self.folder / "logs"), **self.environment,
         )  # fmt: skip
         program = "import sys; from services_under_test.tally import main; sys.exit(main())"
         with open(self.folder / "replicas.log", "ab") as log:
@@ -221,7 +237,8 @@ class Ground:
         )
         lane = "heavy" if request.slot == "heavy" else "light"
         self.sent.add(id)
-        end = time.monotonic() + ANSWERED_WITHIN_S
+        started = time.monotonic()
+        end = started + ANSWERED_WITHIN_S
         while True:
             try:
                 reply = await asker.ask(
@@ -236,6 +253,7 @@ class Ground:
             except TimeoutError:
                 return
         self.answered_at.append(time.monotonic())
+        self.waits.append(self.answered_at[-1] - started)
         self.replies[id] += 1
         if reply["status"] == "error":
             self.errors.append(str(reply["data"]))

@@ -58,11 +58,11 @@ def table() -> Iterator[dict[str, list[Counts]]]:
             "| fault | sent | refused | run | answered | doubled | lost | crossed | longest gap s |",
             "|---" * 9 + "|",
         ]
-        lines += [_sum(counts).row() for counts in found.values()]
+        lines += [summed(counts).row() for counts in found.values()]
         write_section(ROOT / "docs" / "reliability.md", "faults", "\n".join(lines))
 
 
-def _sum(counts: list[Counts]) -> Counts:
+def summed(counts: list[Counts]) -> Counts:
     names = ("sent", "refused", "run", "answered", "doubled", "lost", "crossed", "errors")
     sums = {name: sum(getattr(one, name) for one in counts) for name in names}
     return Counts(counts[0].fault, **sums, longest_gap_s=max(one.longest_gap_s for one in counts))

@@ -252,3 +252,14 @@ async def test_a_server_that_is_full_is_a_typed_error(home: Path) -> None:
         with pytest.raises(Unavailable, match=r"is full .*; nothing was accepted: give it more memory"):
             await fill()
         await bus.close()
+
+
+async def test_a_request_that_no_replica_of_the_server_confirms_is_not_accepted(
+    server: Settings, unique_name: str
+) -> None:
+    bus = bus_for(server.model_copy(update={"redis_wait_replicas": 1}))
+    try:
+        with pytest.raises(Unavailable, match=r"0 of the 1 replicas .* the same request_id again asks for it once"):
+            await bus.send(unique_name, "light", b"{}", request_id="r1", content_hash="h", reader="client-1")
+    finally:
+        await bus.close()

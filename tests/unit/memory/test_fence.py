@@ -10,6 +10,7 @@ from evolve.memory.decisions import DecisionLog
 from evolve.memory.fence import Fence, behind
 from evolve.memory.registry import Registry
 from evolve.memory.tables import decisions, fences
+from evolve.messaging.bus import fence_of
 from unit.memory.examples import card, decision
 
 REQUEST = "model_builder/r1"
@@ -81,3 +82,18 @@ def test_a_request_that_runs_once_leaves_no_trace_of_its_fence(log, database):
         log.record(decision())
 
     assert rows(database, fences) == 0
+
+
+def test_fences_of_requests_that_can_run_no_more_are_forgotten_and_those_of_roles_are_not(log, database):
+    """Else every request that ever ran twice would leave a row for good."""
+    for days, number in ((0, 1), (13, 2), (15, 3)):
+        with behind(
+            Fence(f"model_builder/r{number}", fence_of(f"{1_700_000_000_000 + days * 86_400_000}-0", 2), again=True)
+        ):
+            log.take_over()
+        with behind(Fence("leader/timetable", f"{number:020d}", again=True)):
+            log.take_over()
+
+    with database.read() as connection:
+        kept = connection.execute(select(fences.c.request).order_by(fences.c.request)).scalars().all()
+    assert kept == ["leader/timetable", "model_builder/r2", "model_builder/r3"]

@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ResponseError
 
 from evolve.errors import InvalidRequest, Unavailable
 from evolve.messaging import embedded
 from evolve.messaging.connection import Server, bus_for, client_for, server_for
+from evolve.messaging.redis_calls import translated
 from evolve.messaging.service import Service
 from evolve.settings import Settings
 
@@ -175,3 +177,18 @@ def test_a_server_named_to_a_constructor_wins_over_the_environment(monkeypatch: 
 
     assert server_for(named.settings).url == "redis://of-the-call:7000/0"
     assert server_for(Service().settings).url == "redis://of-the-environment:1/2"
+
+
+def test_confirmation_by_replicas_is_refused_where_no_single_primary_could_give_it(home: Path) -> None:
+    settings = Settings.load(home=home, redis_url="redis+cluster://127.0.0.1:7000", redis_wait_replicas=1)
+
+    with pytest.raises(InvalidRequest, match="REDIS_WAIT_REPLICAS works with one primary"):
+        bus_for(settings)
+
+
+@pytest.mark.parametrize("said", ["NOREPLICAS Not enough good replicas to write.", "-NOREPLICAS Not enough good replicas to write. script: x"])  # fmt: skip
+def test_a_primary_that_lacks_its_replicas_is_a_typed_error(said: str) -> None:
+    error = translated(ResponseError(said))
+
+    assert isinstance(error, Unavailable)
+    assert "min-replicas-to-write" in error.message

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from contracts.bus_contract import Heard, eventually, heard
-from evolve.clock import SYSTEM_CLOCK
+from evolve.clock import SYSTEM_CLOCK, FrozenClock
 from evolve.messaging.bus import control_channel, output_channel
 from evolve.messaging.memory_bus import MemoryBus
 from evolve.messaging.worker import Worker
@@ -235,6 +235,18 @@ async def test_a_deadline_that_passed_in_the_queue_is_said(quick: Settings) -> N
         reply = await asked(bus, "count", deadline=SYSTEM_CLOCK.now() - 1)
 
     assert reply["data"]["code"] == "deadline_exceeded"
+
+
+async def test_a_deadline_is_judged_by_the_clock_of_the_bus(quick: Settings) -> None:
+    """A host whose clock is an hour ahead must not refuse what has a minute left."""
+    server = FrozenClock(SYSTEM_CLOCK.now() - 3_600)
+    bus = MemoryBus(clock=server)
+    async with replica(bus, quick):
+        in_time = await asked(bus, "count", deadline=server.now() + 60)
+        too_late = await asked(bus, "count", deadline=server.now() - 60)
+
+    assert in_time["status"] == "success"
+    assert too_late["data"]["code"] == "deadline_exceeded"
 
 
 async def test_work_is_stopped_at_its_deadline(quick: Settings, gate: odd.Gate) -> None:
