@@ -44,7 +44,7 @@ def sweep(
 
     settings = Settings.load()
     with Database.open(settings) as database:
-        swept = Sweep(Catalog(BarStore(settings.home)), SweepScores(database), TrialLedger(database)).run(
+        swept = Sweep(Catalog(BarStore.open(settings)), SweepScores(database), TrialLedger(database)).run(
             _symbols(symbols), [name.strip() for name in models.split(",") if name.strip()], timeframe=timeframe,
             simulate=simulate or settings.simulate, workers=workers or len(os.sched_getaffinity(0)), progress=_shown,
         )  # fmt: skip

@@ -95,7 +95,7 @@ def back_up(settings: Settings, file: Path, *, progress: Progress = unheard, clo
             ids = _last_ids(connection, tables)
             version, engine = schema.found(connection, database.where), connection.dialect.name
         left_out = _put_artifacts(archive, entries, ArtifactStore.open(settings), progress)
-        for name, content in BarStore(settings.home).files():
+        for name, content in BarStore.open(settings).files():
             _put(archive, entries, f"bars/{name}", [content])
         card = BackupCard(
             FORMAT, version, engine, code_version(), iso(clock.now()), rows,
@@ -216,7 +216,7 @@ def restore(
         raise InvalidRequest(
             f"{file} was made by a newer Evolve (schema {card.schema}; this one knows {schema.newest()}); update this installation first"
         )
-    bars = BarStore(settings.home)
+    bars = BarStore.open(settings)
     with Database.unmigrated(settings) as database, zipfile.ZipFile(file) as archive:
         if not replace:
             _refuse_what_is_there(database, bars)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 import zipfile
 
 import numpy as np
@@ -68,6 +69,23 @@ def test_a_restored_home_is_the_one_that_was_backed_up(settings, other_settings,
         assert model.weights(card().model_id) == b"weights"
         assert model.out_of_sample(card().model_id)["mean"].tolist() == [0.0, 1.0, 2.0]
     assert BarStore(other_settings.home).load(BarSpec("TEST", "1d")).fingerprint == bars().fingerprint
+
+
+def test_bars_in_an_object_store_are_in_a_backup_and_go_back_into_a_directory(settings, other_settings, tmp_path):
+    shared = settings.with_arguments(bars_url=f"memory://{uuid.uuid4()}/evolve")
+    Database.open(settings).close()
+    BarStore.open(shared).save(bars())
+    back_up(shared, tmp_path / "b")
+    restore(other_settings, tmp_path / "b")
+
+    assert BarStore.open(other_settings).load(BarSpec("TEST", "1d")).fingerprint == bars().fingerprint
+    BarStore.open(shared).save(bars("MINE"))
+    with pytest.raises(Forbidden, match="holds something already"):
+        restore(shared, tmp_path / "b")
+    restore(shared, tmp_path / "b", replace=True)
+    assert BarStore.open(shared).symbols() == [BarSpec("TEST", "1d")]
+    assert BarStore.open(shared).load(BarSpec("TEST", "1d")).fingerprint == bars().fingerprint
+    assert BarStore.open(shared).orphans() == []
 
 
 def test_a_home_that_holds_something_is_replaced_only_when_told_so(settings, other_settings, file):
