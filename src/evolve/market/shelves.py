@@ -246,15 +246,15 @@ class SharedShelf:
     def _tidy(self, spec: BarSpec, *, also: set[str]) -> None:
         """Forget `also`, and what writers left behind that died; all but what the manifest names now."""
         named = partitions_named_by(self.manifest(spec) or b"")
-        if not named:
-            return
-        now = self._folder.modified(_set(spec))  # both times are the store's own
-        left = set()
-        for name in self._folder.names(_parts(spec)):
-            file = name.rpartition("/")[2]
-            if file not in named and (file in also or now - self._folder.modified(name) > ABANDONED_S):
-                left.add(file)
-        self._forget(spec, left)
+        if named:
+            unnamed = {name.rpartition("/")[2] for name in self._folder.names(_parts(spec))} - named
+            self._forget(spec, {file for file in unnamed if file in also or self._is_abandoned(spec, file)})
+
+    def _is_abandoned(self, spec: BarSpec, file: str) -> bool:
+        try:  # both times are the store's own
+            return self._folder.modified(_set(spec)) - self._folder.modified(_parts(spec) + file) > ABANDONED_S
+        except FileNotFoundError:  # another machine tidies too
+            return False
 
     def _forget(self, spec: BarSpec, files: set[str]) -> None:
         for file in files:

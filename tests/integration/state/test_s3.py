@@ -145,8 +145,8 @@ SPEC = BarSpec("ACME", "1d")
 
 
 def bars(level: float = 100.0) -> Bars:
-    close = level + np.arange(1500.0)
-    time = 86_400_000 * np.arange(1500)
+    close = level + np.arange(700.0)
+    time = 86_400_000 * np.arange(700)
     return Bars(symbol="ACME", timeframe="1d", time=time, open=close, high=close, low=close, close=close, volume=close, source="made up", bars_per_year=252.0, currency="USD")  # fmt: skip
 
 
@@ -163,7 +163,7 @@ def test_bars_survive_503s_and_halves_on_their_way_there_and_back(
     with pytest.raises((DataUnavailable, Unavailable), match=r"damaged or were changed|cannot read bars in s3://"):
         machine("z").load(SPEC)
     s3[0].halves, s3[0].unavailable = 0, 10_000
-    with pytest.raises(Unavailable, match=r"cannot write bars in s3://.*EVOLVE_BARS_URL"):
+    with pytest.raises(Unavailable, match=r"cannot (read|write) bars in s3://.*EVOLVE_BARS_URL"):
         machine("a").save(bars(200.0))
     s3[0].unavailable = 0
     assert machine("a").load(SPEC).fingerprint == bars().fingerprint
@@ -172,9 +172,9 @@ def test_bars_survive_503s_and_halves_on_their_way_there_and_back(
 def test_of_many_machines_that_save_and_read_at_once_none_sees_half_and_nothing_is_left_over(
     machine: Callable[[str], BarStore],
 ) -> None:
-    """Sixty readings of 24 writings by four machines: each is one of the sets that somebody saved, whole."""
+    """Thirty readings of 12 writings by four machines: each is one of the sets that somebody saved, whole."""
     machine("a").save(bars())
-    sets = {bars(100.0 + number).fingerprint for number in range(24)}
+    sets = {bars(100.0 + number).fingerprint for number in range(12)}
     told: list[str] = []
 
     def write(number: int) -> None:
@@ -184,9 +184,9 @@ def test_of_many_machines_that_save_and_read_at_once_none_sees_half_and_nothing_
             told.append(error.message)
 
     with ThreadPoolExecutor(6) as pool:
-        writing = [pool.submit(write, number) for number in range(24)]
+        writing = [pool.submit(write, number) for number in range(12)]
         reading = [
-            pool.submit(lambda number: machine(f"r{number % 3}").load(SPEC).fingerprint, number) for number in range(60)
+            pool.submit(lambda number: machine(f"r{number % 3}").load(SPEC).fingerprint, number) for number in range(30)
         ]
         found = [each.result(120) for each in reading]
         for each in writing:
