@@ -146,8 +146,7 @@ class Sweep:
                 return Skipped(recipe.symbol, recipe.model_type, NO_MEMORY)
 
         there = self.scores.found(_id(recipe, bars) for recipe in recipes)
-        # The longest first: one that began last would be worked on alone.
-        waiting = sorted((recipe for recipe in recipes if _id(recipe, bars) not in there), key=_effort, reverse=True)
+        waiting = longest_first([recipe for recipe in recipes if _id(recipe, bars) not in there])
         left = {(recipe.symbol, recipe.model_type): recipe for recipe in waiting}
         failed: list[Skipped] = []
 
@@ -172,8 +171,10 @@ class Sweep:
         return failed
 
 
-def _effort(recipe: Recipe) -> int:
-    return _EFFORT.get(recipe.model_type, max(_EFFORT.values()))
+def longest_first(recipes: Sequence[Recipe]) -> list[Recipe]:
+    """A long one that began last would be worked on alone. Of equal ones the order stays."""
+    longest = max(_EFFORT.values())
+    return sorted(recipes, key=lambda recipe: -_EFFORT.get(recipe.model_type, longest))
 
 
 def score_of(recipe: Recipe, bars: Bars) -> SweepScore:
