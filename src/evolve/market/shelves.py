@@ -69,6 +69,8 @@ class Shelf(Protocol):
     def orphans(self) -> Iterator[str]:
         """Partitions that no manifest names, by where they are."""
 
+    def remove_orphans(self) -> None: ...
+
 
 class DirectoryShelf:
     mend = "set EVOLVE_HOME to a directory that this user may read and write"
@@ -156,6 +158,10 @@ class DirectoryShelf:
             if not path.name.startswith(PREFIX) and path.name not in partitions_named_by(manifest or b""):
                 yield str(path)
 
+    def remove_orphans(self) -> None:
+        for path in list(self.orphans()):
+            Path(path).unlink(missing_ok=True)
+
     def _place(self, spec: BarSpec) -> Path:
         return self.directory / spec.symbol / spec.timeframe
 
@@ -236,12 +242,19 @@ class SharedShelf:
         return before is not None
 
     def orphans(self) -> Iterator[str]:
+        return (self._folder.where(name) for name in self._unnamed())
+
+    def remove_orphans(self) -> None:
+        for name in self._unnamed():
+            with suppress(FileNotFoundError):
+                self._folder.remove(name)
+
+    def _unnamed(self) -> list[str]:
+        stored = set(self._folder.names("parts"))
         named = {
             _parts(spec) + file for spec in self.specs() for file in partitions_named_by(self.manifest(spec) or b"")
         }
-        for name in sorted(self._folder.names("parts")):
-            if name not in named:
-                yield self._folder.where(name)
+        return sorted(stored - named)
 
     def _tidy(self, spec: BarSpec, *, also: set[str]) -> None:
         """Forget `also`, and what writers left behind that died; all but what the manifest names now."""

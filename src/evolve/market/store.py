@@ -156,6 +156,13 @@ class BarStore:
         except OSError as error:
             raise self._unavailable("read", error) from None
 
+    def remove_orphans(self) -> None:
+        """Nobody may be saving. Raises Unavailable."""
+        try:
+            self._shelf.remove_orphans()
+        except OSError as error:
+            raise self._unavailable("remove", error) from None
+
     def _read(self, spec: BarSpec, manifest: bytes) -> Bars:
         try:
             about = bar_files.description_of(manifest)

@@ -19,6 +19,7 @@ from evolve.memory.backup import MANIFEST, back_up, inspect_backup, restore
 from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
 from evolve.memory.library import Library
+from evolve.memory.orphans import orphans, remove_orphans
 from evolve.memory.registry import Registry
 from evolve.memory.schema import newest
 from evolve.memory.trials import Trial, TrialLedger
@@ -173,3 +174,19 @@ def test_a_backup_that_cannot_be_written_leaves_nothing(settings, tmp_path):
     with pytest.raises(Unavailable, match="cannot write"):
         back_up(settings, tmp_path / "nowhere" / "b")
     assert [each.name for each in tmp_path.iterdir() if each.name != "home"] == []
+
+
+def test_files_of_a_deleted_model_and_of_a_save_that_was_cut_off_are_named_and_go_and_nothing_else_does(settings):
+    fill(settings)
+    assert len(orphans(settings)) == 0
+    with Database.open(settings) as database:
+        Registry(database, ArtifactStore.open(settings)).delete(card().model_id, request_id="d1")
+    cut_off = settings.home / "bars" / "TEST" / "1d" / "1999-0123456789abcdef.parquet"
+    cut_off.write_bytes(b"half")
+
+    found = remove_orphans(settings)
+
+    assert (len(found.artifacts), found.bars) == (2, (str(cut_off),))
+    assert len(orphans(settings)) == 0
+    assert not cut_off.exists()
+    assert BarStore.open(settings).load(BarSpec("TEST", "1d")).fingerprint == bars().fingerprint
