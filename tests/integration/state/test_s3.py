@@ -18,6 +18,7 @@ from evolve.market.sources.base import BarSpec
 from evolve.market.store import BarStore
 from evolve.memory.artifacts import ArtifactStore
 from evolve.settings import Settings
+from integration.state.conftest import Count
 
 pytestmark = [pytest.mark.prove, pytest.mark.filterwarnings("ignore")]
 
@@ -151,14 +152,25 @@ def bars(level: float = 100.0) -> Bars:
 
 
 def test_bars_survive_503s_and_halves_on_their_way_there_and_back(
-    machine: Callable[[str], BarStore], s3: tuple[Faulty, str]
+    machine: Callable[[str], BarStore], s3: tuple[Faulty, str], counted: Count
 ) -> None:
     s3[0].unavailable = 3
     machine("a").save(bars())
+    read = []
     for unavailable, halves in ((3, 0), (0, 3)):
         s3[0].unavailable, s3[0].halves = unavailable, halves
-        assert machine(f"{unavailable}").load(SPEC).fingerprint == bars().fingerprint
+        read.append(machine(f"{unavailable}").load(SPEC).fingerprint)
         assert s3[0].unavailable == s3[0].halves == 0
+    different = sum(each != bars().fingerprint for each in read)
+    counted(
+        "S3 answers 503, or half an object, three times in a row",
+        f"bars saved once, read {len(read)} times",
+        9,
+        2 - len(read),
+        0,
+        different,
+    )
+    assert different == 0
     s3[0].halves = 10_000
     with pytest.raises((DataUnavailable, Unavailable), match=r"damaged or were changed|cannot read bars in s3://"):
         machine("z").load(SPEC)
@@ -170,7 +182,7 @@ def test_bars_survive_503s_and_halves_on_their_way_there_and_back(
 
 
 def test_of_many_machines_that_save_and_read_at_once_none_sees_half_and_nothing_is_left_over(
-    machine: Callable[[str], BarStore],
+    machine: Callable[[str], BarStore], counted: Count
 ) -> None:
     """Thirty readings of 12 writings by four machines: each is one of the sets that somebody saved, whole."""
     machine("a").save(bars())
@@ -192,6 +204,14 @@ def test_of_many_machines_that_save_and_read_at_once_none_sees_half_and_nothing_
         for each in writing:
             each.result(120)
 
+    counted(
+        "four machines save and read the same bars on S3 at once",
+        f"12 sets saved ({len(told)} told that they were overtaken), 30 read",
+        0,
+        0,
+        0,
+        sum(each not in sets for each in found),
+    )
     assert set(found) <= sets
     assert machine("fresh").load(SPEC).fingerprint in sets
     assert all("at the same time, and that stands" in each for each in told)

@@ -22,10 +22,12 @@ from evolve.market.bars import Bars
 from evolve.market.store import BarStore
 from evolve.memory.database import Database
 from evolve.settings import Settings
+from integration.state.conftest import Count
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(900)]
 SYMBOLS = 120
 KILLS = 3
+NAMED = {"local": "local processes", "dask": "Dask", "ray": "Ray by its client port"}
 
 
 def made_up(symbol: str, seed: int) -> Bars:
@@ -68,6 +70,24 @@ def finished(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
     return about
 
 
+def told(
+    counted: Count, fault: str, kills: int, about: dict[str, object], undisturbed: dict[str, object], home: Path
+) -> None:
+    scores, trials, _ = counts(home)
+    mine, theirs = (
+        {(each["symbol"], each["model_type"]): each for each in found["ranked"]} for found in (about, undisturbed)
+    )  # type: ignore[attr-defined]
+    different = sum(mine[pair] != theirs[pair] for pair in mine.keys() & theirs.keys())
+    counted(
+        fault,
+        f"{len(theirs)} pairs",
+        kills,
+        len(theirs.keys() - mine.keys()),
+        max(scores, trials) - len(mine),
+        different,
+    )
+
+
 @pytest.fixture(scope="module")
 def undisturbed(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     home = tmp_path_factory.mktemp("local")
@@ -89,7 +109,7 @@ def disturbed(process: subprocess.Popen[str], home: Path, kill: Callable[[], boo
 
 
 def test_a_sweep_that_is_killed_again_and_again_resumes_and_doubles_nothing(
-    shared: Path, undisturbed: dict[str, object], tmp_path: Path
+    shared: Path, undisturbed: dict[str, object], tmp_path: Path, counted: Count
 ) -> None:
     Database.open(Settings.load(home=tmp_path)).close()
     stood = [0]
@@ -118,16 +138,16 @@ def test_a_sweep_that_is_killed_again_and_again_resumes_and_doubles_nothing(
 
     about = finished(done)
     assert stood == sorted(stood)
+    told(counted, "`evolve sweep` killed (SIGKILL) and begun again", KILLS, about, undisturbed, tmp_path)
     assert about["found"] == stood[-1] < 2 * SYMBOLS
     assert counts(tmp_path) == (2 * SYMBOLS, 2 * SYMBOLS, SYMBOLS)
     assert (about["ranked"], about["trials"]) == (undisturbed["ranked"], undisturbed["trials"])
     assert "pairs scored" in done.stderr
-    print(f"COUNTED sweep killed: {KILLS} kills, {2 * SYMBOLS} pairs, 0 lost, 0 doubled, 0 different")
 
 
 @pytest.mark.parametrize("kind", ["local", "dask", "ray"])
 def test_workers_killed_in_mid_sweep_cost_nothing_but_time(
-    kind: str, shared: Path, undisturbed: dict[str, object], tmp_path: Path
+    kind: str, shared: Path, undisturbed: dict[str, object], tmp_path: Path, counted: Count
 ) -> None:
     pytest.importorskip({"local": "psutil", "dask": "distributed", "ray": "ray"}[kind])
 
@@ -163,8 +183,8 @@ def test_workers_killed_in_mid_sweep_cost_nothing_but_time(
         with ray_processes() as ray:
             killed, about = run(ray.client, ray.working)
 
+    told(counted, f"worker killed in mid-sweep, {NAMED[kind]}", killed, about, undisturbed, tmp_path)
     assert killed >= (1 if kind == "dask" else KILLS)
     assert about["skipped"] == []
     assert about["ranked"] == undisturbed["ranked"]
     assert counts(tmp_path) == (2 * SYMBOLS, 2 * SYMBOLS, SYMBOLS)
-    print(f"COUNTED {kind}: {killed} workers killed, {2 * SYMBOLS} pairs, 0 lost, 0 doubled, 0 different")
