@@ -151,6 +151,8 @@ def test_workers_killed_in_mid_sweep_cost_nothing_but_time(
 ) -> None:
     pytest.importorskip({"local": "psutil", "dask": "distributed", "ray": "ray"}[kind])
 
+    Database.open(Settings.load(home=tmp_path)).close()
+
     def run(
         engine: str, working: Callable[[], list[psutil.Process]] | None, **more: str
     ) -> tuple[int, dict[str, object]]:

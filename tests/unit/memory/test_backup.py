@@ -89,6 +89,19 @@ def test_bars_in_an_object_store_are_in_a_backup_and_go_back_into_a_directory(se
     assert BarStore.open(shared).orphans() == []
 
 
+def test_rows_that_refer_to_others_go_back_after_them(settings, other_settings, tmp_path):
+    """A decision's symbols stand in a table that refers to decisions, and comes before it in the alphabet."""
+    with Database.open(settings) as database:
+        DecisionLog(database).record(decision(symbols=("AAPL", "IBM")))
+    back_up(settings, tmp_path / "b")
+
+    made = restore(other_settings, tmp_path / "b")
+
+    assert made.rows["decision_symbols"] == 2
+    with Database.open(other_settings) as database:
+        assert DecisionLog(database).get("r1").symbols == ("AAPL", "IBM")
+
+
 def test_a_home_that_holds_something_is_replaced_only_when_told_so(settings, other_settings, file):
     with Database.open(other_settings) as there:
         DecisionLog(there).record(decision(request_id="mine"))
