@@ -25,7 +25,9 @@ ENVELOPE_FIELDS = frozenset({"type", "service", "data", "status", "timestamp", "
 class Reply(BaseModel):
     """What a service answers. Its fields become the response's `data` and may not hide an envelope's field."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null", protected_namespaces=())
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="ignore", ser_json_inf_nan="null", protected_namespaces=()
+    )
     wire_type: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -62,7 +64,9 @@ class Request(BaseModel, Generic[ReplyT]):
     charge, what is deleted). Unsaid, what computes or is recorded runs, and the rest reads.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), validate_default=True
+    )
     wire_type: ClassVar[str] = ""
     service: ClassVar[str] = ""
     reply_type: ClassVar[type[Reply]] = Reply
