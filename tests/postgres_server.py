@@ -9,8 +9,10 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 PACKAGE = "postgresql"
 
@@ -65,6 +67,15 @@ class PostgresServer:
     def stop(self, mode: str = "fast") -> None:
         """mode: fast (sessions are ended) or immediate (as a power cut, recovery at the next start)."""
         self._run("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "stop")
+
+    def kill(self) -> None:
+        """SIGKILL to all its processes, wherever they are."""
+        postmaster = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+        processes = [postmaster, *postmaster.children(recursive=True)]
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=20)
 
     def _run(self, program: str, *arguments: str) -> None:
         as_user = {"user": self._who.pw_uid, "group": self._who.pw_gid, "extra_groups": []} if self._who else {}

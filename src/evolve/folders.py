@@ -39,16 +39,21 @@ class Folder(Protocol):
 
     def write(self, name: str, content: bytes) -> None: ...
 
-    def names(self) -> Iterator[str]:
-        """All files, in no order; none where the folder is yet to be made."""
+    def names(self, under: str = "") -> Iterator[str]:
+        """All files, or those of the folder `under`, in no order; none where it is yet to be made."""
 
     def remove(self, name: str) -> None: ...
 
+    def modified(self, name: str) -> float:
+        """When a file was last written, Unix seconds by the clock of who keeps it."""
+
 
 def folder(place: Path | str, *, variable: str = "EVOLVE_ARTIFACTS_URL") -> Folder:
-    """A path without `://` is a directory. Raises InvalidRequest for an address that fsspec does not know, MissingExtra for a missing backend."""
+    """A path without `://`, or with `file://` before it, is a directory. Raises InvalidRequest for an address that fsspec does not know, MissingExtra for a missing backend."""
     if isinstance(place, Path) or "://" not in place:
         return Directory(Path(place).expanduser().absolute())
+    if place.startswith("file://"):
+        return Directory(Path("/" + place.removeprefix("file://").lstrip("/")))
     return Remote(place, variable)
 
 
@@ -69,14 +74,17 @@ class Directory:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(path, content, durable=True)
 
-    def names(self) -> Iterator[str]:
-        for place, _, files in os.walk(self.root):
+    def names(self, under: str = "") -> Iterator[str]:
+        for place, _, files in os.walk(self.root / under):
             for name in files:
                 if not name.startswith(PREFIX):  # locks, and what is still being written
                     yield str((Path(place) / name).relative_to(self.root))
 
     def remove(self, name: str) -> None:
         (self.root / name).unlink()
+
+    def modified(self, name: str) -> float:
+        return (self.root / name).stat().st_mtime
 
 
 class Remote:
@@ -111,11 +119,11 @@ class Remote:
 
         self._patiently(once)
 
-    def names(self) -> Iterator[str]:
+    def names(self, under: str = "") -> Iterator[str]:
         def once() -> list[str]:
             files = self._open()
             files.invalidate_cache()  # other machines write too
-            return list(files.find(self._root))
+            return list(files.find(self._path(under) if under else self._root))
 
         root = str(self._root).strip("/") + "/"
         for path in self._patiently(once):
@@ -123,6 +131,14 @@ class Remote:
 
     def remove(self, name: str) -> None:
         self._patiently(lambda: self._open().rm_file(self._path(name)))
+
+    def modified(self, name: str) -> float:
+        def once() -> float:
+            files = self._open()
+            files.invalidate_cache(files._parent(self._path(name)))
+            return float(files.modified(self._path(name)).timestamp())
+
+        return self._patiently(once)
 
     def _open(self) -> Any:
         """The backend of this process: its connections and threads do not outlive a fork."""

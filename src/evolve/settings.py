@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, repr=False)
     # Where weights and stored forecasts lie, an address of fsspec's; without one the home's directory `artifacts`.
     artifacts_url: str | None = Field(None)
+    # Where imported and fetched bars lie, in the same way; what was read from afar is kept here up to this size (0: nothing).
+    bars_url: str | None = Field(None)
+    bars_cache_mb: int = Field(256, ge=0)
     # What networks are trained on, auto: a GPU where torch sees one; weights are the same on every machine only on the CPU by the defaults.
     training_device: Literal["cpu", "cuda", "auto"] = Field("auto")
     training_precision: Literal["float32", "bfloat16"] = Field("float32")

@@ -101,7 +101,7 @@ class MetaTunerAgent:
     @classmethod
     def from_settings(cls, settings: Settings) -> MetaTunerAgent:
         database = Database.open(settings)
-        return cls(Catalog(BarStore(settings.home)), Studies(database), default_simulate=settings.simulate)
+        return cls(Catalog(BarStore.open(settings)), Studies(database), default_simulate=settings.simulate)
 
     # --- one study ---
 

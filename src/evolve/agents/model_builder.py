@@ -97,7 +97,7 @@ class ModelBuilderAgent:
     def from_settings(cls, settings: Settings) -> ModelBuilderAgent:
         database = Database.open(settings)
         return cls(
-            Catalog(BarStore(settings.home)),
+            Catalog(BarStore.open(settings)),
             Registry(database, ArtifactStore.open(settings)),
             TrialLedger(database),
             Aliases(database),

@@ -69,7 +69,7 @@ class PerformanceCriticAgent:
     def from_settings(cls, settings: Settings) -> PerformanceCriticAgent:
         database = Database.open(settings)
         return cls(
-            Catalog(BarStore(settings.home)),
+            Catalog(BarStore.open(settings)),
             Registry(database, ArtifactStore.open(settings)),
             Evaluations(database),
             TrialLedger(database),

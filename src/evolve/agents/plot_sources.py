@@ -115,7 +115,7 @@ class PlotSources:
     def from_settings(cls, settings: Settings) -> PlotSources:
         database = Database.open(settings)
         registry = Registry(database, ArtifactStore.open(settings))
-        catalog = Catalog(BarStore(settings.home))
+        catalog = Catalog(BarStore.open(settings))
         return cls(
             catalog, registry, Answers(database), Evaluations(database), Studies(database), Aliases(database), Watches(database)
         )  # fmt: skip

@@ -74,7 +74,7 @@ class QuantGptAgent:
     @classmethod
     def from_settings(cls, settings: Settings) -> QuantGptAgent:
         database = Database.open(settings)
-        return cls(Catalog(BarStore(settings.home)), Answers(database), DecisionLog(database), settings=settings)
+        return cls(Catalog(BarStore.open(settings)), Answers(database), DecisionLog(database), settings=settings)
 
     # --- the one question everything is about ---
 

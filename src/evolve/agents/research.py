@@ -60,7 +60,7 @@ class ResearchAgent:
     def from_settings(cls, settings: Settings) -> ResearchAgent:
         database = Database.open(settings)
         return cls(
-            Outside(settings), Library(database), ResearchLog(database), Catalog(BarStore(settings.home)), simulate=settings.simulate
+            Outside(settings), Library(database), ResearchLog(database), Catalog(BarStore.open(settings)), simulate=settings.simulate
         )  # fmt: skip
 
     def search_github(self, query: str, max_results: int, language: str, *, request_id: str) -> Found[Repository]:

@@ -61,7 +61,7 @@ class UpdaterAgent:
     def from_settings(cls, settings: Settings) -> UpdaterAgent:
         database = Database.open(settings)
         roster = Roster(
-            Catalog(BarStore(settings.home)),
+            Catalog(BarStore.open(settings)),
             Registry(database, ArtifactStore.open(settings)),
             Aliases(database),
             default_simulate=settings.simulate,

@@ -34,7 +34,7 @@ for command in (
     questions.ask, questions.reproduce, questions.chat, questions.parse, questions.history,
     models.build, models.evaluate, models.audit, models.compare, models.backtest,
     models.promote, models.rollback, models.retrain, models.update, models.plot, models.report,
-    state.migrate, state.backup, state.restore, sweep, scale, capacity,
+    state.migrate, state.backup, state.restore, state.tidy, sweep, scale, capacity,
 ):  # fmt: skip
     app.command()(command)
 app.command("read-chart")(models.read_chart)

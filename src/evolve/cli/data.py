@@ -137,7 +137,7 @@ def fetch(
             )
 
         fetched = source.load(spec, span, progress)
-    kept = keep(fetched, BarStore(settings.home), replacing=replacing)
+    kept = keep(fetched, BarStore.open(settings), replacing=replacing)
     bars = kept.bars
     if as_json:
         return print_json(_shown(bars))
@@ -161,7 +161,7 @@ def import_bars(file: Path, symbol: str, timeframe: str | None, currency: str, *
     from evolve.market.sources.files import import_file
 
     chosen = None if timeframe is None else _known(timeframe)
-    bars = import_file(file, symbol, chosen, store=BarStore(Settings.load().home), currency=currency)
+    bars = import_file(file, symbol, chosen, store=BarStore.open(Settings.load()), currency=currency)
     if as_json:
         return print_json(_shown(bars))
     output = console()
@@ -190,7 +190,7 @@ def check(symbol: str, timeframe: str | None, *, simulate: bool, png: Path | Non
 
 
 def remove(symbol: str, timeframe: str | None, *, as_json: bool = False) -> None:
-    store = BarStore(Settings.load().home)
+    store = BarStore.open(Settings.load())
     wanted = symbol.strip().upper()
     found = [spec for spec in store.symbols() if spec.symbol == wanted and timeframe in (None, spec.timeframe)]
     if not found:
@@ -287,4 +287,4 @@ def _known(timeframe: str) -> Timeframe:
 
 
 def _catalog() -> Catalog:
-    return Catalog(BarStore(Settings.load().home))
+    return Catalog(BarStore.open(Settings.load()))

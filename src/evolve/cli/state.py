@@ -1,4 +1,4 @@
-"""`evolve migrate`, `backup` and `restore`: what is remembered, brought up to date, taken away and put back."""
+"""`evolve migrate`, `backup`, `restore` and `tidy`: what is remembered, brought up to date, taken away and put back."""
 
 from __future__ import annotations
 
@@ -50,12 +50,37 @@ def migrate(
 def backup(file: File, as_json: AsJson = False) -> None:
     """Write everything that is remembered into one file: decisions, models, trials, artifacts, bars. Services may run."""
     from evolve.memory.backup import back_up
+    from evolve.memory.orphans import orphans
     from evolve.settings import Settings
 
     card = back_up(Settings.load(), file, progress=_shown)
     _show(card, f"{file}: {file.stat().st_size / (1 << 20):.1f} MiB", as_json)
     for sha256 in card.left_out:
         typer.echo(f"warning: artifact {sha256[:12]}… was damaged or missing, and is left out", err=True)
+    left = len(orphans(Settings.load()))
+    if left:
+        typer.echo(f"note: {left:,} files belong to nothing any more (`evolve tidy --check`)", err=True)
+
+
+def tidy(
+    check: Annotated[bool, typer.Option("--check", help="Remove nothing; exit code 1 if there is something.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove files that nothing names any more: of deleted models, and of bars whose saving was cut off."""
+    from evolve.memory.orphans import orphans, remove_orphans
+    from evolve.settings import Settings
+
+    settings = Settings.load()
+    if not check:
+        _refuse_while_running()
+    found = orphans(settings) if check else remove_orphans(settings)
+    if as_json:
+        typer.echo(json.dumps({"removed": not check, **asdict(found)}, indent=2))
+    else:
+        said = f"{len(found.artifacts):,} artifacts and {len(found.bars):,} files of bars that nothing names"
+        typer.echo(said if check else f"removed {said}")
+    if check and len(found):
+        raise typer.Exit(1)
 
 
 def restore(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evolve.cli.options import AsJson, Simulate, TimeframeOption
+from evolve.clock import SYSTEM_CLOCK, Clock
 
 if TYPE_CHECKING:
     from evolve.agents.sweep import Ranked, Swept
@@ -44,9 +45,9 @@ def sweep(
 
     settings = Settings.load()
     with Database.open(settings) as database:
-        swept = Sweep(Catalog(BarStore(settings.home)), SweepScores(database), TrialLedger(database)).run(
+        swept = Sweep(Catalog(BarStore.open(settings)), SweepScores(database), TrialLedger(database)).run(
             _symbols(symbols), [name.strip() for name in models.split(",") if name.strip()], timeframe=timeframe,
-            simulate=simulate or settings.simulate, workers=workers or len(os.sched_getaffinity(0)), progress=_shown,
+            simulate=simulate or settings.simulate, workers=workers or len(os.sched_getaffinity(0)), progress=_Shown(SYSTEM_CLOCK),
         )  # fmt: skip
     if as_json:
         about = {
@@ -125,6 +126,33 @@ def _number(value: float | None, form: str) -> str:
     return "–" if value is None else form.format(value)
 
 
-def _shown(done: int, total: int, what: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{what}: {done:,} of {total:,} ", end="\n" if done == total else "", file=sys.stderr, flush=True)
+class _Shown:
+    """How far it is and about how long it will take; on a terminal in one line, elsewhere a line per tenth."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._what, self._began, self._before, self._tenth = "", 0.0, 0, -1
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        if what != self._what:
+            self._what, self._began, self._before, self._tenth = what, self._clock.monotonic(), done - 1, -1
+        ended = done == total
+        if sys.stderr.isatty():
+            print(f"\r{self._line(done, total)}\x1b[K", end="\n" if ended else "", file=sys.stderr, flush=True)
+        elif 10 * done // total > self._tenth:
+            self._tenth = 10 * done // total
+            print(self._line(done, total), file=sys.stderr, flush=True)
+
+    def _line(self, done: int, total: int) -> str:
+        said = f"{self._what}: {done:,} of {total:,}"
+        elapsed, mine = self._clock.monotonic() - self._began, done - self._before - 1
+        if done == total or mine < 1:
+            return said
+        left = elapsed / mine * (total - done)
+        return f"{said}, about {_duration(left)} left"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -40,21 +40,20 @@ class DaskCluster:
             parcel = client.scatter(packed(function), broadcast=True, hash=False)
             waiting = iter(enumerate(items))
             ahead = AHEAD_PER_WORKER * max(1, sum(client.nthreads().values()))
-            running: set[Any] = set()
+            running: dict[Any, int] = {}
             arriving = distributed.as_completed(loop=client.loop)
             try:
                 while True:
                     for index, item in waiting:
                         future = client.submit(work_on, parcel, index, item, pure=False, retries=0)
-                        running.add(future)
+                        running[future] = index
                         arriving.add(future)
                         if len(running) >= ahead:
                             break
                     if not running:
                         return collected.in_order()
                     done = next(arriving)
-                    running.discard(done)
-                    collected.take(_answer(done))
+                    collected.take(_answer(done, running.pop(done)))
             finally:
                 client.cancel(list(running))
 
@@ -82,13 +81,14 @@ class DaskCluster:
             yield client
 
 
-def _answer(done: Any) -> Any:
+def _answer(done: Any, item: int) -> Any:
     distributed: Any = import_module("distributed")
     try:
         return done.result()
     except distributed.scheduler.KilledWorker as error:
         raise JobDied(
-            f"an item ended the worker that did it, {error.allowed_failures + 1} times; if memory ran out, give workers more (`dask worker --memory-limit`)"
+            f"an item ended the worker that did it, {error.allowed_failures + 1} times; if memory ran out, give workers more (`dask worker --memory-limit`)",
+            item=item,
         ) from None
     except distributed.client.FutureCancelledError as error:
         raise Unavailable(

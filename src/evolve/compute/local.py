@@ -1,6 +1,6 @@
 """How does independent work use all cores of this machine without changing one bit of its result?
 
-`map_work` forks a few worker processes that draw item numbers from a pipe. Forked, not spawned: functions, closures and bars
+`map_work` forks a few worker processes and gives each the number of its next item by a pipe. Forked, not spawned: functions, closures and bars
 need no pickling and nothing is imported twice. A worker uses one thread for arithmetic, so a sum is the same sum however many
 workers there are, and dies with its parent.
 """
@@ -16,10 +16,11 @@ import signal
 import struct
 import sys
 import traceback
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import psutil
 
@@ -36,8 +37,8 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _TICKET = struct.Struct("<I")
 _LENGTH = struct.Struct("<Q")
-# What a pipe surely holds (POSIX: 64 KiB on Linux, 16 KiB on macOS) before the parent, who writes first, would wait for a reader.
-_MAX_ITEMS = 16_384 // _TICKET.size
+# As Dask's and Ray's: a worker may die for want of memory while others ran; an item that ends so many is what ends them.
+LIVES = 4
 
 
 def map_work(
@@ -52,11 +53,11 @@ def map_work(
     """`[function(item) for item in items]`, over at most `workers` processes; results in the order of `items`.
 
     each: called in this process with (index, result) as each is there, before `progress`; what it raises ends the work. memory_mb:
-    how much a worker may take beyond what it begins with; its item then fails with MemoryError (0: no limit; not with one worker).
+    how much a worker may take beyond what it begins with (0: no limit; not with one worker).
 
     Results must be picklable. An exception of `function` is raised here with its type; of several, that of the first item, as a
-    plain loop would. JobDied: a worker ended without an answer (killed, out of memory). When this call ends, by result, error or
-    Ctrl-C, no worker is left.
+    plain loop would. The item of a worker that died is done by another. JobDied, whose details name the `item`: it ended `LIVES`
+    workers, or needs more than memory_mb. When this call ends, by result, error or Ctrl-C, no worker is left.
 
     Work is done in this process, one item after the other, for one worker or one item; and, with a line in the log that says so,
     when this process has more than one thread: a fork copies only the calling thread, and a lock that another one holds
@@ -64,8 +65,6 @@ def map_work(
     """
     if workers < 1:
         raise InvalidRequest(f"workers must be at least 1, not {workers}")
-    if len(items) > _MAX_ITEMS:
-        raise InvalidRequest(f"{len(items):,} items of work; at most {_MAX_ITEMS:,}, so group them")
     workers = min(workers, len(items))
     if workers > 1:
         threads = psutil.Process().num_threads()
@@ -97,10 +96,18 @@ def _serial(
 
 @dataclass
 class _Worker:
+    """pid, the pipe it is given numbers of items by, the one it answers by, and what it works on."""
+
     pid: int
+    tickets: int
     answers: int
+    item: int | None = None
     buffer: bytearray = field(default_factory=bytearray)
-    reaped: bool = False
+
+    def give(self, item: int) -> None:
+        self.item = item
+        with suppress(BrokenPipeError):  # it just died, which its other pipe tells
+            os.write(self.tickets, _TICKET.pack(item))
 
 
 def _forked(
@@ -113,33 +120,78 @@ def _forked(
 ) -> list[Result]:
     results: dict[int, Result] = {}
     failures: dict[int, Exception] = {}
-    with _crew(function, items, workers, memory_mb) as crew, selectors.DefaultSelector() as selector:
-        for worker in crew:
-            selector.register(worker.answers, selectors.EVENT_READ, worker)
+    deaths: Counter[int] = Counter()
+    waiting = deque(range(len(items)))
+
+    def give(worker: _Worker) -> None:
+        # In order, and none after a failure: a loop would not have come to it.
+        if waiting and (not failures or waiting[0] < min(failures)):
+            worker.give(waiting.popleft())
+
+    with _Crew(function, items, memory_mb) as crew:
+        for _ in range(workers):
+            give(crew.hire())
         while len(results) < len(items):
-            for key, _ in selector.select():
-                worker = key.data
-                chunk = os.read(worker.answers, 1 << 20)
-                if not chunk:
-                    selector.unregister(worker.answers)
-                    _reap(worker)
-                    if not selector.get_map() and len(results) + len(failures) < len(items):
-                        raise JobDied("the worker processes ended before all work was answered")
+            for worker in crew.heard():
+                answer = crew.answer_of(worker)
+                if answer is None:
+                    how, item = crew.bury(worker), worker.item
+                    if item is not None:
+                        deaths[item] += 1
+                        _told_of_death(how, item, deaths[item])
+                        waiting.appendleft(item)
+                    if waiting:
+                        _replace(crew, give, how)
                     continue
-                worker.buffer += chunk
-                for index, failed, value in _answers(worker.buffer):
+                for index, failed, value in answer:
+                    give(worker)  # before it is kept and told: who works need not wait for that
                     if failed:
-                        failures[index] = value
-                    else:
-                        results[index] = value
-                        if each is not None:
-                            each(index, value)
-                        if progress is not None:
-                            progress(len(results), len(items))
-            # Tickets are drawn in order, so all items before the first failure have begun: wait for them, since one may fail too.
+                        failures[index] = _meant(value, memory_mb, index)
+                        continue
+                    results[index] = value
+                    if each is not None:
+                        each(index, value)
+                    if progress is not None:
+                        progress(len(results), len(items))
+            # All items before the first failure have begun: wait for them, since one may fail too.
             if failures and all(index in results for index in range(min(failures))):
                 raise failures[min(failures)]
     return [results[index] for index in range(len(items))]
+
+
+def _replace(crew: _Crew[Item, Result], give: Callable[[_Worker], None], how: str) -> None:
+    """Another worker in the place of one that died, where this process may still fork; else the others do its work."""
+    if psutil.Process().num_threads() == 1:
+        give(crew.hire())
+    elif not crew.workers:
+        raise JobDied(f"the last worker process ended {how}, and none can be started: this process has threads by now")
+    else:
+        for worker in crew.workers:
+            if worker.item is None:
+                give(worker)
+
+
+def _told_of_death(how: str, item: int, times: int) -> None:
+    """Raises JobDied for an item that ended too many workers."""
+    if times >= LIVES:
+        raise JobDied(
+            f"worker processes ended {how}, {times} times over the same item of work ({item}); if memory ran out, use fewer workers, "
+            "or see what EVOLVE_COMPUTE_MEMORY_MB allows",
+            item=item,
+        )
+    logger().warning("a worker process died; another does its item again", how=how, item=item, times=times)
+
+
+def _meant(error: Exception, memory_mb: int, item: int) -> Exception:
+    if not memory_mb or not isinstance(error, MemoryError):
+        return error
+    meant = JobDied(
+        f"an item of work needs more memory than EVOLVE_COMPUTE_MEMORY_MB={memory_mb} allows a worker; raise it, use fewer workers, or give it less to do",
+        item=item,
+    )
+    for note in getattr(error, "__notes__", ()):
+        meant.add_note(note)
+    return meant
 
 
 def _answers(buffer: bytearray) -> Iterator[tuple[int, bool, Any]]:
@@ -155,32 +207,60 @@ def _answers(buffer: bytearray) -> Iterator[tuple[int, bool, Any]]:
         yield answer
 
 
-@contextmanager
-def _crew(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, memory_mb: int
-) -> Iterator[list[_Worker]]:
+class _Crew(Generic[Item, Result]):
     """Running workers; none is left, not even as a zombie, when the block ends."""
-    tickets, tickets_in = os.pipe()
-    crew: list[_Worker] = []
-    try:
-        os.write(tickets_in, b"".join(_TICKET.pack(index) for index in range(len(items))))
-        os.close(tickets_in)
-        for _ in range(workers):
-            # An interruption between the fork and the append would leave a process that nobody knows of.
-            with _uninterrupted() as mask:
-                others = [worker.answers for worker in crew]
-                crew.append(_start(function, items, tickets, mask, inherited=others, memory_mb=memory_mb))
-        yield crew
-    finally:
-        os.close(tickets)
-        for worker in crew:
+
+    def __init__(self, function: Callable[[Item], Result], items: Sequence[Item], memory_mb: int) -> None:
+        self._function, self._items, self._memory_mb = function, items, memory_mb
+        self.workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
+
+    def __enter__(self) -> _Crew[Item, Result]:
+        return self
+
+    def hire(self) -> _Worker:
+        # An interruption between the fork and the append would leave a process that nobody knows of.
+        with _uninterrupted() as mask:
+            others = [pipe for worker in self.workers for pipe in (worker.answers, worker.tickets)]
+            worker = _start(self._function, self._items, mask, inherited=others, memory_mb=self._memory_mb)
+            self.workers.append(worker)
+        self._selector.register(worker.answers, selectors.EVENT_READ, worker)
+        return worker
+
+    def heard(self) -> list[_Worker]:
+        """Those who said something, or ended; waits for one."""
+        return [key.data for key, _ in self._selector.select()]
+
+    def answer_of(self, worker: _Worker) -> list[tuple[int, bool, Any]] | None:
+        """What it said: (index, whether it failed, value); None when it ended."""
+        chunk = os.read(worker.answers, 1 << 20)
+        if not chunk:
+            return None
+        worker.buffer += chunk
+        told = list(_answers(worker.buffer))
+        if told:
+            worker.item = None
+        return told
+
+    def bury(self, worker: _Worker) -> str:
+        """Take leave of a worker whose pipe is closed: how it ended."""
+        self._selector.unregister(worker.answers)
+        self.workers.remove(worker)
+        os.close(worker.answers)
+        os.close(worker.tickets)
+        code = os.waitstatus_to_exitcode(os.waitpid(worker.pid, 0)[1])
+        return f"by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"with exit code {code}"
+
+    def __exit__(self, *_: object) -> None:
+        self._selector.close()
+        for worker in self.workers:
             os.close(worker.answers)
-        left = [worker.pid for worker in crew if not worker.reaped]
-        for pid in left:
+            os.close(worker.tickets)
+        for worker in self.workers:
             # SIGKILL: a worker holds nothing that needs care, and may be deep in C code that no gentler signal interrupts.
-            os.kill(pid, signal.SIGKILL)
-        for pid in left:
-            os.waitpid(pid, 0)
+            os.kill(worker.pid, signal.SIGKILL)
+        for worker in self.workers:
+            os.waitpid(worker.pid, 0)
 
 
 @contextmanager
@@ -196,20 +276,21 @@ def _uninterrupted() -> Iterator[set[int]]:
 def _start(
     function: Callable[[Item], Result],
     items: Sequence[Item],
-    tickets: int,
     mask: set[int],
     *,
     inherited: Sequence[int],
     memory_mb: int,
 ) -> _Worker:
     answers, answers_in = os.pipe()
+    tickets, tickets_in = os.pipe()
     parent = os.getpid()
     pid = os.fork()
     if pid:
         os.close(answers_in)
-        return _Worker(pid, answers)
+        os.close(tickets)
+        return _Worker(pid, tickets_in, answers)
     try:
-        for descriptor in (answers, *inherited):
+        for descriptor in (answers, tickets_in, *inherited):
             os.close(descriptor)
         _become_worker(parent, mask)
         if memory_mb:
@@ -267,13 +348,3 @@ def portable(error: Exception) -> Exception:
         carried = Internal(f"{type(error).__name__}: {error}")
     carried.add_note(f"in a worker process:\n{trace}")
     return carried
-
-
-def _reap(worker: _Worker) -> None:
-    """Take leave of a worker whose pipe is closed. JobDied unless it ended by itself for want of work."""
-    _, status = os.waitpid(worker.pid, 0)
-    worker.reaped = True
-    code = os.waitstatus_to_exitcode(status)
-    if code:
-        how = f"by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"with exit code {code}"
-        raise JobDied(f"a worker process ended {how} before it answered; if memory ran out, use fewer workers")

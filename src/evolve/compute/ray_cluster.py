@@ -37,21 +37,22 @@ class RayCluster:
             parcel = ray.put(packed(function))
             waiting = iter(enumerate(items))
             ahead = AHEAD_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1)))
-            running: list[Any] = []
+            running: dict[Any, int] = {}
             try:
                 while True:
-                    for index, item in waiting:
-                        running.append(remote.remote(parcel, index, item))
+                    for index, each_item in waiting:
+                        running[remote.remote(parcel, index, each_item)] = index
                         if len(running) >= ahead:
                             break
                     if not running:
                         return collected.in_order()
-                    done, running = ray.wait(running, num_returns=1)
+                    (done,), _ = ray.wait(list(running), num_returns=1)
+                    item = running.pop(done)
                     try:
-                        collected.take(ray.get(done[0]))
+                        collected.take(ray.get(done))
                     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
                         raise JobDied(
-                            f"an item ended its worker {RETRIES + 1} times: {str(error).splitlines()[0]}"
+                            f"an item ended its worker {RETRIES + 1} times: {str(error).splitlines()[0]}", item=item
                         ) from None
             finally:
                 for each_running in running:

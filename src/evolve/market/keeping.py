@@ -6,19 +6,21 @@ when they agree wherever they overlap; otherwise the new one must cover all of t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evolve.errors import DataUnavailable, InvalidRequest
+from evolve.errors import Busy, DataUnavailable, InvalidRequest
 from evolve.market.bars import FIELDS, Bars
 from evolve.market.provenance import Provenance
 from evolve.market.sources.base import BarSpec
 from evolve.market.store import BarStore, Replaced
 
 SAME = 1e-6  # relative: services send four to six decimals
+TURNS = 5  # of who finds, when about to save, that another fetch was saved first
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +35,25 @@ class Kept:
 def keep(fetched: Bars, store: BarStore, *, replacing: bool = False) -> Kept:
     """Save fetched bars, together with kept ones of the same source where they agree.
 
-    Raises InvalidRequest when kept bars would be lost and replacing is False.
+    Of several who do so at once none overwrites what another added. Raises InvalidRequest when kept bars would be lost and
+    replacing is False, Busy when others save the same bars again and again.
     """
+    for _ in range(TURNS - 1):
+        with suppress(Busy):  # what stands now is not what was joined with
+            return _keep(fetched, store, replacing=replacing)
+    return _keep(fetched, store, replacing=replacing)
+
+
+def _keep(fetched: Bars, store: BarStore, *, replacing: bool) -> Kept:
     spec = BarSpec(fetched.symbol, fetched.timeframe)
     standing = _standing(store, spec)
     if standing is None or replacing:
-        return Kept(fetched, len(fetched), store.save(fetched))
+        return Kept(fetched, len(fetched), store.save(fetched, seen=None if replacing else ""))
     if standing.source == fetched.source and (whole := _joined(standing, fetched)) is not None:
-        store.save(whole)
+        store.save(whole, seen=standing.fingerprint)
         return Kept(whole, len(whole) - len(standing), None)
     if fetched.time[0] <= standing.time[0] and fetched.time[-1] >= standing.time[-1]:
-        return Kept(fetched, len(fetched), store.save(fetched))
+        return Kept(fetched, len(fetched), store.save(fetched, seen=standing.fingerprint))
     why = (
         "do not agree with the new ones where both are known"
         if standing.source == fetched.source

@@ -1,47 +1,36 @@
-"""Which bars did the user bring or fetch? Kept as Parquet under `<home>/bars/SYMBOL/TIMEFRAME/`, one partition per year.
+"""Which bars did the user bring or fetch? Kept as Parquet, one partition per symbol, timeframe and year.
 
-`manifest.json` names the partitions with their hashes and says what they hold; it is written last and atomically, so a set of
-bars is whole or absent. Its own hash, each partition's, and the fingerprint of the values are checked on every load, so that a
-damaged file is never mistaken for a market. Partitions are named after their content: a set that grew rewrites its last year.
+A manifest names the partitions with their hashes; it is written last and whole, so a set of bars is there or absent, never half
+(`bar_files.py`). Its own hash, each partition's, and the fingerprint of the values are checked on every load, so that a damaged file
+is never mistaken for a market. They stand under `<home>/bars`, or where EVOLVE_BARS_URL says (`shelves.py`).
 
 Files of the first format, `<home>/bars/SYMBOL_TIMEFRAME.parquet`, are read still and replaced at the next save.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
-import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from evolve.errors import DataUnavailable, InvalidRequest, Unavailable
-from evolve.files import write_whole
-from evolve.market import arrow
-from evolve.market.bars import FIELDS, Bars
-from evolve.market.calendar import bars_per_year
-from evolve.market.provenance import Dividend, Provenance, Split
+from evolve.errors import Busy, DataUnavailable, InvalidRequest, Unavailable
+from evolve.folders import Directory, folder
+from evolve.market import bar_files
+from evolve.market.bar_cache import BarCache
+from evolve.market.bar_files import BarFiles
+from evolve.market.bars import Bars
+from evolve.market.shelves import MANIFEST, DirectoryShelf, SharedShelf, Shelf, is_symbol
 from evolve.market.sources.base import BarSpec, Progress, Span, unheard, within
 from evolve.market.types import TIMEFRAMES, Timeframe
+from evolve.settings import Settings
 
-FORMAT = 2  # of the manifest; one of a later format is refused, not guessed at
-FIRST_FORMAT = 1
-MANIFEST = "manifest.json"
-COLUMNS = ("time", *FIELDS)
 READS = 3  # a reader whose partitions were replaced under it reads the new manifest
-_SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.\-]{0,19}")
 _SET_FILE = re.compile(r"manifest\.json|[0-9]{4}-[0-9a-f]{16}\.parquet")
-_OLD_FILE = re.compile(r"(?P<symbol>[A-Z0-9][A-Z0-9.\-]{0,19})_(?P<timeframe>[0-9]+[mhdw])\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,41 +43,46 @@ class Replaced:
 
 
 class BarStore:
-    """Imported and fetched bars of one home directory. Several processes may read and write at once; the last writer wins."""
+    """Imported and fetched bars. Several processes and machines may read and write at once; the last writer wins."""
 
     name = "imported"
 
-    def __init__(self, home: Path) -> None:
-        self.directory = home / "bars"
+    def __init__(self, home: Path | Shelf) -> None:
+        """home: the directory `bars` in it; see `open` for what the settings say."""
+        self._shelf = DirectoryShelf(home / "bars") if isinstance(home, Path) else home
+
+    @classmethod
+    def open(cls, settings: Settings) -> BarStore:
+        """EVOLVE_BARS_URL, else the directory `bars` of the home. Raises InvalidRequest or MissingExtra for an address."""
+        if settings.bars_url is None:
+            return cls(settings.home)
+        place = folder(settings.bars_url, variable="EVOLVE_BARS_URL")
+        if isinstance(place, Directory):  # a volume that many machines mount: writers take turns by its locks
+            return cls(DirectoryShelf(place.root))
+        cache = BarCache(settings.home / "cached_bars", max_bytes=settings.bars_cache_mb << 20)
+        return cls(SharedShelf(place, cache))
+
+    @property
+    def directory(self) -> Path:
+        """Where the files of a store in a directory lie."""
+        return cast(DirectoryShelf, self._shelf).directory
 
     def symbols(self) -> list[BarSpec]:
-        """What has been stored, sorted. Raises Unavailable when the directory cannot be read."""
-        specs: set[BarSpec] = set()
+        """What has been stored, sorted. Raises Unavailable when the place cannot be read."""
         try:
-            for name in os.listdir(self.directory):
-                if (match := _OLD_FILE.fullmatch(name)) and match["timeframe"] in TIMEFRAMES:
-                    specs.add(BarSpec(match["symbol"], _timeframe(match["timeframe"])))
-                elif _SYMBOL.fullmatch(name) and (self.directory / name).is_dir():
-                    specs |= {
-                        BarSpec(name, timeframe)
-                        for timeframe in TIMEFRAMES
-                        if (self.directory / name / timeframe / MANIFEST).is_file()
-                    }
-        except FileNotFoundError:
-            return []
+            return sorted(self._shelf.specs())
         except OSError as error:
             raise self._unavailable("read", error) from None
-        return sorted(specs)
 
     def load(self, spec: BarSpec, span: Span | None = None, progress: Progress = unheard) -> Bars:
         """The bars as they were saved. Raises DataUnavailable when there are none or the files are damaged."""
         for attempt in range(READS):
             try:
-                manifest = self._manifest(spec)
+                manifest = self._shelf.manifest(spec)
                 if manifest is None:
                     return within(self._load_first_format(spec), span)
                 return within(self._read(spec, manifest), span)
-            except _Vanished:
+            except FileNotFoundError:  # a partition: another process saved a newer set
                 if attempt == READS - 1:
                     raise self._damaged(spec) from None
             except OSError as error:
@@ -97,68 +91,54 @@ class BarStore:
 
     def remove(self, spec: BarSpec) -> None:
         """Forget stored bars. Raises DataUnavailable when there are none, Unavailable when they cannot be removed."""
-        found = False
         try:
-            with suppress(FileNotFoundError):
-                self._old_path(spec).unlink()
-                found = True
-            place = self._place(spec)
-            with suppress(FileNotFoundError):
-                (place / MANIFEST).unlink()  # first: without it there are no bars
-                found = True
-            shutil.rmtree(place, ignore_errors=True)
-            with suppress(OSError):
-                place.parent.rmdir()  # the symbol's last timeframe
+            found = self._shelf.remove(spec)
         except OSError as error:
             raise self._unavailable("remove", error) from None
         if not found:
             raise self._none(spec)
 
-    def save(self, bars: Bars) -> Replaced | None:
+    def save(self, bars: Bars, *, seen: str | None = None) -> Replaced | None:
         """Keep `bars` in place of any earlier set of the same symbol and timeframe; what was replaced, or None.
 
-        Raises Unavailable when the directory cannot be written, and ValueError for simulated bars, which must never pass for
-        real ones.
+        seen: the fingerprint of the set that `bars` were joined with ("": there was none). Raises Busy, and leaves all as it is, when
+        another one stands there now; Unavailable when the place cannot be written, and ValueError for simulated bars, which must
+        never pass for real ones.
         """
         if bars.simulated:
             raise ValueError("simulated bars are made anew each time; only real ones are stored")
         spec = BarSpec(bars.symbol, bars.timeframe)
         replaced = self._standing(spec)
-        place = self._place(spec)
+
+        def unchanged() -> None:
+            if seen is not None and self._fingerprint(spec) != seen:
+                raise Busy(f"another process saved {spec.timeframe} bars of {spec.symbol} meanwhile; do it again")
+
         try:
-            place.mkdir(parents=True, exist_ok=True)
-            with _locked(place):
-                partitions = [_write_partition(place, year, part) for year, part in _years(bars)]
-                write_whole(place / MANIFEST, _manifest_of(bars, partitions), durable=True)
-                named = {partition["file"] for partition in partitions}
-                for path in place.glob("*.parquet"):
-                    if path.name not in named:
-                        path.unlink(missing_ok=True)
-            self._old_path(spec).unlink(missing_ok=True)
+            self._shelf.put(spec, BarFiles.of(bars, generation=self._shelf.generation()), unchanged)
         except OSError as error:
             raise self._unavailable("write", error) from None
         return replaced
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """The files of every set, as they lie here, checked: for a backup. Sets of the first format are given in today's."""
+        """The files of every set, checked, under the names of a directory: for a backup."""
         for spec in self.symbols():
-            bars = self.load(spec)
-            partitions = [(_partition(year, part)) for year, part in _years(bars)]
-            place = f"{spec.symbol}/{spec.timeframe}"
-            for named, content in partitions:
-                yield f"{place}/{named['file']}", content
-            yield f"{place}/{MANIFEST}", _manifest_of(bars, [named for named, _ in partitions])
+            made = BarFiles.of(self.load(spec))
+            for name, content in (*made.partitions.items(), (MANIFEST, made.manifest)):
+                yield f"{spec.symbol}/{spec.timeframe}/{name}", content
 
     def put_files(self, files: Mapping[str, bytes]) -> None:
-        """Put back what `files` gave; manifests last, so that a set is whole or absent. Raises Unavailable."""
+        """Put back what `files` gave. Raises InvalidRequest for other names, and Unavailable."""
+        sets: dict[BarSpec, dict[str, bytes]] = {}
+        for name, content in files.items():
+            symbol, timeframe, file = name.split("/")
+            if not (is_symbol(symbol) and timeframe in TIMEFRAMES and _SET_FILE.fullmatch(file)):
+                raise InvalidRequest(f"{name[:80]!r} is no file of a set of bars")
+            sets.setdefault(BarSpec(symbol, _timeframe(timeframe)), {})[file] = content
         try:
-            for name in sorted(files, key=lambda name: name.endswith(MANIFEST)):
-                symbol, timeframe, file = name.split("/")
-                if not (_SYMBOL.fullmatch(symbol) and timeframe in TIMEFRAMES and _SET_FILE.fullmatch(file)):
-                    raise InvalidRequest(f"{name[:80]!r} is no file of a set of bars")
-                path = self.directory / symbol / timeframe / file
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, files[name], durable=True)
+            for spec, parts in sets.items():
+                manifest = parts.pop(MANIFEST)
+                self._shelf.put(spec, BarFiles(parts, manifest), lambda: None)
         except OSError as error:
             raise self._unavailable("write", error) from None
 
@@ -169,80 +149,43 @@ class BarStore:
             if (spec.symbol, spec.timeframe) not in kept:
                 self.remove(spec)
 
-    def _manifest(self, spec: BarSpec) -> dict[str, Any] | None:
-        """The description of a stored set, its hash checked; None where there is none."""
+    def orphans(self) -> list[str]:
+        """Files of bars that belong to no set: left by who died while saving, or by who saves now."""
         try:
-            head, _, description = (self._place(spec) / MANIFEST).read_bytes().partition(b"\n")
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            return list(self._shelf.orphans())
+        except OSError as error:
+            raise self._unavailable("read", error) from None
+
+    def remove_orphans(self) -> None:
+        """Nobody may be saving. Raises Unavailable."""
         try:
-            about = json.loads(description)
-            if hashlib.sha256(description).hexdigest().encode() != head or about["format"] != FORMAT:
-                raise self._damaged(spec)
-            return dict(about)
-        except (ValueError, KeyError, TypeError):
+            self._shelf.remove_orphans()
+        except OSError as error:
+            raise self._unavailable("remove", error) from None
+
+    def _read(self, spec: BarSpec, manifest: bytes) -> Bars:
+        try:
+            about = bar_files.description_of(manifest)
+            parts = [self._partition(spec, named) for named in about["partitions"]]
+            values = {name: np.concatenate([part[name] for part in parts]) for name in bar_files.COLUMNS}
+            return bar_files.bars_of(spec, values, about)
+        except (ValueError, KeyError, TypeError, DataUnavailable):
             raise self._damaged(spec) from None
 
-    def _read(self, spec: BarSpec, about: dict[str, Any]) -> Bars:
-        import pyarrow as pa  # see `market.arrow` for why not at the top
-
-        parts: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-        for partition in about["partitions"]:
-            try:
-                content = (self._place(spec) / partition["file"]).read_bytes()
-            except FileNotFoundError:
-                raise _Vanished from None
-            if hashlib.sha256(content).hexdigest() != partition["sha256"]:
-                raise self._damaged(spec)
-            try:
-                table = arrow.open_parquet(content).read()
-                parts["time"].append(arrow.integers_of(table.column("time")))
-                for name in FIELDS:
-                    parts[name].append(arrow.floats_of(table.column(name)))
-            except (pa.ArrowException, KeyError, ValueError):
-                raise self._damaged(spec) from None
-        return self._checked(spec, {name: np.concatenate(values) for name, values in parts.items()}, about)
+    def _partition(self, spec: BarSpec, named: Mapping[str, Any]) -> bar_files.Values:
+        content = self._shelf.partition(spec, named["file"], named["sha256"])
+        if hashlib.sha256(content).hexdigest() != named["sha256"]:
+            raise self._damaged(spec)
+        return bar_files.columns_of(content)
 
     def _load_first_format(self, spec: BarSpec) -> Bars:
-        """One file per symbol and timeframe, with its description in the schema."""
-        import pyarrow as pa
-
+        content = self._shelf.first_format(spec)
+        if content is None:
+            raise self._none(spec)
         try:
-            content = self._old_path(spec).read_bytes()
-        except FileNotFoundError:
-            raise self._none(spec) from None
-        try:
-            table = arrow.open_parquet(content).read()
-            values: dict[str, Any] = {"time": arrow.integers_of(table.column("time"))}
-            values |= {name: arrow.floats_of(table.column(name)) for name in FIELDS}
-            stored = table.schema.metadata or {}
-            description = stored[b"evolve"]
-            intact = stored[b"evolve_sha256"].decode() == hashlib.sha256(description).hexdigest()
-            about = json.loads(description)
-            readable = intact and about["format"] == FIRST_FORMAT
-        except (pa.ArrowException, KeyError, ValueError, OSError):
+            return bar_files.bars_of(spec, *bar_files.first_format(content))
+        except (ValueError, KeyError, TypeError, DataUnavailable):
             raise self._damaged(spec) from None
-        if not readable:
-            raise self._damaged(spec)
-        return self._checked(spec, values, about)
-
-    def _checked(self, spec: BarSpec, values: dict[str, Any], about: dict[str, Any]) -> Bars:
-        try:
-            bars = Bars(
-                symbol=spec.symbol,
-                timeframe=spec.timeframe,
-                **values,
-                source=about["source"],
-                bars_per_year=bars_per_year(spec.symbol, spec.timeframe),
-                currency=about["currency"],
-                notes=tuple(about["notes"]),
-                provenance=_provenance(about.get("provenance")),
-            )
-        except (DataUnavailable, KeyError, TypeError):  # impossible values, which were never saved so
-            raise self._damaged(spec) from None
-        if bars.fingerprint != about["fingerprint"]:
-            raise self._damaged(spec)
-        return bars
 
     def _standing(self, spec: BarSpec) -> Replaced | None:
         if spec not in self.symbols():
@@ -253,101 +196,26 @@ class BarStore:
             return Replaced(0, "", "")  # damaged: importing again is the cure, not a reason to refuse
         return Replaced(len(bars), bars.date(0), bars.date(-1))
 
-    def _place(self, spec: BarSpec) -> Path:
-        return self.directory / spec.symbol / spec.timeframe
-
-    def _old_path(self, spec: BarSpec) -> Path:
-        return self.directory / f"{spec.symbol}_{spec.timeframe}.parquet"
+    def _fingerprint(self, spec: BarSpec) -> str:
+        """Of what stands now; empty where nothing readable does."""
+        try:
+            manifest = self._shelf.manifest(spec)
+            if manifest is None:
+                return self._load_first_format(spec).fingerprint
+            return str(bar_files.description_of(manifest)["fingerprint"])
+        except (DataUnavailable, ValueError, KeyError):
+            return ""
 
     def _none(self, spec: BarSpec) -> DataUnavailable:
         return DataUnavailable(f"no {spec.timeframe} bars of {spec.symbol} have been imported")
 
     def _damaged(self, spec: BarSpec) -> DataUnavailable:
-        place = self._place(spec) if self._place(spec).exists() else self._old_path(spec)
         return DataUnavailable(
-            f"the stored {spec.timeframe} bars of {spec.symbol} are damaged or were changed ({place}); import or fetch them again"
+            f"the stored {spec.timeframe} bars of {spec.symbol} are damaged or were changed ({self._shelf.place(spec)}); import or fetch them again"
         )
 
     def _unavailable(self, verb: str, error: OSError) -> Unavailable:
-        return Unavailable(
-            f"cannot {verb} bars in {self.directory}: {error.strerror}; set EVOLVE_HOME to a directory you can {verb}"
-        )
-
-
-class _Vanished(Exception):
-    """A partition that the manifest names is gone: another process saved a newer set."""
-
-
-def _years(bars: Bars) -> Iterator[tuple[int, Bars]]:
-    """The bars of each calendar year (UTC), oldest first."""
-    years = bars.time.astype("datetime64[ms]").astype("datetime64[Y]").astype(np.int64) + 1970
-    edges = [0, *(np.flatnonzero(np.diff(years)) + 1).tolist(), len(bars)]
-    for start, stop in pairwise(edges):
-        yield int(years[start]), bars.slice(start, stop)
-
-
-def _write_partition(place: Path, year: int, bars: Bars) -> dict[str, Any]:
-    named, content = _partition(year, bars)
-    path = place / named["file"]
-    # An untouched year stays as it is; one whose content no longer fits its name was damaged, and is mended.
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != named["sha256"]:
-        write_whole(path, content, durable=True)
-    return named
-
-
-def _partition(year: int, bars: Bars) -> tuple[dict[str, Any], bytes]:
-    """What the manifest says of a year, and the year."""
-    content = arrow.parquet_bytes(arrow.table_of({name: getattr(bars, name) for name in COLUMNS}))
-    digest = hashlib.sha256(content).hexdigest()
-    named = {
-        "year": year,
-        "file": f"{year}-{digest[:16]}.parquet",
-        "sha256": digest,
-        "bars": len(bars),
-        "first": bars.date(0),
-        "last": bars.date(-1),
-    }
-    return named, content
-
-
-def _manifest_of(bars: Bars, partitions: list[dict[str, Any]]) -> bytes:
-    description = json.dumps(
-        {
-            "format": FORMAT,
-            "symbol": bars.symbol,
-            "timeframe": bars.timeframe,
-            "source": bars.source,
-            "currency": bars.currency,
-            "notes": bars.notes,
-            "fingerprint": bars.fingerprint,
-            "provenance": None if bars.provenance is None else asdict(bars.provenance),
-            "available_at_last": datetime.fromtimestamp(int(bars.available_at[-1]) / 1000, UTC).isoformat(),
-            "partitions": partitions,
-        },
-        sort_keys=True,
-        indent=1,
-    ).encode()
-    return hashlib.sha256(description).hexdigest().encode() + b"\n" + description
-
-
-def _provenance(about: Any) -> Provenance | None:
-    if about is None:
-        return None
-    return Provenance(
-        **{
-            **about,
-            "splits": tuple(Split(**split) for split in about["splits"]),
-            "dividends": tuple(Dividend(**dividend) for dividend in about["dividends"]),
-        }
-    )
-
-
-@contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """One writer at a time: a second one would clear away partitions that the first has yet to name."""
-    with (place / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        return Unavailable(f"cannot {verb} bars in {self._shelf.where}: {error.strerror or error}; {self._shelf.mend}")
 
 
 def _timeframe(text: str) -> Timeframe:

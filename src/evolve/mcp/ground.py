@@ -100,7 +100,7 @@ def _inspect(settings: Settings, request: InspectData) -> DataInspected:
     from evolve.market.quality import examine
     from evolve.market.store import BarStore
 
-    catalog = Catalog(BarStore(settings.home))
+    catalog = Catalog(BarStore.open(settings))
     if request.symbol is None:
         listed = tuple(
             Stretch(symbol=each.symbol, origin=each.origin, timeframes=each.timeframes) for each in catalog.listings()

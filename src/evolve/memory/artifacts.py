@@ -111,6 +111,17 @@ class ArtifactStore:
                 f"cannot read {self._folder.where('')}: {error.strerror or error}; {self._folder.mend}"
             ) from None
 
+    def remove(self, sha256: str) -> None:
+        """Forget one that nothing names; no error when it is gone already. Raises Unavailable."""
+        try:
+            self._folder.remove(_name(sha256))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise Unavailable(
+                f"cannot remove {self.where(sha256)}: {error.strerror or error}; {self._folder.mend}"
+            ) from None
+
     def where(self, sha256: str) -> str:
         """The path or address of an artifact. Raises InvalidRequest for what is no sha256."""
         return self._folder.where(_name(sha256))

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import IO, Any
 
@@ -95,7 +96,7 @@ def back_up(settings: Settings, file: Path, *, progress: Progress = unheard, clo
             ids = _last_ids(connection, tables)
             version, engine = schema.found(connection, database.where), connection.dialect.name
         left_out = _put_artifacts(archive, entries, ArtifactStore.open(settings), progress)
-        for name, content in BarStore(settings.home).files():
+        for name, content in BarStore.open(settings).files():
             _put(archive, entries, f"bars/{name}", [content])
         card = BackupCard(
             FORMAT, version, engine, code_version(), iso(clock.now()), rows,
@@ -216,7 +217,7 @@ def restore(
         raise InvalidRequest(
             f"{file} was made by a newer Evolve (schema {card.schema}; this one knows {schema.newest()}); update this installation first"
         )
-    bars = BarStore(settings.home)
+    bars = BarStore.open(settings)
     with Database.unmigrated(settings) as database, zipfile.ZipFile(file) as archive:
         if not replace:
             _refuse_what_is_there(database, bars)
@@ -230,8 +231,8 @@ def restore(
         with database.write() as connection:
             _drop_all(connection)
             schema.upgrade(connection, database.where, places=[schema.REVISIONS], clock=clock, to=card.schema)
-            for name, columns in card.columns.items():
-                _insert(connection, name, columns, archive.open(f"rows/{name}.jsonl"))
+            for name in _referred_first(connection, card.columns):
+                _insert(connection, name, card.columns[name], archive.open(f"rows/{name}.jsonl"))
                 progress(card.rows[name], card.rows[name], name)
             schema.upgrade(connection, database.where, places=[schema.REVISIONS], clock=clock)
             _continue_ids(connection, card.ids)
@@ -286,6 +287,15 @@ def _drop_all(connection: Connection) -> None:
     for name in [*first, *rest]:
         # SQLite deletes the rows that refer to a table with it; PostgreSQL must be told to forget the reference.
         connection.execute(text(f"DROP TABLE {name}{' CASCADE' if connection.dialect.name == 'postgresql' else ''}"))
+
+
+def _referred_first(connection: Connection, names: Iterable[str]) -> list[str]:
+    """Tables in the order in which rows may be put into them: those that others refer to before these."""
+    referred: dict[str, set[str]] = {}
+    for name in names:
+        keys = inspect(connection).get_foreign_keys(name)
+        referred[name] = {key["referred_table"] for key in keys} - {name}
+    return list(TopologicalSorter(referred).static_order())
 
 
 def _insert(connection: Connection, table: str, columns: list[str], lines: IO[bytes]) -> None:

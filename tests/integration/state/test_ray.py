@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
+from collections.abc import Iterator
 
 import pytest
+
+from clusters import ONE_THREAD, RayProcesses, ray_processes
 
 pytestmark = pytest.mark.prove
 
@@ -16,13 +17,22 @@ PROGRAM = """
 import os, pathlib, signal, sys
 import numpy as np
 from evolve.compute.work import map_work
-from evolve.errors import DataUnavailable, Cancelled
+from evolve.errors import DataUnavailable, Cancelled, JobDied
 place = pathlib.Path(sys.argv[1])
 shared = np.random.default_rng(0).normal(size=(200, 200))
 def work(seed):
     return np.linalg.svd(shared + np.random.default_rng(seed).normal(size=(200, 200)))[1].tobytes()
 on = lambda function, items, **k: map_work(function, items, workers=2, engine=sys.argv[2], **k)
 print("equal", on(work, range(6)) == map_work(work, range(6), workers=1))
+def unpickled(path):
+    with open(path, "a") as file: file.write("once\\n")
+    return True
+class Counted:
+    def __reduce__(self): return unpickled, (str(place / "unpickled"),)
+counted = Counted()
+def holds(n): return os.getpid() if counted else 0
+workers = len(set(on(holds, range(20))))
+print("sent", len((place / "unpickled").read_text().splitlines()) == workers, workers <= 2)
 def dies(n):
     mark = place / "dead"
     if n == 3 and not mark.exists():
@@ -30,6 +40,11 @@ def dies(n):
         os.kill(os.getpid(), signal.SIGKILL)
     return n * n
 print("killed", on(dies, range(8)) == [n * n for n in range(8)], (place / "dead").exists())
+def deadly(n):
+    if n == 2: os.kill(os.getpid(), signal.SIGKILL)
+    return n
+try: on(deadly, range(4))
+except JobDied as error: print("deadly", error.details, "4 times" in error.message)
 def fails(n):
     if n == 2: raise DataUnavailable("no bars", symbol="X")
     return n
@@ -42,51 +57,29 @@ def notes(n):
 try: on(notes, range(200), progress=listen)
 except Cancelled: print("cancelled", len(list(place.glob("n*"))) < 100)
 """
+EXPECTED = ["equal True", "sent True True", "killed True True", "deadly {'item': 2} True", "error {'symbol': 'X'}", "cancelled True"]  # fmt: skip
 
 
-@pytest.mark.timeout(400)
-def test_work_on_ray_equals_work_in_a_loop(tmp_path) -> None:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayProcesses]:
     pytest.importorskip("ray", reason="needs the package ray; `make prove` installs it")
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "RAY_DISABLE_IMPORT_WARNING": "1",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "PYTHONUNBUFFERED": "1",
-    }
-    place = tempfile.mkdtemp(dir="/tmp")  # a path below pytest's own is too long for Ray's sockets
-    ray = [sys.executable, "-m", "ray.scripts.scripts"]
-    port = str(20_000 + os.getpid() % 10_000)
-    head = [
-        *ray,
-        "start",
-        "--head",
-        "--num-cpus=2",
-        f"--port={port}",
-        "--include-dashboard=false",
-        f"--temp-dir={place}",
-        "--object-store-memory=100000000",
-        "--block",
-    ]
-    process = subprocess.Popen(head, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "Ray runtime started" in line:
-                break
-        environment["RAY_ADDRESS"] = f"127.0.0.1:{port}"
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(tmp_path), "ray://auto"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        # Ray writes of the dead worker in between.
-        told = [line for line in done.stdout.splitlines() if line.startswith(("equal", "killed", "error", "cancelled"))]
-        expected = ["equal True", "killed True True", "error {'symbol': 'X'}", "cancelled True"]
-        assert told == expected, done.stdout + done.stderr
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
-        shutil.rmtree(place, ignore_errors=True)
+    with ray_processes() as running:
+        yield running
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("how", ["engine", "client"])
+def test_work_on_ray_equals_work_in_a_loop(cluster: RayProcesses, tmp_path, how: str) -> None:
+    """engine: from a machine of the cluster. client: through the head's client port, as from any other machine."""
+    environment = {**os.environ, **ONE_THREAD, "RAY_USAGE_STATS_ENABLED": "0"}
+    if how == "engine":
+        environment["RAY_ADDRESS"] = cluster.address
+
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), getattr(cluster, how)],
+        env=environment, capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+
+    # Ray writes of dead workers in between.
+    begins = tuple(line.split()[0] for line in EXPECTED)
+    assert [line for line in done.stdout.splitlines() if line.startswith(begins)] == EXPECTED, done.stdout + done.stderr

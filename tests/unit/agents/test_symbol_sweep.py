@@ -65,20 +65,38 @@ def test_an_interrupted_sweep_goes_on_where_it_stood_and_counts_each_trial_once(
     assert scored == ["AAPL", "IBM", "IBM"]
 
 
-def test_a_sweep_whose_workers_die_begins_again_with_what_is_left_and_gives_up_in_the_end(sweep, monkeypatch):
-    lives = []
+def test_a_pair_that_ends_every_worker_is_left_out_and_named_and_the_others_are_scored(sweep, monkeypatch):
+    begun = []
 
     def dies(function, items, **options):
-        lives.append(len(items))
-        options["each"](0, function(items[0])) if len(items) > 1 else None
-        raise JobDied("killed")
+        begun.append([item.symbol for item in items])
+        for index, item in enumerate(items):
+            if item.symbol == "IBM":
+                raise JobDied("killed 4 times", item=index)
+            options["each"](index, function(item))
 
     monkeypatch.setattr("evolve.agents.sweep.map_work", dies)
 
-    with pytest.raises(JobDied):
+    done = run(sweep, ("AAPL", "IBM", "MSFT"))
+
+    assert begun == [["AAPL", "IBM", "MSFT"], ["MSFT"]]
+    assert {each.score.symbol for each in done.ranked} == {"AAPL", "MSFT"}
+    assert [(each.symbol, each.model_type, each.reason) for each in done.skipped] == [
+        ("IBM", "ridge", "killed 4 times")
+    ]
+
+
+def test_a_cluster_that_goes_away_ends_the_sweep_and_what_was_scored_is_kept(sweep, monkeypatch):
+    def goes(function, items, **options):
+        options["each"](0, function(items[0]))
+        raise JobDied("the cluster is gone")
+
+    monkeypatch.setattr("evolve.agents.sweep.map_work", goes)
+
+    with pytest.raises(JobDied, match="gone"):
         run(sweep)
 
-    assert lives == [2, 1, 1]
+    assert sweep.ledger.count("AAPL") == 1
 
 
 def test_more_trials_make_the_same_result_less_remarkable():

@@ -139,10 +139,10 @@ except Internal as error:
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "by signal 9"),
         ("os._exit(3)", "with exit code 3"),
-        ("os._exit(0)", "before all work"),
+        ("os._exit(0)", "with exit code 0"),
     ],
 )
-def test_a_worker_that_dies_is_reported_and_not_waited_for(death, told):
+def test_an_item_that_ends_every_worker_is_reported_and_not_waited_for(death, told):
     out = shown_by(f"""
 def work(n): {death}
 try:
@@ -152,7 +152,43 @@ except JobDied as error:
 """)
 
     assert told in out
+    assert "4 times over the same item of work (" in out
     assert out.endswith("[]")
+
+
+def test_the_items_of_workers_that_are_killed_are_done_by_others():
+    """Every third item kills the first worker that comes to it, and item 7 the first three."""
+    out = shown_by("""
+import pathlib, tempfile
+place = pathlib.Path(tempfile.mkdtemp())
+def work(n):
+    deaths = len(list(place.glob(f"{n}-*")))
+    if deaths < (3 if n == 7 else n % 3 == 0):
+        (place / f"{n}-{deaths}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return n * n
+kept, steps = [], []
+results = map_work(work, range(12), workers=2, each=lambda n, square: kept.append(n), progress=lambda *step: steps.append(step))
+print(results == [n * n for n in range(12)], sorted(kept) == list(range(12)), steps[-1], len(list(place.iterdir())), children())
+""")
+
+    assert out == "True True (12, 12) 7 []"
+
+
+def test_an_item_above_the_memory_limit_is_an_error_that_says_what_to_do():
+    out = shown_by("""
+import numpy as np
+def work(n):
+    return float(np.ones((300 << 20) // 8).sum()) if n == 2 else n
+try:
+    map_work(work, range(4), workers=2, memory_mb=200)
+except JobDied as error:
+    print(error.message, children())
+print(map_work(work, range(4), workers=2, memory_mb=400)[2] > 0)
+""")
+
+    assert "needs more memory than EVOLVE_COMPUTE_MEMORY_MB=200 allows a worker; raise it, use fewer workers" in out
+    assert out.endswith("[]\nTrue")
 
 
 def test_ctrl_c_kills_the_workers():
@@ -246,8 +282,3 @@ def test_no_items_are_no_work():
 def test_zero_workers_are_refused():
     with pytest.raises(InvalidRequest, match="workers must be at least 1"):
         map_work(abs, [1], workers=0)
-
-
-def test_more_items_than_the_ticket_pipe_holds_are_refused():
-    with pytest.raises(InvalidRequest, match="group them"):
-        map_work(abs, range(5000), workers=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 import zipfile
 
 import numpy as np
@@ -18,6 +19,7 @@ from evolve.memory.backup import MANIFEST, back_up, inspect_backup, restore
 from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
 from evolve.memory.library import Library
+from evolve.memory.orphans import orphans, remove_orphans
 from evolve.memory.registry import Registry
 from evolve.memory.schema import newest
 from evolve.memory.trials import Trial, TrialLedger
@@ -68,6 +70,36 @@ def test_a_restored_home_is_the_one_that_was_backed_up(settings, other_settings,
         assert model.weights(card().model_id) == b"weights"
         assert model.out_of_sample(card().model_id)["mean"].tolist() == [0.0, 1.0, 2.0]
     assert BarStore(other_settings.home).load(BarSpec("TEST", "1d")).fingerprint == bars().fingerprint
+
+
+def test_bars_in_an_object_store_are_in_a_backup_and_go_back_into_a_directory(settings, other_settings, tmp_path):
+    shared = settings.with_arguments(bars_url=f"memory://{uuid.uuid4()}/evolve")
+    Database.open(settings).close()
+    BarStore.open(shared).save(bars())
+    back_up(shared, tmp_path / "b")
+    restore(other_settings, tmp_path / "b")
+
+    assert BarStore.open(other_settings).load(BarSpec("TEST", "1d")).fingerprint == bars().fingerprint
+    BarStore.open(shared).save(bars("MINE"))
+    with pytest.raises(Forbidden, match="holds something already"):
+        restore(shared, tmp_path / "b")
+    restore(shared, tmp_path / "b", replace=True)
+    assert BarStore.open(shared).symbols() == [BarSpec("TEST", "1d")]
+    assert BarStore.open(shared).load(BarSpec("TEST", "1d")).fingerprint == bars().fingerprint
+    assert BarStore.open(shared).orphans() == []
+
+
+def test_rows_that_refer_to_others_go_back_after_them(settings, other_settings, tmp_path):
+    """A decision's symbols stand in a table that refers to decisions, and comes before it in the alphabet."""
+    with Database.open(settings) as database:
+        DecisionLog(database).record(decision(symbols=("AAPL", "IBM")))
+    back_up(settings, tmp_path / "b")
+
+    made = restore(other_settings, tmp_path / "b")
+
+    assert made.rows["decision_symbols"] == 2
+    with Database.open(other_settings) as database:
+        assert DecisionLog(database).get("r1").symbols == ("AAPL", "IBM")
 
 
 def test_a_home_that_holds_something_is_replaced_only_when_told_so(settings, other_settings, file):
@@ -155,3 +187,19 @@ def test_a_backup_that_cannot_be_written_leaves_nothing(settings, tmp_path):
     with pytest.raises(Unavailable, match="cannot write"):
         back_up(settings, tmp_path / "nowhere" / "b")
     assert [each.name for each in tmp_path.iterdir() if each.name != "home"] == []
+
+
+def test_files_of_a_deleted_model_and_of_a_save_that_was_cut_off_are_named_and_go_and_nothing_else_does(settings):
+    fill(settings)
+    assert len(orphans(settings)) == 0
+    with Database.open(settings) as database:
+        Registry(database, ArtifactStore.open(settings)).delete(card().model_id, request_id="d1")
+    cut_off = settings.home / "bars" / "TEST" / "1d" / "1999-0123456789abcdef.parquet"
+    cut_off.write_bytes(b"half")
+
+    found = remove_orphans(settings)
+
+    assert (len(found.artifacts), found.bars) == (2, (str(cut_off),))
+    assert len(orphans(settings)) == 0
+    assert not cut_off.exists()
+    assert BarStore.open(settings).load(BarSpec("TEST", "1d")).fingerprint == bars().fingerprint

@@ -43,7 +43,7 @@ def data(settings: Settings) -> list[Finding]:
     from evolve.market.catalog import Catalog
     from evolve.market.store import BarStore
 
-    catalog = Catalog(BarStore(settings.home))
+    catalog = Catalog(BarStore.open(settings))
     listings = catalog.listings()
     for listing in listings:
         if listing.origin == "imported":

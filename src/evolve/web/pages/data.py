@@ -48,14 +48,14 @@ async def symbol_page(request: Request, symbol: str) -> Response:
         checked_timeframe(request.query_params.get("timeframe")),
         request.query_params.get("simulate") == "1",
     )
-    home = frame.settings_of(request).home
+    settings = frame.settings_of(request)
 
     def examine() -> Examined:
         from evolve.market.catalog import Catalog, data_card
         from evolve.market.quality import examine as examined
         from evolve.market.store import BarStore
 
-        catalog = Catalog(BarStore(home))
+        catalog = Catalog(BarStore.open(settings))
         bars = catalog.load(symbol, timeframe, simulate=simulate)
         notes = bars.provenance.notes() if bars.provenance else ()
         return Examined(
