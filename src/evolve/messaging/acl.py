@@ -24,7 +24,7 @@ SCRIPTS = "+eval +evalsha +script|load"
 # What a client's scripts and reads need (`send`, `withdraw`, `stored_reply`, `queue`, `replicas`).
 ASK = "+wait +xadd +xlen +hset +hget +expire +zscore +zadd +zcard +hvals"
 ANSWER = (
-    "+xgroup|create +xgroup|delconsumer +xreadgroup +xautoclaim +xclaim +xpending +xack +xdel +xread +xrange +xrevrange "
+    "+xgroup|create +xgroup|delconsumer +xreadgroup +xautoclaim +xclaim +xpending +xack +xdel +xtrim +xread +xrange +xrevrange "
     "+hmget +hgetall +hkeys +hdel +del +exists +zrem +zrangebyscore +get +set +rpush +ltrim +lrange"
 )
 TALK = "+publish +subscribe +unsubscribe"

@@ -6,6 +6,8 @@ the leases and one acknowledgement for all.
 
 from __future__ import annotations
 
+UNREAD_MS = 300_000  # how long a reply waits in the stream of its reader
+
 # KEYS: any of the service. The server's time.
 NOW = "return redis.call('TIME')"
 
@@ -38,18 +40,21 @@ end
 """
 )
 
-# A reply to those who wait for it. A large one is kept once, with the request, and read there.
+# A reply to those who wait for it. A large one is kept once, with the request, and read there. The stream of a reader that lives on
+# never expires: what it had minutes to read goes. (Who slept longer finds the reply with its request.)
 DELIVER = """
 local function deliver(prefix, reader, id, reply, limits)
-  local replies = prefix .. reader
+  local replies, added = prefix .. reader, nil
   if #reply > tonumber(limits.large) then
-    redis.call('XADD', replies, 'MAXLEN', '~', limits.replies, '*', 'ref', id)
+    added = redis.call('XADD', replies, 'MAXLEN', '~', limits.replies, '*', 'ref', id)
   else
-    redis.call('XADD', replies, 'MAXLEN', '~', limits.replies, '*', 'm', reply)
+    added = redis.call('XADD', replies, 'MAXLEN', '~', limits.replies, '*', 'm', reply)
   end
+  local now_ms = tonumber(string.match(added, '^%d+'))
+  redis.call('XTRIM', replies, 'MINID', '~', string.format('%.0f', math.max(0, now_ms - UNREAD_MS)))
   return replies
 end
-"""
+""".replace("UNREAD_MS", str(UNREAD_MS))
 
 # Registering a new id with its request spares the replica a round trip: what carries `r` was asked once, by this reader.
 # What its asker had to send anew, because the server forgot it, is answered to the asker alone: nobody can know whether the output
