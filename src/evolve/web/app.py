@@ -26,7 +26,7 @@ from evolve.version import VERSION
 from evolve.web.access import Access, Reach, require
 from evolve.web.documents import document as documentation
 from evolve.web.feed import Feed
-from evolve.web.guard import Guard
+from evolve.web.guard import Guard, put_on_record
 from evolve.web.job_routes import JobRoutes
 from evolve.web.jobs import Jobs
 from evolve.web.message_routes import MessageRoutes, json_response, route
@@ -127,8 +127,9 @@ def _answer_errors(app: Application) -> None:
     """Whatever a route raises becomes a problem, or a page of pages: the guard does that, for what it says itself too."""
 
     async def raised(http: HttpRequest, error: Exception) -> Response:
-        headers = dict(http.scope["headers"])
-        return Guard.refusal_of(http.scope, headers, _typed(http, error), http.state.request_id, _error_page)
+        headers, typed = dict(http.scope["headers"]), _typed(http, error)
+        put_on_record(http.scope, typed)
+        return Guard.refusal_of(http.scope, headers, typed, http.state.request_id, _error_page)
 
     handler: Callable[[HttpRequest, Exception], Awaitable[Response]] = raised
     for kind in (EvolveError, HTTPException, RequestValidationError):

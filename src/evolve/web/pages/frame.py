@@ -24,7 +24,8 @@ from evolve.messaging.messages import Reply
 from evolve.messaging.messages import Request as Message
 from evolve.settings import Settings
 from evolve.web import bundle
-from evolve.web.access import require
+from evolve.web.access import principal_of, require
+from evolve.web.guard import put_on_record
 from evolve.web.jobs import Jobs
 from evolve.web.pages.words import label, verdict_words
 from evolve.web.problems import problem_of, status_of
@@ -67,6 +68,7 @@ class PageRoute(APIRoute):
             try:
                 return await handler(request)
             except EvolveError as error:
+                put_on_record(request.scope, error)
                 return problem_page(request, error)
             except ValidationError as error:
                 first = error.errors()[0]
@@ -133,7 +135,7 @@ def jobs_of(request: Request) -> Jobs:
 async def told(request: Request, message: Message[ReplyT]) -> ReplyT:
     """The reply to a message. Raises its typed error, and Forbidden for who may not send it."""
     require(request, type(message).effect)
-    return await client_of(request).ask(message)
+    return await client_of(request).ask(message, asked_by=principal_of(request).on_record)
 
 
 async def looked_up(work: Callable[[], Value]) -> Value:

@@ -33,8 +33,8 @@ _titles: OrderedDict[str, str] = OrderedDict()
 
 def begin(request: Request, message: Message[Any], *, title: str, **query: str) -> Response:
     """Have it worked on, and show it going on. Raises Forbidden for who may not ask for it."""
-    require(request, type(message).effect)
-    job = frame.jobs_of(request).submit(message)
+    asked_by = require(request, type(message).effect).on_record
+    job = frame.jobs_of(request).submit(message, asked_by=asked_by)
     _titles[job.id] = title
     while len(_titles) > MAX_TITLES:
         _titles.popitem(last=False)
