@@ -184,9 +184,7 @@ def remove(symbol: str, timeframe: str | None, *, as_json: bool = False) -> None
     home = Settings.load().home
     found = remove_bars(symbol, timeframe, BarStore(home))
     for spec in found:
-        AuditTrail(home).record(
-            "remove_bars", who=user_of_this_machine(), symbol=spec.symbol, timeframe=spec.timeframe
-        )
+        AuditTrail(home).record("remove_bars", who=user_of_this_machine(), symbol=spec.symbol, timeframe=spec.timeframe)
         if not as_json:
             print(f"removed {spec.symbol} {spec.timeframe}; models built on it stay, and say which bars they saw")
     if as_json:
