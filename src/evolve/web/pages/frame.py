@@ -38,8 +38,8 @@ MAX_FORM = 2 << 20  # a program of the largest size that is run, percent-encoded
 
 NAVIGATION = (
     ("Trade", (("/", "Ask"), ("/answers", "Answers"), ("/models", "Models"), ("/compare", "Compare"))),
-    ("Research", (("/strategies", "Strategies"), ("/research", "Papers and code"), ("/data", "Data"), ("/studies", "Tuning"))),
-    ("System", (("/services", "Services"), ("/jobs", "Jobs"), ("/feed", "Messages"), ("/dead-letters", "Dead letters"))),
+    ("Research", (("/strategies", "Strategies"), ("/sandbox", "Sandbox"), ("/research", "Papers and code"), ("/pictures", "Pictures"), ("/data", "Data"), ("/studies", "Tuning"))),
+    ("System", (("/services", "Services"), ("/messages", "Ask a service"), ("/jobs", "Jobs"), ("/feed", "Live messages"), ("/dead-letters", "Dead letters"), ("/alerts", "Alerts"), ("/doctor", "Doctor"))),
 )  # fmt: skip
 
 
