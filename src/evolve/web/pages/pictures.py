@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from starlette.responses import FileResponse, Response
 
 from evolve.cards import ImageAnalysis, PastPlot, PlotCard, WrittenReport
 from evolve.charts.kinds import PLOTS
-from evolve.charts.reading import ANALYSES
+from evolve.charts.reading import ANALYSES, Calibration
 from evolve.contracts.model_builder import ListModels
 from evolve.contracts.multimodal import (
     AnalyzeImage,
@@ -23,7 +24,7 @@ from evolve.contracts.multimodal import (
     ReportGenerated,
 )
 from evolve.contracts.quant_gpt import GetAvailableSymbols
-from evolve.errors import EvolveError
+from evolve.errors import EvolveError, InvalidRequest
 from evolve.market.types import TIMEFRAMES
 from evolve.web.access import require
 from evolve.web.jobs import Job
@@ -36,7 +37,7 @@ from evolve.web.uploads import form_with_file, kept_picture
 
 router = APIRouter(route_class=frame.PageRoute)
 LISTED: Final = 24
-LOOK_S: Final = 2.0
+LOOK_S: Final = 5.0
 SHOWN: Final = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml", ".html": "text/html; charset=utf-8", ".pdf": "application/pdf"}  # fmt: skip
 # A file is shown as a site of its own, which can reach nothing of ours: charts and reports carry their styles, and the interactive ones a script.
 APART: Final = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox allow-scripts"
@@ -93,7 +94,7 @@ async def read(request: Request) -> Response:
         name = path.name
     order = AnalyzeImage(
         image_path=str(kept), analysis_type=form.get("analysis_type") or ANALYSES[0],
-        model_name=form.get("model_name", "").strip() or None,
+        model_name=form.get("model_name", "").strip() or None, calibration=_calibration(form),
     )  # fmt: skip
     return begin(request, order, title=f"Read {name}")
 
@@ -116,6 +117,19 @@ async def picture_file(request: Request, place: str, name: str) -> Response:
             f'attachment; filename="{name}"' if name.isascii() and '"' not in name else "attachment"
         )
     return FileResponse(path, media_type=SHOWN[path.suffix.lower()], headers=headers)
+
+
+def _calibration(form: Mapping[str, str]) -> Calibration | None:
+    """Two heights in pixels and the values there, as the sender knows them; None where nothing is given. Raises InvalidRequest."""
+    names = ("pixel_1", "value_1", "pixel_2", "value_2")
+    given = [form.get(name, "").strip() for name in names]
+    if not any(given):
+        return None
+    try:
+        pixel_1, value_1, pixel_2, value_2 = map(float, given)
+    except ValueError:
+        raise InvalidRequest("a scale needs two heights in pixels from the top, and the value at each") from None
+    return Calibration(((pixel_1, value_1), (pixel_2, value_2)), log=form.get("log") == "1")
 
 
 def name_of(path: str | None, folder: Path) -> str | None:
