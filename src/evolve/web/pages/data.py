@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from evolve.cards import DataCard
 from evolve.clock import SYSTEM_CLOCK
 from evolve.contracts.quant_gpt import GetAvailableSymbols
+from evolve.errors import EvolveError
 from evolve.market.sources.remote import SERVICES
 from evolve.market.types import TIMEFRAMES, Timeframe
 from evolve.web import bars
@@ -18,7 +20,7 @@ from evolve.web.access import principal_of, require
 from evolve.web.pages import frame
 from evolve.web.pages.models import checked_timeframe
 from evolve.web.pages.series import series_for, series_response
-from evolve.web.problems import NotFound
+from evolve.web.problems import NotFound, status_of
 from evolve.web.record import order_of
 from evolve.web.uploads import form_with_file
 
@@ -43,12 +45,18 @@ class Examined:
 
 @router.get("/data")
 async def data_page(request: Request) -> Response:
+    return await _page(request)
+
+
+async def _page(request: Request, error: EvolveError | None = None, given: Mapping[str, str] | None = None) -> Response:
+    """Also with what was wrong with a form on it, and what stood in that."""
     reply = await frame.told(request, GetAvailableSymbols())
     rows = sorted(reply.sources.items(), key=lambda item: (item[1] == "SIMULATED", item[0]))
     own = {spec.symbol for spec in await bars.stored(frame.settings_of(request))}
+    settings = frame.settings_of(request)
     return frame.page(
         request, "data.html", rows=rows, own=own, timeframes=TIMEFRAMES, sources=SERVICES, may="admin" in principal_of(request).scopes,
-        most=frame.settings_of(request).max_upload_bytes >> 20,
+        most=settings.max_upload_bytes >> 20, error=error, given=given or {}, status=200 if error is None else status_of(error.code),
     )  # fmt: skip
 
 
@@ -56,15 +64,15 @@ async def data_page(request: Request) -> Response:
 async def import_file(request: Request) -> Response:
     """Keep the bars of a file that a browser sends, and show what is wrong with them."""
     require(request, "admin")
-    settings = frame.settings_of(request)
-    async with form_with_file(request, settings, "file") as (form, path):
-        given = {
-            "symbol": form.get("symbol", ""),
-            "timeframe": form.get("timeframe", ""),
-            "currency": form.get("currency") or "USD",
-        }
-        kept = await bars.import_file(request, settings, path, order_of(bars.ImportOrder, given))
-    return _came_in(kept)
+    settings, symbol = frame.settings_of(request), ""
+    try:
+        async with form_with_file(request, settings, "file") as (form, path):
+            symbol = form.get("symbol", "")
+            said = {"timeframe": form.get("timeframe", ""), "currency": form.get("currency") or "USD"}
+            order = order_of(bars.ImportOrder, {"symbol": symbol, **said})
+            return _came_in(await bars.import_file(request, settings, path, order))
+    except EvolveError as error:
+        return await _page(request, error, {"import_symbol": symbol})
 
 
 @router.post("/data/fetch")
@@ -72,10 +80,14 @@ async def fetch(request: Request) -> Response:
     """Ask a service for bars; returns when they are kept, which may take some minutes."""
     require(request, "admin")
     form = await frame.form_of(request)
-    given = {name: form.get(name, "") for name in ("source", "timeframe", "first", "last")}
+    said = {name: form.get(name, "") for name in ("source", "timeframe", "first", "last")}
     ticked = {name: form.get(name) == "1" for name in ("allow_gaps", "replacing", "anew")}
-    order = order_of(bars.FetchOrder, {**given, **ticked})
-    return _came_in(await bars.fetch(request, frame.settings_of(request), form.get("symbol", ""), order))
+    symbol = form.get("symbol", "")
+    try:
+        order = order_of(bars.FetchOrder, {**said, **ticked})
+        return _came_in(await bars.fetch(request, frame.settings_of(request), symbol, order))
+    except EvolveError as error:
+        return await _page(request, error, {**said, "symbol": symbol})
 
 
 @router.get("/data/{symbol}/remove")
