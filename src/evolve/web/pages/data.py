@@ -11,9 +11,7 @@ from starlette.responses import Response
 
 from evolve.cards import DataCard
 from evolve.clock import SYSTEM_CLOCK
-from evolve.contracts.quant_gpt import GetAvailableSymbols
 from evolve.errors import EvolveError
-from evolve.market.sources.remote import SERVICES
 from evolve.market.types import TIMEFRAMES, Timeframe
 from evolve.web import bars
 from evolve.web.access import principal_of, require
@@ -50,9 +48,16 @@ async def data_page(request: Request) -> Response:
 
 async def _page(request: Request, error: EvolveError | None = None, given: Mapping[str, str] | None = None) -> Response:
     """Also with what was wrong with a form on it, and what stood in that."""
-    reply = await frame.told(request, GetAvailableSymbols())
-    rows = sorted(reply.sources.items(), key=lambda item: (item[1] == "SIMULATED", item[0]))
+    require(request, "read")
+    # The home's own list: bars can be looked at and brought in while every service is stopped.
+    listed = await bars.listed(frame.settings_of(request))
+    rows = sorted(
+        ((each.symbol, "SIMULATED" if each.origin == "simulated" else each.origin) for each in listed),
+        key=lambda row: (row[1] == "SIMULATED", row[0]),
+    )
     own = {spec.symbol for spec in await bars.stored(frame.settings_of(request))}
+    from evolve.market.sources.remote import SERVICES
+
     settings = frame.settings_of(request)
     return frame.page(
         request, "data.html", rows=rows, own=own, timeframes=TIMEFRAMES, sources=SERVICES, may="admin" in principal_of(request).scopes,

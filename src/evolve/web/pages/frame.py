@@ -51,7 +51,7 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     made.filters |= {
-        "figure": render, "interval": render_interval, "label": label, "percent": _percent, "moment": _moment,
+        "figure": render, "interval": render_interval, "label": label, "key": _key, "percent": _percent, "moment": _moment,
         "day": lambda text: str(text)[:10], "share": _share, "heat": _heat, "path": lambda text: quote(str(text), safe=""),
     }  # fmt: skip
     made.globals |= {"navigation": NAVIGATION, "verdict_words": verdict_words}
@@ -186,6 +186,11 @@ def mount_assets(app: FastAPI) -> None:
 
 def _percent(value: float, digits: int = 1) -> str:
     return f"{100 * value:z.{digits}f} %"
+
+
+def _key(name: str) -> str:
+    """A name of the wire in words; any other key, such as a symbol, as it is."""
+    return label(name) if name.islower() else name
 
 
 def _share(values: Mapping[str, Evidence], name: str) -> Evidence | None:

@@ -28,7 +28,7 @@ SUGGESTED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field. value: as the form shows it; nullable: empty means null, else the default; example: for its placeholder;
+    """One field. value: as the form shows it; nullable: emptied means null, else the default; example: for its placeholder;
     lowest, highest: of a number; suggested: the page's list of what there is, or empty."""
 
     name: str
@@ -69,8 +69,8 @@ def data_of(cls: type[Message[Any]], form: Mapping[str, str]) -> dict[str, Any]:
             found[field.name] = text == "1"
         elif text.strip():
             found[field.name] = _value(field, text)
-        elif field.nullable:
-            found[field.name] = None
+        elif field.nullable and field.value:
+            found[field.name] = None  # somebody emptied what stood there
     return found
 
 
