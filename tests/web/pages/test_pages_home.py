@@ -18,7 +18,11 @@ def test_bars_are_imported_looked_at_and_removed_and_a_bad_file_is_named_by_its_
         page.goto("/data")
         form = page.locator("form[action='/data/import']")
         form.locator("input[type=file]").set_input_files(
-            {"name": f"../{ATTACK}.csv", "mimeType": "text/csv", "buffer": b"date,open,high,low,close\n2012-01-02,1,2,1,abc\n"}
+            {
+                "name": f"../{ATTACK}.csv",
+                "mimeType": "text/csv",
+                "buffer": b"date,open,high,low,close\n2012-01-02,1,2,1,abc\n",
+            }
         )
         form.get_by_label("Symbol").fill("SENT")
         form.get_by_role("button", name="Import").click()
