@@ -47,7 +47,7 @@ class QuantGPT:
         settings: Settings | None = None,
     ) -> None:
         self._client = ServiceClient(redis_host, redis_port, redis_db, settings=settings)
-        self.settings = self._client.settings
+        self.settings: Settings = self._client.settings
         if openai_api_key is not None:
             self.settings = self.settings.model_copy(update={"openai_api_key": openai_api_key})
         self._given_key = openai_api_key is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
@@ -28,7 +28,7 @@ def _upper(value: object) -> object:
 class Settings(BaseSettings):
     """One frozen value. Times are seconds, sizes bytes unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         frozen=True, populate_by_name=True, env_prefix="EVOLVE_", extra="ignore", str_strip_whitespace=True,
         env_ignore_empty=True,  # compose files and units pass `X=` for what was left out
     )  # fmt: skip

@@ -49,6 +49,7 @@ LONG = {
     "Find the optimal model for TSLA on 1h timeframe",
     "What model should I use for BTCUSDT?",
     "Should I buy GOOGL now?",
+    "What's the best strategy for crypto trading?",
 }
 
 
@@ -185,7 +186,7 @@ def test_custom_settings_run_as_shown(running):
     assert printed == "success\n"
 
 
-def test_quant_gpt_starts_the_services_that_are_missing_says_so_and_leaves_them_running(fresh):
+def test_quant_gpt_starts_what_is_missing_and_leaves_it_running_and_the_history_outlives_it_all(fresh):
     program = "from services.quant_gpt import QuantGPT\nprint(QuantGPT().process_query('Analyze IBM')['status'])"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=SERVICES.parent, env=fresh.environment, capture_output=True, text=True, timeout=PATIENCE_S
@@ -195,6 +196,15 @@ def test_quant_gpt_starts_the_services_that_are_missing_says_so_and_leaves_them_
     assert "evolve down" in done.stderr
     status = fresh.json("python service_manager.py --action status")
     assert {entry["status"] for entry in status.values()} == {"running"}
+
+    # Persistent Memory: of another run of the services, on another run of the server.
+    assert fresh.shell("evolve down").returncode == 0
+    look = (
+        "from services.service_client import ServiceClient\nfrom services.service_manager import ServiceManager\n"
+        "ServiceManager().start_service('quant_gpt')\n"
+        "print([entry['query'] for entry in ServiceClient().get_query_history(symbol='IBM')['history']])"
+    )
+    assert fresh.python(look) == "['Analyze IBM']\n"
 
 
 # --- at the prompt ---
@@ -334,19 +344,6 @@ def test_without_a_server_the_class_answers_with_an_error(tmp_path):
 def test_without_an_openai_key_questions_are_parsed_by_grammar(running):
     with ServiceClient(settings=running.settings) as client:
         assert client.route_prompt("Analyze MSFT")["result"]["parser"] == "grammar"
-
-
-def test_past_queries_are_remembered_across_restarts(fresh):
-    """Persistent Memory: the history outlives the services and the server."""
-    ask = "from services.quant_gpt import QuantGPT\nQuantGPT().process_query('Analyze IBM')"
-    look = (
-        "from services.service_client import ServiceClient\nfrom services.service_manager import ServiceManager\n"
-        "ServiceManager().start_service('quant_gpt')\n"
-        "print([entry['query'] for entry in ServiceClient().get_query_history(symbol='IBM')['history']])"
-    )
-    fresh.python(ask)
-    assert fresh.shell("evolve down").returncode == 0
-    assert fresh.python(look) == "['Analyze IBM']\n"
 
 
 def test_questions_of_one_session_lean_on_the_ones_before(gpt):

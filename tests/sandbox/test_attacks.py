@@ -1,6 +1,6 @@
 """Does the wall hold? Every attack is judged from outside, by a process that owns the secrets, listeners and files.
 
-`make test` runs a seeded sixth in two configurations with short time limits; `make prove` all of them in all configurations, and
+`make test` runs a seeded sample in two configurations with short time limits; `make prove` all of them in all configurations, and
 writes the table of docs/sandbox.md.
 """
 
@@ -40,8 +40,8 @@ def attacks() -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def sixth() -> list[dict[str, Any]]:
-    chosen = random.Random(SEED).sample(attacks(), len(attacks()) // 6)
+def sample(one_in: int) -> list[dict[str, Any]]:
+    chosen = random.Random(SEED).sample(attacks(), len(attacks()) // one_in)
     return [{**attack, "timeout_s": min(attack["timeout_s"], SHORT_S)} for attack in chosen]
 
 
@@ -105,9 +105,10 @@ def judged(adapter: str, chosen: list[dict[str, Any]], *, ordinary_user: bool = 
     return Judged(reached, len(chosen), len(found["benign"]), ran)
 
 
-@pytest.mark.parametrize("adapter", ["gate_on", "gate_off"])
-def test_no_attack_of_a_seeded_sixth_reaches_anything(adapter: str) -> None:
-    assert judged(adapter, sixth()).reached == []
+@pytest.mark.parametrize(("adapter", "one_in"), [("gate_off", 7), ("gate_on", 16)])
+def test_no_attack_of_a_seeded_sample_reaches_anything(adapter: str, one_in: int) -> None:
+    """More of those that meet the kernel's wall alone: the gate in front of it reads the program, and stops most at once."""
+    assert judged(adapter, sample(one_in)).reached == []
 
 
 TABLE_HEAD = [

@@ -41,7 +41,7 @@ class ServiceClient(GeneratedMethods):
         settings: Settings | None = None,
     ) -> None:
         self._core = AsyncClient(redis_host, redis_port, redis_db, settings=settings)
-        self.settings = self._core.settings
+        self.settings: Settings = self._core.settings
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()

@@ -35,7 +35,9 @@ class AsyncClient:
         *,
         settings: Settings | None = None,
     ) -> None:
-        self.settings = settings if settings is not None else Settings.for_server(redis_host, redis_port, redis_db)
+        self.settings: Settings = (
+            settings if settings is not None else Settings.for_server(redis_host, redis_port, redis_db)
+        )
         self._bus: Bus | None = None
         self._asker: Asker | None = None
 

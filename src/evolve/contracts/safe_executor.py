@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -23,7 +23,7 @@ class RunResult(BaseModel):
     """One run. output: what it printed; error: a sentence with the program's own lines; execution_time: s; memory_used: MiB, peak;
     logs: notes on what was cut, replaced or warned about. All but value, output and error are measured from outside."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True)
 
     status: Literal["success", "timeout", "memory_limit", "execution_error", "validation_error", "system_error"]
     output: str = ""

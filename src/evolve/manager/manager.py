@@ -43,7 +43,9 @@ class ServiceManager:
         *,
         settings: Settings | None = None,
     ) -> None:
-        self.settings = settings if settings is not None else Settings.for_server(redis_host, redis_port, redis_db)
+        self.settings: Settings = (
+            settings if settings is not None else Settings.for_server(redis_host, redis_port, redis_db)
+        )
         self._connection: socket.socket | None = None
 
     def start_service(self, name: str, replicas: int = 1, *, idle_stop: bool = False) -> dict[str, Any]:

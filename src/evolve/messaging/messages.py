@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -25,7 +25,9 @@ ENVELOPE_FIELDS = frozenset({"type", "service", "data", "status", "timestamp", "
 class Reply(BaseModel):
     """What a service answers. Its fields become the response's `data` and may not hide an envelope's field."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null", protected_namespaces=())
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="ignore", ser_json_inf_nan="null", protected_namespaces=()
+    )
     wire_type: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -62,7 +64,9 @@ class Request(BaseModel, Generic[ReplyT]):
     charge, what is deleted). Unsaid, what computes or is recorded runs, and the rest reads.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), validate_default=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), validate_default=True
+    )
     wire_type: ClassVar[str] = ""
     service: ClassVar[str] = ""
     reply_type: ClassVar[type[Reply]] = Reply
@@ -73,6 +77,8 @@ class Request(BaseModel, Generic[ReplyT]):
     waits: ClassVar[float | None] = None
     retries: ClassVar[int] = 0
     effect: ClassVar[Effect] = "read"
+    numbers: ClassVar[frozenset[str]] = frozenset()  # the fields that are
+    truths: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__()  # the class keywords are read below, once pydantic knows the fields
@@ -103,6 +109,12 @@ class Request(BaseModel, Generic[ReplyT]):
         cls.positional = positional if positional is not None else required
         cls.slot, cls.records, cls.waits, cls.retries = slot, records, waits, retries
         cls.effect = effect or ("run" if slot == "heavy" or records else "read")
+        kinds = {
+            name: {field.annotation, *get_args(field.annotation)} & {bool, int, float}
+            for name, field in cls.model_fields.items()
+        }
+        cls.truths = frozenset(name for name, kind in kinds.items() if kind == {bool})
+        cls.numbers = frozenset(name for name, kind in kinds.items() if kind and bool not in kind)
         unknown = set(cls.positional) - set(cls.model_fields)
         if unknown:
             raise TypeError(f"{cls.__name__}: positional names unknown fields {sorted(unknown)}")
@@ -137,6 +149,12 @@ def validated(cls: type[RequestT], data: object) -> RequestT:
     """An instance of `cls` from plain data. Raises InvalidRequest naming the first wrong field and what it may be."""
     if not isinstance(data, dict):
         raise InvalidRequest(f"data of {cls.wire_type} must be an object, not {type(data).__name__}")
+    # Python counts false as 0: one in the place of the other is a mistake, and no schema allows it.
+    for name, value in data.items():
+        if isinstance(value, bool) and name in cls.numbers:
+            raise InvalidRequest(f"{cls.wire_type}: {name} must be a number, not {value}", fields=[name])
+        if type(value) in (int, float) and name in cls.truths:
+            raise InvalidRequest(f"{cls.wire_type}: {name} must be true or false, not {value}", fields=[name])
     try:
         return cls.model_validate(data)
     except ValidationError as error:

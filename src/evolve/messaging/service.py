@@ -101,7 +101,9 @@ class Service:
         *,
         settings: Settings | None = None,
     ) -> None:
-        self.settings = settings if settings is not None else Settings.for_server(redis_host, redis_port, redis_db)
+        self.settings: Settings = (
+            settings if settings is not None else Settings.for_server(redis_host, redis_port, redis_db)
+        )
         self.clock: Clock = SYSTEM_CLOCK
         self._ready = False
         self._setting_up = threading.Lock()

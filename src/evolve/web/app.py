@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Scope
 
 from evolve.client.core import AsyncClient, all_requests
@@ -103,8 +104,12 @@ def create_app(settings: Settings, *, host: str = "127.0.0.1") -> FastAPI:
     ]
     _add_pages(app)
     app.guarded = lambda inner: _cross_origin(
-        Guard(inner, settings=settings, access=access, metrics=metrics, error_page=_error_page), access.reach
-    )
+        Guard(
+            inner, settings=settings, access=access, metrics=metrics, error_page=_error_page,
+            takes=lambda scope: any(found.matches(scope)[0] is Match.FULL for found in app.router.routes),
+        ),
+        access.reach,
+    )  # fmt: skip
     _answer_errors(app)
     return app
 
@@ -149,7 +154,9 @@ def _typed(http: HttpRequest, error: Exception) -> EvolveError:
     if status == 404:
         return NotFound(f"there is nothing at {http.url.path[:200]!r}; /openapi.json lists what there is")
     if status == 405:
-        allowed = sorted((error.headers or {}).get("Allow", "").split(", ")) if isinstance(error, HTTPException) else []
+        # The framework names the methods of the first route there only.
+        here = [found for found in http.app.router.routes if found.matches(http.scope)[0] is not Match.NONE]
+        allowed = sorted({method for found in here for method in getattr(found, "methods", None) or ()})
         return MethodNotAllowed(
             f"{http.url.path[:200]} takes {' or '.join(allowed)}, not {http.method[:20]}", allow=allowed
         )

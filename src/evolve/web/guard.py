@@ -71,8 +71,10 @@ class Guard:
         access: Access,
         metrics: Metrics,
         error_page: ErrorPage,
+        takes: Callable[[Scope], bool],
     ) -> None:
-        self._app, self._access, self._metrics, self._error_page = app, access, metrics, error_page
+        """takes: does a route answer this method at this path?"""
+        self._app, self._access, self._metrics, self._error_page, self._takes = app, access, metrics, error_page, takes
         self._max_bytes, self._max_file = settings.max_message_bytes, settings.max_upload_bytes
         per_s = settings.web_rate / 60
         self._pace = Pace(per_s=per_s, burst=max(10.0, per_s * BURST_S)) if per_s else None
@@ -95,7 +97,11 @@ class Guard:
         self._check_pace(principal, scope["path"])
         self._check_origin(scope, headers, principal, host)
         if scope["method"] in ("POST", "DELETE"):  # no route takes another; those are told so
-            _check_type(scope["method"], scope["path"], headers)
+            try:
+                _check_type(scope["method"], scope["path"], headers)
+            except UnsupportedMediaType:
+                if self._takes(scope):  # else the routes say that nothing takes this here, which is what is wrong
+                    raise
         size = headers.get(b"content-length", b"0")
         if not size.isdigit():
             raise Malformed("the content-length is no number")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
-from desks import Desk, autoregressive, noise
+from desks import Desk, autoregressive, noise, open_desk
 
 from evolve.agents.evaluation import SCORE_WEIGHTS
 from evolve.agents.track_record import forecasts_from
@@ -15,6 +15,7 @@ from evolve.evidence import Evidence
 from evolve.forecasting.walk_forward import position_from_forecast
 from evolve.market.bars import Bars
 from evolve.memory.canonical import canonical_json, from_json
+from evolve.settings import Settings
 
 Import = Callable[[Bars], Bars]
 # One worker for all: what they share takes seconds to make.
@@ -484,13 +485,23 @@ def test_a_model_that_was_never_evaluated_has_an_empty_history(desk: Desk, impor
     assert desk.critic.history(naive, 10) == ()
 
 
-@pytest.fixture
-def evaluated(desk: Desk, import_bars: Import) -> Mapping[str, EvaluationCard]:
-    import_bars(noise(700))
+def evaluated_on(desk: Desk) -> Mapping[str, EvaluationCard]:
+    desk.store.save(noise(700))
     return {
         name: desk.evaluate(built(desk, name)[0], metrics=("volatility", "relative_mae"))
         for name in ("naive", "drift", "ridge")
     }
+
+
+@pytest.fixture(scope="module")
+def ranked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Three models, evaluated, and nothing else."""
+    home = tmp_path_factory.mktemp("ranked")
+    desks = open_desk(Settings.load(home=home / "home", log_dir=home / "logs"))
+    made = next(desks)
+    evaluated_on(made)
+    yield made
+    next(desks, None)
 
 
 @pytest.mark.parametrize(
@@ -504,27 +515,25 @@ def evaluated(desk: Desk, import_bars: Import) -> Mapping[str, EvaluationCard]:
         ("dm_p_value", -1),
     ],
 )
-def test_the_best_models_come_best_first_whichever_way_the_metric_points(
-    desk: Desk, evaluated: Mapping[str, EvaluationCard], metric: str, sign: int
-) -> None:
+def test_the_best_models_come_best_first_whichever_way_the_metric_points(ranked: Desk, metric: str, sign: int) -> None:
     """An error, a cost and a p-value are better when they are smaller; what is undefined comes last."""
-    ranked = [card.metrics[metric].value for card in desk.critic.best("NOISE", "1d", 5, metric)]
-    known = [float(value) for value in ranked if value is not None]
+    found = [card.metrics[metric].value for card in ranked.critic.best("NOISE", "1d", 5, metric)]
+    known = [float(value) for value in found if value is not None]
 
-    assert len(ranked) == 3
+    assert len(found) == 3
     assert known == sorted(known, key=lambda value: -sign * value)
-    assert ranked[: len(known)] == known
+    assert found[: len(known)] == known
 
 
-def test_the_best_models_by_default_have_the_highest_score(desk: Desk, evaluated: Mapping[str, EvaluationCard]) -> None:
-    scores = [card.overall_score for card in desk.critic.best("NOISE", "1d", 5, "overall_score")]
+def test_the_best_models_by_default_have_the_highest_score(ranked: Desk) -> None:
+    scores = [card.overall_score for card in ranked.critic.best("NOISE", "1d", 5, "overall_score")]
 
-    assert scores == sorted((card.overall_score for card in evaluated.values()), reverse=True)  # type: ignore[type-var]
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)  # type: ignore[type-var]
 
 
-def test_the_best_are_only_as_many_as_asked_for_of_this_symbol_and_not_deleted(
-    desk: Desk, evaluated: Mapping[str, EvaluationCard]
-) -> None:
+def test_the_best_are_only_as_many_as_asked_for_of_this_symbol_and_not_deleted(desk: Desk) -> None:
+    evaluated = evaluated_on(desk)
     assert len(desk.critic.best("NOISE", "1d", 2, "sharpe")) == 2
     assert desk.critic.best("AAPL", "1d", 5, "sharpe") == ()
 
@@ -533,12 +542,10 @@ def test_the_best_are_only_as_many_as_asked_for_of_this_symbol_and_not_deleted(
     assert evaluated["ridge"].model_id not in {card.model_id for card in desk.critic.best("NOISE", "1d", 5, "sharpe")}
 
 
-def test_a_metric_that_no_evaluation_holds_cannot_rank_them(
-    desk: Desk, evaluated: Mapping[str, EvaluationCard]
-) -> None:
+def test_a_metric_that_no_evaluation_holds_cannot_rank_them(ranked: Desk) -> None:
     """An order by nothing would pass for a ranking."""
     with pytest.raises(InvalidRequest, match="sortino"):
-        desk.critic.best("NOISE", "1d", 5, "sortino")
+        ranked.critic.best("NOISE", "1d", 5, "sortino")
 
 
 def test_cards_survive_json(shared: Desk, on_noise: ComparisonCard) -> None:

@@ -19,6 +19,7 @@ class BuildModel(Request[ModelBuilt], service="builder", slot="heavy"):
     symbol: str
     model_type: Literal["lstm", "ridge"] = "lstm"
     lookback: int = Field(30, ge=2, le=500)
+    simulate: bool = False
 
 
 class ListModels(Request[ModelBuilt], client="models", wire="list_all", waits=90.0, records=True):
@@ -114,6 +115,8 @@ def test_a_request_is_parsed_by_its_wire_type() -> None:
             {"symbol": "AAPL", "model_type": "tcn"},
             "build_model: model_type must be 'lstm' or 'ridge', not 'tcn'",
         ),
+        ({"symbol": "AAPL", "lookback": True}, "build_model: lookback must be a number, not True"),
+        ({"symbol": "AAPL", "simulate": 0}, "build_model: simulate must be true or false, not 0"),
         (["AAPL"], "data of build_model must be an object, not list"),
         (None, "data of build_model must be an object, not NoneType"),
     ],
@@ -133,7 +136,7 @@ def test_every_wrong_field_is_listed_beside_the_sentence() -> None:
 
 
 def test_a_field_with_no_near_name_lists_those_there_are() -> None:
-    with pytest.raises(InvalidRequest, match=r"nearest: symbol, model_type, lookback$"):
+    with pytest.raises(InvalidRequest, match=r"nearest: symbol, model_type, lookback, simulate$"):
         validated(BuildModel, {"symbol": "AAPL", "zzz": 1})
 
 

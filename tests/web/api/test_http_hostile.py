@@ -67,6 +67,17 @@ def test_a_form_cannot_ask_the_api(web: Web, kind: str) -> None:
     assert deleted.status_code == (415 if kind else 404)  # no form can send a DELETE
 
 
+@pytest.mark.parametrize("path", ["/api/v1/jobs", "/api/v1/services", "/health/live", "/metrics"])
+def test_a_method_that_nothing_takes_is_said_to_be_that_whatever_the_body(web: Web, path: str) -> None:
+    answered = web.client.post(path, content=b"a=1", headers={"content-type": "application/x-www-form-urlencoded"})
+    assert (answered.status_code, answered.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_all_methods_of_an_address_are_named_where_another_is_tried(web: Web) -> None:
+    answered = web.client.patch("/api/v1/jobs/x")
+    assert (answered.status_code, answered.headers["allow"]) == (405, "DELETE, GET, HEAD")
+
+
 def test_our_own_page_may_ask(web: Web) -> None:
     host = web.url.split("/")[2]
 
