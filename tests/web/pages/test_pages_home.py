@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from evolve.audit_trail import AuditTrail
 from evolve.memory.database import Database
 from evolve.memory.decisions import Decision, DecisionLog
@@ -89,6 +91,7 @@ def test_any_message_is_sent_by_its_form_and_one_that_decides_only_with_a_tick(a
         seen.complaints = [each for each in seen.complaints if "status of 422" not in each]
 
 
+@pytest.mark.prove  # tests/web/api holds the same without a browser
 def test_a_rule_is_made_tried_and_removed_but_no_secret_of_the_machine_is_named(at: Desk) -> None:
     with at.visit() as (page, seen):
         page.goto("/alerts")
