@@ -116,6 +116,7 @@ class Settings(BaseSettings):
     done_retention_s: int = Field(86_400, gt=0)
     max_message_bytes: int = Field(8 << 20, gt=0)
     max_reply_bytes: int = Field(64 << 20, gt=0)
+    max_upload_bytes: int = Field(64 << 20, gt=0)
     max_queued: int = Field(100_000, gt=0)
     rate: int = Field(0, ge=0)
     retry_first_s: float = Field(1.0, gt=0)

@@ -7,20 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
 from rich.text import Text
 
 from evolve.cards import Costs, Curve, DataCard
 from evolve.cli.show import console, draw, print_json, watch
 from evolve.clock import SYSTEM_CLOCK, iso
-from evolve.errors import DataUnavailable, InvalidRequest
 from evolve.market.bars import Bars
 from evolve.market.calendar import benchmark_of, default_costs, venue_of
 from evolve.market.catalog import Catalog, data_card
 from evolve.market.provenance import Provenance
 from evolve.market.quality import Report, Verdict, examine
 from evolve.market.store import BarStore
-from evolve.market.types import TIMEFRAMES, Timeframe, parse_symbol
 from evolve.settings import Settings
 
 LAST_BARS = 5
@@ -113,31 +110,21 @@ def fetch(
     as_json: bool = False,
 ) -> None:
     """Ask a service, hold its bars against the calendar, keep them."""
-    from evolve.market.keeping import keep
-    from evolve.market.sources.base import BarSpec, Span
-    from evolve.market.sources.remote import default_span, remote_source
-
-    settings = Settings.load()
-    try:
-        spec = BarSpec(parse_symbol(symbol), _known(timeframe))
-    except ValueError as error:
-        raise InvalidRequest(str(error)) from None
-    usual = default_span(spec, SYSTEM_CLOCK.now())
-    span = Span.of_days(first or min(usual.first, last or usual.first), last or usual.last)
+    from evolve.market.fetching import fetch_bars
 
     def wait(reason: str) -> None:
         print(f"{service}: {reason}", file=sys.stderr, flush=True)
 
-    source = remote_source(service, settings, allow_gaps=allow_gaps, fresh_s=0.0 if anew else None, tell=wait)
     with watch() as told:
 
         def progress(bars: int, share: float) -> None:
-            told(
-                {"stage": f"fetch {spec.symbol}", "message": f"{bars:,} bars", "done": round(100 * share), "total": 100}
-            )
+            told({"stage": f"fetch {symbol}", "message": f"{bars:,} bars", "done": round(100 * share), "total": 100})
 
-        fetched = source.load(spec, span, progress)
-    kept = keep(fetched, BarStore.open(settings), replacing=replacing)
+        found = fetch_bars(
+            symbol, service, timeframe, Settings.load(), first=first, last=last, allow_gaps=allow_gaps, replacing=replacing,
+            anew=anew, progress=progress, tell=wait,
+        )  # fmt: skip
+    fetched, kept = found.bars, found.kept
     bars = kept.bars
     if as_json:
         return print_json(_shown(bars))
@@ -158,9 +145,10 @@ def fetch(
 
 
 def import_bars(file: Path, symbol: str, timeframe: str | None, currency: str, *, as_json: bool = False) -> None:
+    from evolve.market.fetching import known_timeframe
     from evolve.market.sources.files import import_file
 
-    chosen = None if timeframe is None else _known(timeframe)
+    chosen = None if timeframe is None else known_timeframe(timeframe)
     bars = import_file(file, symbol, chosen, store=BarStore.open(Settings.load()), currency=currency)
     if as_json:
         return print_json(_shown(bars))
@@ -190,16 +178,14 @@ def check(symbol: str, timeframe: str | None, *, simulate: bool, png: Path | Non
 
 
 def remove(symbol: str, timeframe: str | None, *, as_json: bool = False) -> None:
-    store = BarStore.open(Settings.load())
-    wanted = symbol.strip().upper()
-    found = [spec for spec in store.symbols() if spec.symbol == wanted and timeframe in (None, spec.timeframe)]
-    if not found:
-        have = ", ".join(f"{spec.symbol} {spec.timeframe}" for spec in store.symbols()) or "none"
-        raise DataUnavailable(
-            f"no bars of {wanted}{f' at {timeframe}' if timeframe else ''} have been imported; imported are: {have}"
-        )
+    from evolve.audit_trail import AuditTrail, user_of_this_machine
+    from evolve.market.fetching import remove_bars
+
+    settings = Settings.load()
+    home = settings.home
+    found = remove_bars(symbol, timeframe, BarStore.open(settings))
     for spec in found:
-        store.remove(spec)
+        AuditTrail(home).record("remove_bars", who=user_of_this_machine(), symbol=spec.symbol, timeframe=spec.timeframe)
         if not as_json:
             print(f"removed {spec.symbol} {spec.timeframe}; models built on it stay, and say which bars they saw")
     if as_json:
@@ -278,12 +264,6 @@ def _curve(bars: Bars) -> Curve:
 
 def _iso(ms: int) -> str:
     return iso(ms / 1000)
-
-
-def _known(timeframe: str) -> Timeframe:
-    if timeframe not in TIMEFRAMES:
-        raise InvalidRequest(f"{timeframe!r} is not a timeframe; use one of {', '.join(TIMEFRAMES)}")
-    return TypeAdapter(Timeframe).validate_python(timeframe)
 
 
 def _catalog() -> Catalog:

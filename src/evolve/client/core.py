@@ -51,10 +51,12 @@ class AsyncClient:
         timeout: float | None = None,
         on_progress: ProgressCallback | None = None,
         request_id: str | None = None,
+        asked_by: str | None = None,
     ) -> ReplyT:
         """The typed reply. Raises the typed error of the service, TimedOut, or Unavailable.
 
-        timeout: seconds; default what the request declares, else EVOLVE_RESPONSE_TIMEOUT (30).
+        timeout: seconds; default what the request declares, else EVOLVE_RESPONSE_TIMEOUT (30). asked_by: who stands behind it, for the
+        record; this client where nobody is named.
         Cancelling this coroutine withdraws the request, so that the job behind it stops too.
         """
         envelope = await self.request(
@@ -64,6 +66,7 @@ class AsyncClient:
             timeout=timeout if timeout is not None else self.timeout_for(type(request)),
             on_progress=on_progress,
             request_id=request_id,
+            asked_by=asked_by,
         )
         raise_error(envelope)
         return request.reply_type.model_validate(envelope["data"])  # type: ignore[return-value]
@@ -79,6 +82,7 @@ class AsyncClient:
         request_id: str | None = None,
         wait: bool = True,
         patient: bool = False,
+        asked_by: str | None = None,
     ) -> dict[str, Any]:
         """The response envelope, success or error, of any message. With wait=False: which id it was queued under.
 
@@ -94,7 +98,7 @@ class AsyncClient:
                 timestamp=SYSTEM_CLOCK.now(),
                 request_id=id,
                 reply_to=asker.name,
-                sender=asker.name,
+                sender=asked_by or asker.name,
                 traceparent=span.traceparent,
             )
             lane = lane_of(service, wire_type)

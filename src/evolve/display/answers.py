@@ -12,6 +12,8 @@ from evolve.evidence import Evidence
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from evolve.charts.theme import ThemeName
+
 MOST_ROWS = 12
 MOST_CURVES = 4  # more lines than that are a tangle at this size; the table holds the rest
 
@@ -152,22 +154,22 @@ def _curves(curves: Sequence[Curve], title: str, source: str) -> str:
     if not curves:
         return ""
 
-    def draw() -> Figure:
+    def draw(theme: ThemeName) -> Figure:
         from evolve.charts.equity import check_curves, equity_figure
 
         check_curves(curves)
-        return equity_figure(curves[:MOST_CURVES], title=title[:100], source=source, theme="light")
+        return equity_figure(curves[:MOST_CURVES], title=title[:100], source=source, theme=theme)
 
     return page.picture(draw, f"Growth of 1 and drawdown of {', '.join(curve.name for curve in curves[:MOST_CURVES])}")
 
 
 def _outlook(shown: ModelCard, beyond: str) -> str:
-    def draw() -> Figure:
+    def draw(theme: ThemeName) -> Figure:
         from evolve.charts.outlook_bands import outlook_figure
         from evolve.charts.picture import Caption
 
         caption = Caption(f"{shown.recipe.symbol}, {beyond}", shown.data.source, shown.data.simulated)
-        return outlook_figure(shown.outlook, caption, theme="light")
+        return outlook_figure(shown.outlook, caption, theme=theme)
 
     return page.picture(draw, f"Bands of the close {beyond}")
 

@@ -13,7 +13,10 @@ from evolve.evidence import Evidence, render_interval
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from evolve.charts.theme import ThemeName
+
 WIDTH = 680  # pixels: fits beside a notebook's margins, and a chart's labels can still be read
+PALETTE = 128  # colours, the steps at the edges of lines and letters included
 DOTS_PER_INCH = 100  # half as many pixels again as are shown, for screens that have them
 LINE = "rgba(128,128,128,.35)"  # on white and on black
 # Ground and ink: contrast of at least 4.5 to 1 (WCAG AA), whatever lies around.
@@ -109,17 +112,28 @@ def figure_cell(item: Evidence | None, *, interval: bool = True) -> str:
     return f"{item} ({bounds.replace(' … ', '…')})" if bounds else str(item)
 
 
-def picture(draw: Callable[[], Figure], words: str) -> str:
-    """A small chart inside the page. What cannot be drawn is said instead. words: for who cannot see it."""
-    from evolve.charts.picture import drawn
-
+def picture(draw: Callable[[ThemeName], Figure], words: str) -> str:
+    """A small chart inside the page, light or dark as its reader's screen is. What cannot be drawn is said instead. words: for who cannot see it."""
     try:
-        figure = draw()
+        light, dark = _png(draw("light")), _png(draw("dark"))
     except EvolveError as error:
         return paragraph(f"no chart: {error.message}", dim=True)
-    figure.set_dpi(DOTS_PER_INCH)
-    content = base64.b64encode(drawn(figure, "png")).decode()
     return (
-        f'<img alt="{escaped(words)}" width="{WIDTH}" style="max-width:100%;height:auto;border-radius:4px;margin:.3em 0" '
-        f'src="data:image/png;base64,{content}">'
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+        f'<img alt="{escaped(words)}" width="{WIDTH}" style="max-width:100%;height:auto;border-radius:4px;margin:.3em 0" src="{light}"></picture>'
     )
+
+
+def _png(figure: Figure) -> str:
+    from io import BytesIO
+
+    from PIL import Image
+
+    from evolve.charts.picture import drawn
+
+    figure.set_dpi(DOTS_PER_INCH)
+    # Lines and labels on one ground have few colours: with a palette the two pictures are smaller than one was.
+    small = BytesIO()
+    with Image.open(BytesIO(drawn(figure, "png"))) as image:
+        image.convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode()}"

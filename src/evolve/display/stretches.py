@@ -10,6 +10,8 @@ from evolve.market.bars import FIELDS, Bars
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from evolve.charts.theme import ThemeName
+
 CANDLES = 126  # half a year of days
 ENDS = 3  # bars from the beginning and from the end
 
@@ -28,7 +30,7 @@ def bars(shown: Bars) -> str:
         page.heading(f"{shown.symbol} {shown.timeframe}", f"{len(shown):,} bars, in {shown.currency}"),
         page.simulated(shown.simulated),
         page.table(["", *FIELDS], rows),
-        page.picture(lambda: _candles(shown), f"Candles of {shown.symbol}"),
+        page.picture(lambda theme: _candles(shown, theme), f"Candles of {shown.symbol}"),
         page.facts(
             {
                 "from": shown.date(0), "to": shown.date(-1), "source": shown.source, "bars a year": f"{shown.bars_per_year:g}",
@@ -39,13 +41,13 @@ def bars(shown: Bars) -> str:
     )  # fmt: skip
 
 
-def _candles(shown: Bars) -> Figure:
+def _candles(shown: Bars, theme: ThemeName) -> Figure:
     from evolve.charts.candlestick import candlestick_figure
     from evolve.charts.picture import Caption
 
     last = min(CANDLES, len(shown))
     title = f"{shown.symbol} {shown.timeframe}, the last {last} bars"
-    return candlestick_figure(shown, Caption(title, shown.source, shown.simulated), shown=last)
+    return candlestick_figure(shown, Caption(title, shown.source, shown.simulated), shown=last, theme=theme)
 
 
 def _volume(shown: Bars, bar: int) -> str:

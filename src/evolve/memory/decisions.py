@@ -100,10 +100,11 @@ class DecisionLog:
         asked_by_users: bool = False,
         session: str | None = None,
         naming: str | None = None,
+        finding: Mapping[str, str] | None = None,
     ) -> tuple[Decision, ...]:
         """The latest decisions, newest first; since: finished at or after, Unix seconds; asked_by_users: none of those that one
         service asked of another; session: of one conversation, whose name is in the inputs; naming: whose inputs hold this text as a
-        value, such as a model's id."""
+        value, such as a model's id; finding: whose outcomes have these fields."""
         query = select(decisions).order_by(decisions.c.id.desc()).limit(limit)
         if service is not None:
             query = query.where(decisions.c.service == service)
@@ -118,6 +119,9 @@ class DecisionLog:
             )
         if naming is not None:
             query = query.where(decisions.c.inputs.contains(canonical_json(naming), autoescape=True))
+        for name, value in (finding or {}).items():
+            found = canonical_json({name: value})[1:-1]
+            query = query.where(decisions.c.outcome.contains(found, autoescape=True))
         if since is not None:
             query = query.where(decisions.c.finished_at >= since)
         if symbol is not None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from evolve.audit_trail import user_of_this_machine
 from evolve.clock import SYSTEM_CLOCK, Clock
 from evolve.errors import Forbidden, InvalidRequest, RateLimited
 from evolve.settings import Settings
@@ -42,11 +43,17 @@ Headers = Mapping[bytes, bytes]
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who asks. name: for logs and limits, never a secret. cross_site_safe: proved by a header that no other site can make a
-    browser send."""
+    browser send. called: what the maker of a token named it, or the user of this machine; empty where nobody is known."""
 
     name: str
     scopes: frozenset[str] = frozenset()
     cross_site_safe: bool = False
+    called: str = ""
+
+    @property
+    def on_record(self) -> str:
+        """Who asked, for the audit trail and the decision log."""
+        return f"{self.called} ({self.name})" if self.called else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +124,7 @@ class Access:
         if session is not None:
             return session
         if self._is_own_user(scope, headers):
-            return Principal("owner", frozenset(SCOPES))
+            return Principal("owner", frozenset(SCOPES), called=user_of_this_machine())
         return Principal(f"address {address}")
 
     def _holder(self, token: str, address: str) -> Principal:
@@ -131,7 +138,7 @@ class Access:
         if found is None:
             self._guesses.wait_s(address)
             raise Unauthorized(f"this token is not valid (any more); {HOW}")
-        return Principal(f"token {found.id}", scopes_up_to(found.scope), cross_site_safe=True)
+        return Principal(f"token {found.id}", scopes_up_to(found.scope), cross_site_safe=True, called=found.name)
 
     def _is_own_user(self, scope: Mapping[str, Any], headers: Headers) -> bool:
         if any(name in headers for name in FORWARDED):
@@ -161,7 +168,9 @@ class Access:
             return Principal("launch session", frozenset(SCOPES))
         id = kept[0].removeprefix("token ")
         token = next((token for token in self.tokens.list() if token.id == id and self.tokens.holds(id)), None)
-        return None if token is None else Principal(f"session of {kept[0]}", scopes_up_to(token.scope))
+        if token is None:
+            return None
+        return Principal(f"session of {kept[0]}", scopes_up_to(token.scope), called=token.name)
 
 
 def cookie_name(host: str) -> str:

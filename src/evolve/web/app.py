@@ -28,7 +28,8 @@ from evolve.version import VERSION
 from evolve.web.access import Access, Reach, require
 from evolve.web.documents import document as documentation
 from evolve.web.feed import Feed
-from evolve.web.guard import Guard
+from evolve.web.guard import Guard, put_on_record
+from evolve.web.home_routes import HomeRoutes
 from evolve.web.job_routes import JobRoutes
 from evolve.web.jobs import Jobs
 from evolve.web.message_routes import MessageRoutes, json_response, route
@@ -55,7 +56,7 @@ def create_app(settings: Settings, *, host: str = "127.0.0.1") -> FastAPI:
     """The application for a server that listens on `host`. Raises InvalidRequest for settings that cannot be meant.
 
     `app.state` has what pages need: `client` (AsyncClient), `jobs` (Jobs), `feed` (Feed), `streams` (Streams), `access` (Access),
-    `settings`. What they do with it works from the application's start, by its lifespan.
+    `settings`, `registry` (service → type → request). What they do with it works from the application's start, by its lifespan.
     """
     registry = all_requests()
     client = AsyncClient(settings=settings, traced_as="web")
@@ -85,6 +86,7 @@ def create_app(settings: Settings, *, host: str = "127.0.0.1") -> FastAPI:
     app.openapi = cache(lambda: document(registry))  # type: ignore[method-assign]
     for name, value in (
         ("client", client), ("jobs", jobs), ("feed", feed), ("streams", streams), ("access", access), ("settings", settings),
+        ("registry", registry),
     ):  # fmt: skip
         setattr(app.state, name, value)
 
@@ -97,6 +99,7 @@ def create_app(settings: Settings, *, host: str = "127.0.0.1") -> FastAPI:
         route("/openapi.json", openapi, "GET", name="openapi"),
         route("/docs/{name}", documentation, "GET", name="documentation"),
         *ServiceRoutes(client, list(registry), metrics=metrics, jobs=jobs, feed=feed).routes(),
+        *HomeRoutes(settings).routes(),
         *JobRoutes(jobs, feed, streams).routes(),
         *MessageRoutes(client, jobs, streams).routes(registry),
     ]
@@ -141,8 +144,9 @@ def _answer_errors(app: Application) -> None:
     """Whatever a route raises becomes a problem, or a page of pages: the guard does that, for what it says itself too."""
 
     async def raised(http: HttpRequest, error: Exception) -> Response:
-        headers = dict(http.scope["headers"])
-        return Guard.refusal_of(http.scope, headers, _typed(http, error), http.state.request_id, _error_page)
+        headers, typed = dict(http.scope["headers"]), _typed(http, error)
+        put_on_record(http.scope, typed)
+        return Guard.refusal_of(http.scope, headers, typed, http.state.request_id, _error_page)
 
     handler: Callable[[HttpRequest, Exception], Awaitable[Response]] = raised
     for kind in (EvolveError, HTTPException, RequestValidationError):

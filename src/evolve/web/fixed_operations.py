@@ -10,7 +10,7 @@ JSON = "application/json"
 Operation = dict[str, Any]
 
 
-def _object(properties: dict[str, Any], *, optional: tuple[str, ...] = (), more: bool = False) -> dict[str, Any]:
+def object_of(properties: dict[str, Any], *, optional: tuple[str, ...] = (), more: bool = False) -> dict[str, Any]:
     return {
         "type": "object",
         "required": [name for name in properties if name not in optional],
@@ -19,167 +19,167 @@ def _object(properties: dict[str, Any], *, optional: tuple[str, ...] = (), more:
     }
 
 
-def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+def or_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _list(name: str, item: str) -> dict[str, Any]:
-    return _object({name: {"type": "array", "items": _ref(item)}, "count": {"type": "integer", "minimum": 0}})
+def list_of(name: str, item: str) -> dict[str, Any]:
+    return object_of({name: {"type": "array", "items": ref(item)}, "count": {"type": "integer", "minimum": 0}})
 
 
-def _ref(name: str) -> dict[str, str]:
+def ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_TEXT: dict[str, Any] = {"type": "string"}
-_SECONDS: dict[str, Any] = {"type": "number", "description": "Unix seconds"}
-_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+TEXT: dict[str, Any] = {"type": "string"}
+SECONDS: dict[str, Any] = {"type": "number", "description": "Unix seconds"}
+COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 
 _JOB: dict[str, Any] = {
-    "id": _TEXT,
-    "service": _TEXT,
+    "id": TEXT,
+    "service": TEXT,
     "type": {
         "type": ["string", "null"],
         "description": "What was asked; null while that is not known (asked by others).",
     },
     "origin": {"enum": ["http", "bus"]},
     "state": {"enum": ["queued", "running", "succeeded", "failed", "cancelled"]},
-    "created": _SECONDS,
-    "updated": _SECONDS,
-    "progress": _or_null(_ref("Progress")),
+    "created": SECONDS,
+    "updated": SECONDS,
+    "progress": or_null(ref("Progress")),
     "waiting": {
         "type": ["string", "null"],
         "description": "Why nothing happens, while the service or the server is away.",
     },
     "reply_type": {"type": ["string", "null"]},
-    "problem": _or_null(_ref("Problem")),
-    "links": _object({"self": _TEXT, "events": _TEXT}),
+    "problem": or_null(ref("Problem")),
+    "links": object_of({"self": TEXT, "events": TEXT}),
 }
 
 DATA_TYPES: dict[str, Any] = {
     "Problem": {
-        **_object(
+        **object_of(
             {
                 "type": {
                     "type": "string",
                     "format": "uri-reference",
                     "description": "The section that says what to do.",
                 },
-                "title": _TEXT,
+                "title": TEXT,
                 "status": {"type": "integer", "minimum": 400, "maximum": 599},
                 "detail": {"type": "string", "description": "A sentence to act on."},
                 "code": {"enum": sorted(STATUSES)},
-                "request_id": _TEXT,
+                "request_id": TEXT,
             },
             more=True,
         ),
         "description": "RFC 9457. What else an error knows (nearest names, wrong fields) stands beside, under names of its own.",
     },
-    "Progress": _object(
-        {"stage": _TEXT, "done": {"type": "number"}, "total": {"type": "number"}, "message": _TEXT}, more=True
+    "Progress": object_of(
+        {"stage": TEXT, "done": {"type": "number"}, "total": {"type": "number"}, "message": TEXT}, more=True
     ),
-    "Job": _object(_JOB),
-    "JobWithResult": _object(
+    "Job": object_of(_JOB),
+    "JobWithResult": object_of(
         {**_JOB, "result": {"type": ["object", "null"], "description": "The reply of a job that succeeded."}}
     ),
-    "Jobs": _list("jobs", "Job"),
-    "Service": _object(
+    "Jobs": list_of("jobs", "Job"),
+    "Service": object_of(
         {
-            "service": _TEXT,
+            "service": TEXT,
             "state": {"enum": ["running", "stopping", "stopped"]},
-            "queued": _COUNT,
+            "queued": COUNT,
             "oldest_s": {"type": "number", "minimum": 0},
-            "dead": _COUNT,
+            "dead": COUNT,
             "replicas": {"type": "array", "items": {"type": "object"}},
         }
     ),
-    "Services": _list("services", "Service"),
-    "Ordered": _object(
+    "Services": list_of("services", "Service"),
+    "Ordered": object_of(
         {
-            "service": _TEXT,
+            "service": TEXT,
             "status": {"enum": ["running", "starting", "stopping", "stopped", "crashed"]},
             "pids": {"type": "array", "items": {"type": "integer"}},
             "uptime_s": {"type": "number"},
-            "restarts": _COUNT,
-            "log": _TEXT,
+            "restarts": COUNT,
+            "log": TEXT,
         }
     ),
-    "DeadLetter": _object(
+    "DeadLetter": object_of(
         {
-            "service": _TEXT,
-            "entry": _TEXT,
+            "service": TEXT,
+            "entry": TEXT,
             "request_id": {"type": ["string", "null"]},
             "at": {"type": "string", "format": "date-time"},
-            "attempts": _COUNT,
-            "reason": _TEXT,
+            "attempts": COUNT,
+            "reason": TEXT,
             "raw": {"type": "string", "description": "The message as it came; bytes that are no UTF-8 are escaped."},
             "is_text": {"type": "boolean"},
         }
     ),
-    "DeadLetters": _list("dead_letters", "DeadLetter"),
-    "Retried": _object({"request_id": _TEXT}),
-    "Live": _object({"status": {"enum": ["live"]}}),
-    "Ready": _object(
+    "DeadLetters": list_of("dead_letters", "DeadLetter"),
+    "Retried": object_of({"request_id": TEXT}),
+    "Live": object_of({"status": {"enum": ["live"]}}),
+    "Ready": object_of(
         {
             "status": {"enum": ["ready", "degraded", "unavailable"]},
-            "version": _TEXT,
+            "version": TEXT,
             "bus": {"type": "boolean"},
             "feed": {"type": "boolean"},
-            "services": {"type": "object", "additionalProperties": _COUNT},
+            "services": {"type": "object", "additionalProperties": COUNT},
         },
         optional=("version", "bus", "feed", "services"),
     ),
 }
 
 
-def _answers(schema: str, description: str, status: str = "200") -> dict[str, Any]:
-    return {status: {"description": description, "content": {JSON: {"schema": _ref(schema)}}}}
+def answers(schema: str, description: str, status: str = "200") -> dict[str, Any]:
+    return {status: {"description": description, "content": {JSON: {"schema": ref(schema)}}}}
 
 
 def _paged(schema: str, description: str) -> dict[str, Any]:
-    found = _answers(schema, description)
-    found["200"]["headers"] = {"Link": {"description": '`rel="next"`: the next page.', "schema": _TEXT}}
+    found = answers(schema, description)
+    found["200"]["headers"] = {"Link": {"description": '`rel="next"`: the next page.', "schema": TEXT}}
     return found
 
 
 def _stream(description: str, *names: str) -> dict[str, Any]:
     """The schema is that of one event."""
     data = {"type": "string", "contentMediaType": JSON}
-    event = _object({"id": _TEXT, "event": {"enum": list(names)}, "data": data, "retry": _COUNT}, optional=("retry",))
+    event = object_of({"id": TEXT, "event": {"enum": list(names)}, "data": data, "retry": COUNT}, optional=("retry",))
     return {"200": {"description": description, "content": {"text/event-stream": {"schema": event}}}}
 
 
-def _query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+def query(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
-def _path(name: str, description: str) -> dict[str, Any]:
+def path(name: str, description: str) -> dict[str, Any]:
     schema = {"type": "string", "minLength": 1, "maxLength": 128}
     return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
 
 
-_ID = _path("id", "The job's id: the `Idempotency-Key` it was asked with, or one of ours.")
-_SERVICE = _path("service", "A service's name.")
-_ENTRY = _path("entry", "The dead letter's entry.")
-_CURSOR = _query("cursor", {"type": "string", "maxLength": 200}, "From the `Link` of the page before.")
+_ID = path("id", "The job's id: the `Idempotency-Key` it was asked with, or one of ours.")
+SERVICE = path("service", "A service's name.")
+_ENTRY = path("entry", "The dead letter's entry.")
+_CURSOR = query("cursor", {"type": "string", "maxLength": 200}, "From the `Link` of the page before.")
 _LAST_EVENT = {
     "name": "Last-Event-ID", "in": "header", "required": False,
     "description": "The id of the last event seen: what came since is sent first.", "schema": {"type": "string"},
 }  # fmt: skip
-_READ_ERRORS = (401, 403, 429, 500, 503)
+READ_ERRORS = (401, 403, 429, 500, 503)
 # An empty object: whatever changes something is asked with JSON, which no form of another site's page can send.
-_NO_BODY = {"required": True, "content": {JSON: {"schema": {"type": "object", "maxProperties": 0}}}}
+NO_BODY = {"required": True, "content": {JSON: {"schema": {"type": "object", "maxProperties": 0}}}}
 
 
-def _limit(most: int, usual: int) -> dict[str, Any]:
-    return _query("limit", {"type": "integer", "minimum": 1, "maximum": most, "default": usual}, "How many at once.")
+def limit(most: int, usual: int) -> dict[str, Any]:
+    return query("limit", {"type": "integer", "minimum": 1, "maximum": most, "default": usual}, "How many at once.")
 
 
 def _order(verb: str, summary: str) -> tuple[str, str, Operation]:
     operation: Operation = {
         "operationId": f"{verb}_service", "tags": ["services"], "summary": summary, "effect": "admin",
-        "parameters": [_SERVICE], "requestBody": _NO_BODY, "responses": _answers("Ordered", "How it is now."),
-        "errors": (400, *_READ_ERRORS, 404, 413, 415, 422, 504),
+        "parameters": [SERVICE], "requestBody": NO_BODY, "responses": answers("Ordered", "How it is now."),
+        "errors": (400, *READ_ERRORS, 404, 413, 415, 422, 504),
     }  # fmt: skip
     return f"/api/v1/services/{{service}}/{verb}", "post", operation
 
@@ -190,21 +190,21 @@ FIXED: tuple[tuple[str, str, Operation], ...] = (
     ("/api/v1/jobs", "get", {
         "operationId": "list_jobs", "tags": ["jobs"], "summary": "The jobs that this server knows, newest first.", "effect": "read",
         "parameters": [
-            _limit(500, 50), _CURSOR, _query("state", {"enum": ["queued", "running", "succeeded", "failed", "cancelled"]}, "Only these."),
-            _query("service", _TEXT, "Only of this service."),
-            _query("origin", {"enum": ["http", "all"], "default": "http"}, "`all`: also what others ask for over the bus."),
+            limit(500, 50), _CURSOR, query("state", {"enum": ["queued", "running", "succeeded", "failed", "cancelled"]}, "Only these."),
+            query("service", TEXT, "Only of this service."),
+            query("origin", {"enum": ["http", "all"], "default": "http"}, "`all`: also what others ask for over the bus."),
         ],
-        "responses": _paged("Jobs", "A page of jobs."), "errors": (*_READ_ERRORS, 422),
+        "responses": _paged("Jobs", "A page of jobs."), "errors": (*READ_ERRORS, 422),
     }),
     ("/api/v1/jobs/{id}", "get", {
         "operationId": "get_job", "tags": ["jobs"], "summary": "A job, with its result once it has one.", "effect": "read",
-        "parameters": [_ID], "responses": _answers("JobWithResult", "The job."), "errors": (*_READ_ERRORS, 404),
+        "parameters": [_ID], "responses": answers("JobWithResult", "The job."), "errors": (*READ_ERRORS, 404),
     }),
     ("/api/v1/jobs/{id}", "delete", {
         "operationId": "cancel_job", "tags": ["jobs"], "summary": "Cancel a job, queued or running.", "effect": "run",
         "parameters": [_ID],
-        "responses": {**_answers("Job", "It was done already."), **_answers("Job", "Its end is on the way.", "202")},
-        "errors": (*_READ_ERRORS, 400, 404, 413, 415),
+        "responses": {**answers("Job", "It was done already."), **answers("Job", "Its end is on the way.", "202")},
+        "errors": (*READ_ERRORS, 400, 404, 413, 415),
     }),
     ("/api/v1/jobs/{id}/events", "get", {
         "operationId": "stream_job", "tags": ["jobs"], "summary": "A job's steps as they come, as server-sent events.", "effect": "read",
@@ -213,61 +213,61 @@ FIXED: tuple[tuple[str, str, Operation], ...] = (
         "who comes back with its id gets `204`. A comment every 15 s keeps the connection.",
         "parameters": [_ID, _LAST_EVENT],
         "responses": {**_stream("The events.", "job", "progress", "state", "reply"), "204": {"description": "It ended, and you have seen all of it."}},
-        "errors": (*_READ_ERRORS, 404),
+        "errors": (*READ_ERRORS, 404),
     }),
     ("/api/v1/events", "get", {
         "operationId": "stream_feed", "tags": ["services"], "summary": "What services say, as it comes, as server-sent events.",
         "description": "Events: `message` ({service, type, status, request_id, timestamp, data, bytes}; data is null when larger than 16 "
         "kB), `bus` ({connected, why}), `resync` ({missed}): you were slower than the messages, and go on with what is new.",
         "effect": "read",
-        "parameters": [_query("service", {"type": "array", "items": _TEXT}, "Only of these."), _LAST_EVENT],
-        "responses": _stream("The events; the stream does not end.", "message", "bus", "resync"), "errors": (*_READ_ERRORS, 404),
+        "parameters": [query("service", {"type": "array", "items": TEXT}, "Only of these."), _LAST_EVENT],
+        "responses": _stream("The events; the stream does not end.", "message", "bus", "resync"), "errors": (*READ_ERRORS, 404),
     }),
     ("/api/v1/services", "get", {
         "operationId": "list_services", "tags": ["services"], "summary": "All services: state, queue, replicas.", "effect": "read",
-        "parameters": [], "responses": _answers("Services", "All of them."), "errors": _READ_ERRORS,
+        "parameters": [], "responses": answers("Services", "All of them."), "errors": READ_ERRORS,
     }),
     ("/api/v1/services/{service}", "get", {
         "operationId": "get_service", "tags": ["services"], "summary": "One service: state, queue, replicas.", "effect": "read",
-        "parameters": [_SERVICE], "responses": _answers("Service", "How it is."), "errors": (*_READ_ERRORS, 404),
+        "parameters": [SERVICE], "responses": answers("Service", "How it is."), "errors": (*READ_ERRORS, 404),
     }),
     _order("start", "Start a service; returns once it answers."),
     _order("stop", "Let a service finish what is in work, and stop it."),
     _order("restart", "Stop a service, and start as many replicas as ran."),
     (_LETTERS, "get", {
         "operationId": "list_dead_letters", "tags": ["services"], "summary": "What could not be answered, newest first.", "effect": "read",
-        "parameters": [_SERVICE, _limit(1_000, 50), _CURSOR], "responses": _paged("DeadLetters", "A page of them."),
-        "errors": (*_READ_ERRORS, 404, 422),
+        "parameters": [SERVICE, limit(1_000, 50), _CURSOR], "responses": _paged("DeadLetters", "A page of them."),
+        "errors": (*READ_ERRORS, 404, 422),
     }),
     (f"{_LETTERS}/{{entry}}", "get", {
         "operationId": "get_dead_letter", "tags": ["services"], "summary": "One dead letter: reason, attempts, content.",
-        "effect": "read", "parameters": [_SERVICE, _ENTRY], "responses": _answers("DeadLetter", "The letter."),
-        "errors": (*_READ_ERRORS, 404),
+        "effect": "read", "parameters": [SERVICE, _ENTRY], "responses": answers("DeadLetter", "The letter."),
+        "errors": (*READ_ERRORS, 404),
     }),
     (f"{_LETTERS}/{{entry}}", "delete", {
         "operationId": "drop_dead_letter", "tags": ["services"], "summary": "Delete a dead letter for good.", "effect": "admin",
-        "parameters": [_SERVICE, _ENTRY], "responses": {"204": {"description": "It is gone."}},
-        "errors": (*_READ_ERRORS, 400, 404, 413, 415),
+        "parameters": [SERVICE, _ENTRY], "responses": {"204": {"description": "It is gone."}},
+        "errors": (*READ_ERRORS, 400, 404, 413, 415),
     }),
     (f"{_LETTERS}/{{entry}}/retry", "post", {
         "operationId": "retry_dead_letter", "tags": ["services"], "summary": "Put a dead letter back into its queue.", "effect": "admin",
-        "parameters": [_SERVICE, _ENTRY], "requestBody": _NO_BODY,
-        "responses": _answers("Retried", "It is queued; `Location` is its job.", "202"),
-        "errors": (400, *_READ_ERRORS, 404, 413, 415, 422),
+        "parameters": [SERVICE, _ENTRY], "requestBody": NO_BODY,
+        "responses": answers("Retried", "It is queued; `Location` is its job.", "202"),
+        "errors": (400, *READ_ERRORS, 404, 413, 415, 422),
     }),
     ("/health/live", "get", {
         "operationId": "get_liveness", "tags": ["health"], "summary": "Whether this process answers.", "effect": "",
-        "parameters": [], "responses": _answers("Live", "It does."), "errors": (403, 500),
+        "parameters": [], "responses": answers("Live", "It does."), "errors": (403, 500),
     }),
     ("/health/ready", "get", {
         "operationId": "get_readiness", "tags": ["health"], "summary": "Whether the bus is reached, and which services answer.",
         "effect": "", "parameters": [],
-        "responses": {**_answers("Ready", "It is."), **_answers("Ready", "The server of the bus does not answer.", "503")},
+        "responses": {**answers("Ready", "It is."), **answers("Ready", "The server of the bus does not answer.", "503")},
         "errors": (403, 500),
     }),
     ("/metrics", "get", {
         "operationId": "get_metrics", "tags": ["health"], "summary": "Figures for Prometheus.", "effect": "read", "parameters": [],
-        "responses": {"200": {"description": "Text exposition format 0.0.4, or OpenMetrics 1.0 where that is accepted: with exemplars.", "content": {"text/plain": {"schema": _TEXT}, "application/openmetrics-text": {"schema": _TEXT}}}},
+        "responses": {"200": {"description": "Text exposition format 0.0.4, or OpenMetrics 1.0 where that is accepted: with exemplars.", "content": {"text/plain": {"schema": TEXT}, "application/openmetrics-text": {"schema": TEXT}}}},
         "errors": (401, 403, 429, 500),
     }),
 )  # fmt: skip

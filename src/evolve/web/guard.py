@@ -32,10 +32,15 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._~:-]{1,128}")
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 BODY_S = 30.0  # for a whole body to arrive
+FILE_S = 600.0  # for a file: 64 MiB over a line of 1 Mbit/s
 BURST_S = 4.0  # somebody may ask so many seconds' worth at once: a page loads a dozen files
 # For probes and for who has not signed in yet: they tell nothing that is the user's.
 OPEN = ("/health/", "/assets/", "/docs/", "/favicon")
 UNPACED = ("/assets/", "/health/")
+# Where files are sent, which may be larger than messages, and are written to disk as they come.
+FILES_TO = ("/data/import", "/pictures/read", "/api/v1/data/")
+# Neither is among those that a form can send, so that they protect as JSON does.
+FILE_TYPES = ("text/csv", "application/vnd.apache.parquet", "application/octet-stream")
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
@@ -72,7 +77,7 @@ class Guard:
     ) -> None:
         """takes: does a route answer this method at this path?"""
         self._app, self._access, self._metrics, self._error_page, self._takes = app, access, metrics, error_page, takes
-        self._max_bytes = settings.max_message_bytes
+        self._max_bytes, self._max_file = settings.max_message_bytes, settings.max_upload_bytes
         per_s = settings.web_rate / 60
         self._pace = Pace(per_s=per_s, burst=max(10.0, per_s * BURST_S)) if per_s else None
         self.tracer = tracer
@@ -103,8 +108,8 @@ class Guard:
         size = headers.get(b"content-length", b"0")
         if not size.isdigit():
             raise Malformed("the content-length is no number")
-        if int(size) > self._max_bytes:
-            raise self.too_large()
+        if int(size) > self.limit_of(scope["path"]):
+            raise self.too_large(scope["path"])
         return principal
 
     def check_scope(self, scope: Scope, principal: Principal) -> None:
@@ -113,10 +118,13 @@ class Guard:
             # An API route that changes something says so itself; messages that only ask are POSTs too.
             check(principal, "read" if scope["method"] in SAFE_METHODS or is_api(scope["path"]) else "run")
 
-    def too_large(self) -> TooLarge:
-        return TooLarge(
-            f"the body is over the limit of {self._max_bytes:,} bytes; send less, or raise EVOLVE_MAX_MESSAGE_BYTES"
-        )
+    def limit_of(self, path: str) -> int:
+        """How many bytes a body sent there may have."""
+        return self._max_file if path.startswith(FILES_TO) else self._max_bytes
+
+    def too_large(self, path: str) -> TooLarge:
+        name = "EVOLVE_MAX_UPLOAD_BYTES" if path.startswith(FILES_TO) else "EVOLVE_MAX_MESSAGE_BYTES"
+        return TooLarge(f"the body is over the limit of {self.limit_of(path):,} bytes; send less, or raise {name}")
 
     def _check_pace(self, principal: Principal, path: str) -> None:
         if self._pace is None or path.startswith(UNPACED):
@@ -223,10 +231,6 @@ class Guard:
         return self._metrics
 
     @property
-    def max_bytes(self) -> int:
-        return self._max_bytes
-
-    @property
     def log(self) -> Any:
         return self._log
 
@@ -242,6 +246,7 @@ class _Exchange:
         self._principal = Principal("nobody")
         self._status, self._streamed, self._complete, self._taken = 0, False, False, 0
         self._body_by = 0.0
+        self._body_s = FILE_S if self._scope["path"].startswith(FILES_TO) else BODY_S
 
     async def run(self) -> None:
         started = time.perf_counter()
@@ -287,7 +292,7 @@ class _Exchange:
         except EvolveError as error:
             if self._status:
                 raise
-            self._put_on_record(error)
+            put_on_record(self._scope, error)
             await self._guard.refusal(self._scope, self._headers, error, self._id)(
                 self._scope, self._receive, self._head
             )
@@ -300,27 +305,20 @@ class _Exchange:
             bug = Internal(f"a bug of ours; web_service.log has it under the id {self._id}")
             await self._guard.refusal(self._scope, self._headers, bug, self._id)(self._scope, self._receive, self._head)
 
-    def _put_on_record(self, error: EvolveError) -> None:
-        """A refusal is a security event, whoever asked; anything else that went wrong is not."""
-        if isinstance(error, RateLimited | Forbidden | Unauthorized):
-            event: SecurityEvent = "rate_limited" if isinstance(error, RateLimited) else "access_refused"
-            client = (self._scope.get("client") or ("",))[0]
-            report(event, client=client, method=self._scope["method"], path=self._scope["path"], why=error.message)
-
     async def _body(self) -> Message:
         """The next piece of the body. Raises TooLarge, or Malformed for one that does not come."""
         if not self._body_by:
-            self._body_by = asyncio.get_running_loop().time() + BODY_S
+            self._body_by = asyncio.get_running_loop().time() + self._body_s
         waiting_for_body = self._taken >= 0
         try:
             async with asyncio.timeout_at(self._body_by if waiting_for_body else None):
                 message = await self._receive()
         except TimeoutError:
-            raise Malformed(f"the body did not arrive within {BODY_S:g} s") from None
+            raise Malformed(f"the body did not arrive within {self._body_s:g} s") from None
         if message["type"] == "http.request" and waiting_for_body:
             self._taken += len(message.get("body", b""))
-            if self._taken > self._guard.max_bytes:
-                raise self._guard.too_large()
+            if self._taken > self._guard.limit_of(self._scope["path"]):
+                raise self._guard.too_large(self._scope["path"])
             if not message.get("more_body", False):
                 self._taken = -1  # all of it is here; what comes next is the end of the connection
         return message
@@ -344,6 +342,14 @@ class _Exchange:
         await self._send(message)
 
 
+def put_on_record(scope: Scope, error: EvolveError) -> None:
+    """A refusal is a security event, whoever asked and whichever layer refused; anything else that went wrong is not."""
+    if isinstance(error, RateLimited | Forbidden | Unauthorized):
+        event: SecurityEvent = "rate_limited" if isinstance(error, RateLimited) else "access_refused"
+        client = (scope.get("client") or ("",))[0]
+        report(event, client=client, method=scope["method"], path=scope["path"], why=error.message)
+
+
 def is_api(path: str) -> bool:
     return path.startswith(("/api/", "/metrics", "/openapi.json", "/health/"))
 
@@ -353,6 +359,8 @@ def _check_type(method: str, path: str, headers: Mapping[bytes, bytes]) -> None:
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
     if kind == "application/json" or (method == "DELETE" and not kind):
         return  # no form can send a DELETE
+    if path.startswith(FILES_TO) and is_api(path) and kind in FILE_TYPES:
+        return
     if is_api(path):
         raise UnsupportedMediaType(f"send application/json, not {kind[:100] or 'a body of no type'}")
     # A page's own forms: only where the browser itself says that the page is ours (checked before: it was not another's).

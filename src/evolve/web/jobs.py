@@ -110,8 +110,8 @@ class Jobs:
 
     # --- asking ---
 
-    def submit(self, request: Request[Any], *, request_id: str | None = None) -> Job:
-        """Have a request worked on; returns at once. The same id and content: the same job.
+    def submit(self, request: Request[Any], *, request_id: str | None = None, asked_by: str | None = None) -> Job:
+        """Have a request worked on; returns at once. The same id and content: the same job. asked_by: see `AsyncClient.ask`.
 
         Raises RequestIdReused for the id of other content, Busy when too many jobs are open.
         """
@@ -129,13 +129,13 @@ class Jobs:
             raise Busy(f"{MAX_OPEN} jobs of this server are open; wait for some, or cancel them", retry_after_s=10)
         job = self._new(request_id or new_request_id(), request.service, request.wire_type, "http")
         job.content = content
-        self._tasks[job.id] = asyncio.create_task(self._follow(job, data), name=f"job {job.id}")
+        self._tasks[job.id] = asyncio.create_task(self._follow(job, data, asked_by), name=f"job {job.id}")
         return job
 
-    async def _follow(self, job: Job, data: dict[str, Any]) -> None:
+    async def _follow(self, job: Job, data: dict[str, Any], asked_by: str | None) -> None:
         try:
             envelope = await self._client.request(
-                job.service, job.type, data, request_id=job.id, patient=True,
+                job.service, job.type, data, request_id=job.id, patient=True, asked_by=asked_by,
                 on_progress=lambda step: self._step(job, step),
             )  # fmt: skip
         except EvolveError as error:

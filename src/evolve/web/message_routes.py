@@ -18,7 +18,7 @@ from evolve.client.core import AsyncClient
 from evolve.errors import InvalidRequest, RequestIdReused, TimedOut, Unavailable
 from evolve.messaging.envelope import error_in, load, new_request_id
 from evolve.messaging.messages import Request, validated
-from evolve.web.access import require
+from evolve.web.access import principal_of, require
 from evolve.web.jobs import Job, Jobs, checked_key
 from evolve.web.paging import HOW, Cursor, Paged, next_link, paged
 from evolve.web.streams import Streams, encoded
@@ -85,11 +85,12 @@ class MessageRoutes:
                 request.model_dump(mode="json"),
                 timeout=limit_s,
                 request_id=bus_id(http),
+                asked_by=principal_of(http).on_record,
             )
             if envelope["status"] == "error":
                 raise error_in(envelope)
             return dict(envelope["data"])
-        job = await self._keyed(request, key)
+        job = await self._keyed(http, request, key)
         if not await self._jobs.done(job, self._streams.ending, limit_s, patient=False):
             goes_on = f"the request goes on: GET {PREFIX}/jobs/{job.id}"
             if job.waiting:
@@ -107,18 +108,20 @@ class MessageRoutes:
 
     async def _as_job(self, http: HttpRequest, request: Request[Any], key: str | None, wait_s: int) -> Response:
         job = (
-            await self._keyed(request, key) if key is not None else self._jobs.submit(request, request_id=bus_id(http))
+            await self._keyed(http, request, key)
+            if key is not None
+            else self._jobs.submit(request, request_id=bus_id(http), asked_by=principal_of(http).on_record)
         )
         # Nobody waits for a service that is away: the job says that it is.
         if wait_s and await self._jobs.done(job, self._streams.ending, wait_s, patient=False):
             return json_response(await self._result(job), headers={"preference-applied": f"wait={wait_s}"})
         return json_response(job.document(), 202, headers={"location": f"{PREFIX}/jobs/{job.id}", "retry-after": "1"})
 
-    async def _keyed(self, request: Request[Any], key: str) -> Job:
+    async def _keyed(self, http: HttpRequest, request: Request[Any], key: str) -> Job:
         """The job of an idempotency key, new or known. Raises RequestIdReused for the key of other content."""
         id = checked_key(key)
         known = self._jobs.knows(id) or await self._client.bus.is_known(request.service, id)
-        job = self._jobs.submit(request, request_id=id)
+        job = self._jobs.submit(request, request_id=id, asked_by=principal_of(http).on_record)
         if (
             known
             and await self._jobs.done(job, self._streams.ending, KEY_LOOK_S)

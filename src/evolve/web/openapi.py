@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 from evolve.messaging.messages import Reply, Request
 from evolve.version import VERSION
 from evolve.web.fixed_operations import DATA_TYPES, FIXED
+from evolve.web.home_operations import HOME, HOME_TYPES
 from evolve.web.message_routes import Registry, is_long, path_of
 from evolve.web.paging import paged
 from evolve.web.problems import MEDIA_TYPE, STATUSES, type_of
@@ -39,7 +40,7 @@ def document(registry: Registry) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for cls in requests:
         paths[path_of(cls)] = {"post": _operation(cls, names)}
-    for path, method, operation in FIXED:
+    for path, method, operation in (*FIXED, *HOME):
         paths.setdefault(path, {})[method] = _completed(operation)
     return {
         "openapi": "3.1.0",
@@ -54,11 +55,12 @@ def document(registry: Registry) -> dict[str, Any]:
             *({"name": service, "description": _of_service(known)} for service, known in registry.items()),
             {"name": "jobs", "description": "Work that takes longer than a request."},
             {"name": "services", "description": "What runs, and what could not be answered."},
+            {"name": "home", "description": "Bars, alerts and care of this home: what is no message."},
             {"name": "health", "description": "For probes and monitoring."},
         ],
         "paths": paths,
         "components": {
-            "schemas": {**DATA_TYPES, **schemas},
+            "schemas": {**DATA_TYPES, **HOME_TYPES, **schemas},
             "responses": {str(status): _problem_response(status) for status in sorted(set(STATUSES.values()))},
             "headers": {
                 "RequestId": {"description": "The id in our log, and of the request on the bus.", "schema": {"type": "string"}}

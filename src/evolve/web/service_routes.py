@@ -13,7 +13,6 @@ from starlette.routing import Route
 
 from evolve.client.core import AsyncClient
 from evolve.errors import Unavailable
-from evolve.manager.manager import ServiceManager
 from evolve.messaging.bus import DeadLetter
 from evolve.messaging.control import service_status
 from evolve.messaging.figures import Noted
@@ -22,11 +21,13 @@ from evolve.version import VERSION
 from evolve.web.access import check, principal_of, require
 from evolve.web.exposition import OPEN_METRICS, TEXT, accepted, page
 from evolve.web.feed import Feed
+from evolve.web.home_care import ORDERS, Order, ordered
 from evolve.web.jobs import Jobs
 from evolve.web.message_routes import PREFIX, Endpoint, json_response, route
 from evolve.web.metrics import BusLook, Metrics, ServiceLook
 from evolve.web.paging import next_link, whole_number
 from evolve.web.problems import NotFound
+from evolve.web.record import put_on_trail
 
 LOOK_S = 3.0  # a probe that waits longer is taken for a failed one
 ENTRY = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
@@ -46,9 +47,10 @@ class ServiceRoutes:
             route("/metrics", self.metrics, "GET", name="get_metrics"),
             route(base, self.list, "GET", name="list_services"),
             route(f"{base}/{{service}}", self.get, "GET", name="get_service"),
-            route(f"{base}/{{service}}/start", self._ordered("start_service"), "POST", name="start_service"),
-            route(f"{base}/{{service}}/stop", self._ordered("stop_service"), "POST", name="stop_service"),
-            route(f"{base}/{{service}}/restart", self._ordered("restart_service"), "POST", name="restart_service"),
+            *(
+                route(f"{base}/{{service}}/{order}", self._ordered(order), "POST", name=f"{order}_service")
+                for order in ORDERS
+            ),
             route(letters, self.dead_letters, "GET", name="list_dead_letters"),
             route(f"{letters}/{{entry}}", self.dead_letter, "GET", name="get_dead_letter"),
             route(f"{letters}/{{entry}}", self.drop, "DELETE", name="drop_dead_letter"),
@@ -124,18 +126,11 @@ class ServiceRoutes:
         name = _service(http)
         return json_response({"service": name, **await service_status(self._client.bus, name)})
 
-    def _ordered(self, order: str) -> Endpoint:
-        """The manager waits with blocking sockets, for up to a minute: in a thread."""
-
-        def obey(name: str) -> dict[str, Any]:
-            with ServiceManager(settings=self._client.settings) as manager:
-                found: dict[str, Any] = getattr(manager, order)(name)
-                return found
-
+    def _ordered(self, order: Order) -> Endpoint:
         async def endpoint(http: HttpRequest) -> Response:
             require(http, "admin")
             name = _service(http)
-            found = await asyncio.to_thread(obey, name)
+            found = await ordered(http, self._client.settings, order, name)
             return json_response({"service": name, **found[name]})
 
         return endpoint
@@ -167,6 +162,7 @@ class ServiceRoutes:
         require(http, "admin")
         name = _service(http)
         letter = await self._letter(name, http.path_params["entry"])
+        await put_on_trail(http, self._client.settings, "dead_letter_retried", service=name, entry=letter.entry)
         id = await self._client.bus.revive(name, letter.entry)
         return json_response({"request_id": id}, 202, headers={"location": f"{PREFIX}/jobs/{id}"})
 
@@ -174,6 +170,7 @@ class ServiceRoutes:
         require(http, "admin")
         name = _service(http)
         letter = await self._letter(name, http.path_params["entry"])
+        await put_on_trail(http, self._client.settings, "dead_letter_dropped", service=name, entry=letter.entry)
         await self._client.bus.drop_dead(name, letter.entry)
         return Response(status_code=204)
 

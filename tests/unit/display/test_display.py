@@ -81,7 +81,8 @@ def test_other_peoples_words_stay_words(shown):
 def test_evaluations_models_and_bars_have_a_picture(shown):
     html = shown._repr_html_()
 
-    assert html.count("data:image/png;base64,") == 1
+    assert html.count("data:image/png;base64,") == 2  # for a light screen and for a dark one
+    assert html.count('media="(prefers-color-scheme: dark)"') == 1
     assert len(html) < 150_000  # a notebook with ten of them can still be sent
     assert "SIMULATED" not in html
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from evolve.audit_trail import AuditTrail
 from evolve.errors import InvalidRequest
 from evolve.security_events import reported
 from evolve.settings import Settings
@@ -141,6 +142,39 @@ def test_a_token_does_what_its_scope_says_until_it_is_revoked(web: Web) -> None:
     tokens.revoke(runs.split("_")[1])
     assert status(runs) == 401
     assert status(reads) == 200
+
+
+HOME_ROUTES = ("/api/v1/alerts", "/api/v1/alert-log", "/api/v1/doctor", "/api/v1/services/echo/log")
+
+
+def test_the_care_of_the_home_is_for_admins_alone_and_a_refusal_is_on_record(web: Web) -> None:
+    asked = {"Authorization": f"Bearer {Tokens(web.home).create('curious', 'run')}", **STRANGER}
+
+    for path in HOME_ROUTES:
+        assert web.client.get(path, headers=asked).status_code == 403, path
+    for path, kind in (("/api/v1/data/X/import", "text/csv"), ("/api/v1/all-services/stop", "application/json")):
+        refused = web.client.post(path, content=b"{}", headers={**asked, "content-type": kind})
+        assert refused.status_code == 403, path
+
+    written = (web.home / "logs" / "security.log").read_text()
+    assert all(f'"path": "{path}"' in written for path in HOME_ROUTES)
+
+
+def test_what_is_made_stands_in_the_audit_trail_under_the_name_of_the_token(web: Web) -> None:
+    asked = {"Authorization": f"Bearer {Tokens(web.home).create('Ann', 'admin')}", **STRANGER}
+    rule = {"name": "told", "kind": "crash", "channel": "email", "target": "me@example.org"}
+
+    made = web.client.post("/api/v1/alerts", json=rule, headers=asked)
+    named = web.client.post("/api/v1/alerts", json={**rule, "name": "b", "target": "env:HOME"}, headers=asked)
+
+    assert (made.status_code, named.status_code) == (201, 422)
+    assert web.client.delete("/api/v1/alerts/told", headers=asked).status_code == 204
+    newest = list(AuditTrail(web.home).entries())[-2:]
+    assert [(each.what, each.details["rule"]) for each in newest] == [
+        ("alert_added", "told"),
+        ("alert_removed", "told"),
+    ]
+    assert all(each.who.startswith("Ann (token ") for each in newest)
 
 
 def test_only_hashes_of_tokens_are_kept(tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ from web.pages.desk import Desk, axe_findings, settle
 PAGES = (
     "/", "/answers", "{answer}", "{answer}/evidence/{evidence}", "/models", "{model}", "{model}/promote", "/compare",
     "/compare?run={model_id}&run={answer_id}", "/strategies", "/strategies?template=rsi_reversion", "/research", "/data",
-    "/data/TINY?timeframe=1d", "/data/NVDA?simulate=1", "/studies", "/services", "/jobs", "/feed", "/dead-letters",
+    "/data/TINY?timeframe=1d", "/data/NVDA?simulate=1", "/studies", "/services", "/jobs", "/feed", "/dead-letters", "/messages/model_builder/build_model", "/sandbox?kind=strategy", "/pictures",
+    "/alerts",
+    # Made of the same pieces as others: looked at when there is time.
+    *(
+        pytest.param(address, marks=pytest.mark.prove)
+        for address in (
+            "/messages", "/services/all/stop", "/data/TINY/remove", "/doctor", "/logs/web", "/route?q=Build me a ridge model for TINY"
+        )
+    ),
 )  # fmt: skip
 PHONE = {"width": 360, "height": 780}
 WIDE = {"width": 1280, "height": 800}

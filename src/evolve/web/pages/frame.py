@@ -24,7 +24,8 @@ from evolve.messaging.messages import Reply
 from evolve.messaging.messages import Request as Message
 from evolve.settings import Settings
 from evolve.web import bundle
-from evolve.web.access import require
+from evolve.web.access import principal_of, require
+from evolve.web.guard import put_on_record
 from evolve.web.jobs import Jobs
 from evolve.web.pages.words import label, verdict_words
 from evolve.web.problems import problem_of, status_of
@@ -37,8 +38,8 @@ MAX_FORM = 2 << 20  # a program of the largest size that is run, percent-encoded
 
 NAVIGATION = (
     ("Trade", (("/", "Ask"), ("/answers", "Answers"), ("/models", "Models"), ("/compare", "Compare"))),
-    ("Research", (("/strategies", "Strategies"), ("/research", "Papers and code"), ("/data", "Data"), ("/studies", "Tuning"))),
-    ("System", (("/services", "Services"), ("/jobs", "Jobs"), ("/feed", "Messages"), ("/dead-letters", "Dead letters"))),
+    ("Research", (("/strategies", "Strategies"), ("/sandbox", "Sandbox"), ("/research", "Papers and code"), ("/pictures", "Pictures"), ("/data", "Data"), ("/studies", "Tuning"))),
+    ("System", (("/services", "Services"), ("/messages", "Ask a service"), ("/jobs", "Jobs"), ("/feed", "Live messages"), ("/dead-letters", "Dead letters"), ("/alerts", "Alerts"), ("/doctor", "Doctor"))),
 )  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     made.filters |= {
-        "figure": render, "interval": render_interval, "label": label, "percent": _percent, "moment": _moment,
+        "figure": render, "interval": render_interval, "label": label, "key": _key, "percent": _percent, "moment": _moment,
         "day": lambda text: str(text)[:10], "share": _share, "heat": _heat, "path": lambda text: quote(str(text), safe=""),
     }  # fmt: skip
     made.globals |= {"navigation": NAVIGATION, "verdict_words": verdict_words}
@@ -67,6 +68,7 @@ class PageRoute(APIRoute):
             try:
                 return await handler(request)
             except EvolveError as error:
+                put_on_record(request.scope, error)
                 return problem_page(request, error)
             except ValidationError as error:
                 first = error.errors()[0]
@@ -133,7 +135,7 @@ def jobs_of(request: Request) -> Jobs:
 async def told(request: Request, message: Message[ReplyT]) -> ReplyT:
     """The reply to a message. Raises its typed error, and Forbidden for who may not send it."""
     require(request, type(message).effect)
-    return await client_of(request).ask(message)
+    return await client_of(request).ask(message, asked_by=principal_of(request).on_record)
 
 
 async def looked_up(work: Callable[[], Value]) -> Value:
@@ -184,6 +186,11 @@ def mount_assets(app: FastAPI) -> None:
 
 def _percent(value: float, digits: int = 1) -> str:
     return f"{100 * value:z.{digits}f} %"
+
+
+def _key(name: str) -> str:
+    """A name of the wire in words; any other key, such as a symbol, as it is."""
+    return label(name) if name.islower() else name
 
 
 def _share(values: Mapping[str, Evidence], name: str) -> Evidence | None:

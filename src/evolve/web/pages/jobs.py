@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -15,26 +17,55 @@ from evolve.contracts.performance_critic import ModelAudited, ModelsCompared, St
 from evolve.contracts.quant_gpt import QueryProcessed
 from evolve.contracts.research import ArxivSearchResults, CodeGenerated, GithubSearchResults, PaperSummarized
 from evolve.contracts.updater import AutoUpdateCompleted, DriftChecked, ModelReplaced, ModelRetrained
+from evolve.errors import InvalidRequest
 from evolve.messaging.messages import Reply
 from evolve.messaging.messages import Request as Message
 from evolve.web.access import require
 from evolve.web.jobs import Job
 from evolve.web.pages import frame
-from evolve.web.pages.decisions import decision_of
+from evolve.web.pages.decisions import decision_of, decisions_before
+from evolve.web.problems import NotFound
+
+if TYPE_CHECKING:
+    from evolve.memory.decisions import Decision
 
 router = APIRouter(route_class=frame.PageRoute)
 MAX_TITLES: Final = 1_000
+SAID_BY: Final = (
+    "query", "user_prompt", "strategy_name", "model_name", "indicator_name", "description", "paper_title", "paper_url", "plot_type",
+    "image_path", "model_id", "old_model_id", "data_source", "model_type", "symbol",
+)  # fmt: skip
 COLUMNS: Final = ("sharpe", "total_return", "drawdown", "alpha", "alpha_p_value", "exposure", "costs_paid")
+EARLIER: Final = 100  # of what was asked before this server started
 ReplyT = TypeVar("ReplyT", bound=Reply)
+ResultPage = Callable[[Request, Job, str, dict[str, Any]], Awaitable[Response]]
+# Pages of results that stand in files of their own: reply type → page.
+_result_pages: dict[str, ResultPage] = {}
 
 # What a person asked for, in words; a job that this process did not begin is called by its type.
 _titles: OrderedDict[str, str] = OrderedDict()
 
 
+def register(reply_type: str, page: ResultPage) -> None:
+    """Have the results of one type shown by their own page."""
+    _result_pages[reply_type] = page
+
+
+def json_object(text: str, name: str) -> dict[str, Any]:
+    """What somebody wrote as JSON. Raises InvalidRequest."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f'{name}: JSON such as {{"fast": 20}} is wanted: {error}') from None
+    if not isinstance(found, dict):
+        raise InvalidRequest(f'{name}: a JSON object such as {{"fast": 20}} is wanted')
+    return found
+
+
 def begin(request: Request, message: Message[Any], *, title: str, **query: str) -> Response:
     """Have it worked on, and show it going on. Raises Forbidden for who may not ask for it."""
-    require(request, type(message).effect)
-    job = frame.jobs_of(request).submit(message)
+    asked_by = require(request, type(message).effect).on_record
+    job = frame.jobs_of(request).submit(message, asked_by=asked_by)
     _titles[job.id] = title
     while len(_titles) > MAX_TITLES:
         _titles.popitem(last=False)
@@ -48,12 +79,19 @@ async def jobs_page(request: Request) -> Response:
     rows = [(job, _titles.get(job.id, "")) for job in listed]
     if frame.is_for_a_page(request):
         return frame.piece("jobs_piece.html", rows=rows)
-    return frame.page(request, "jobs.html", rows=rows)
+    live = {job.id for job in listed}
+    earlier = [
+        (each, words_of(each)) for each in await decisions_before(request, EARLIER) if each.request_id not in live
+    ]
+    return frame.page(request, "jobs.html", rows=rows, earlier=earlier)
 
 
 @router.get("/jobs/{id}")
 async def job_page(request: Request, id: str) -> Response:
-    job = await frame.jobs_of(request).get(id)
+    try:
+        job = await frame.jobs_of(request).get(id)
+    except NotFound:
+        return await _on_record(request, id)
     title = _titles.get(id) or await _title_on_record(request, job)
     thread = request.query_params.get("thread", "")
     if not job.is_open:
@@ -74,11 +112,24 @@ async def cancel(request: Request, id: str) -> Response:
 
 async def _title_on_record(request: Request, job: Job) -> str:
     decision = await decision_of(request, job.id, job.service) if not job.is_open else None
-    inputs = decision.inputs if decision else {}
-    for name in ("query", "strategy_name", "description", "model_id", "symbol"):
-        if inputs.get(name):
-            return str(inputs[name])
+    return words_of(decision) if decision else ""
+
+
+def words_of(decision: Decision) -> str:
+    """What a request was about, in what its sender called it."""
+    for name in SAID_BY:
+        if decision.inputs.get(name):
+            return str(decision.inputs[name])[:200]
     return ""
+
+
+async def _on_record(request: Request, id: str) -> Response:
+    """A job whose result is kept no more: what was asked and decided stays in the decision log. Raises NotFound."""
+    require(request, "read")
+    decision = await decision_of(request, id, None)
+    if decision is None:
+        raise NotFound(f"there is no job {id[:128]!r} (any more), and nothing about it in the decision log")
+    return frame.page(request, "decision.html", decision=decision, title=words_of(decision))
 
 
 async def _result(request: Request, job: Job, title: str, data: dict[str, Any], thread: str) -> Response:
@@ -121,6 +172,8 @@ async def _result(request: Request, job: Job, title: str, data: dict[str, Any], 
         return frame.see(f"/research/{read(PaperSummarized).entry_id}")
     if kind == CodeGenerated.wire_type:
         return frame.see(f"/research/{read(CodeGenerated).entry_id}")
+    if kind in _result_pages:
+        return await _result_pages[kind](request, job, title, data)
     return frame.page(request, "job_result.html", job=job, title=title, data=data)
 
 

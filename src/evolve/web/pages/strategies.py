@@ -14,7 +14,7 @@ from evolve.errors import EvolveError, InvalidRequest
 from evolve.market.types import SPECIFIED_PERIODS, TIMEFRAMES
 from evolve.web.pages import frame
 from evolve.web.pages.decisions import decision_of
-from evolve.web.pages.jobs import begin
+from evolve.web.pages.jobs import begin, json_object
 from evolve.web.pages.models import checked_timeframe
 
 router = APIRouter(route_class=frame.PageRoute)
@@ -90,7 +90,7 @@ async def run(request: Request) -> Response:
     name, symbol = form.get("name", "").strip(), form.get("symbol", "")
     timeframe, parameters, simulate = (
         checked_timeframe(form.get("timeframe")),
-        _parameters(form.get("parameters", "")),
+        json_object(form.get("parameters", ""), "parameters"),
         form.get("simulate") == "1",
     )
     if form.get("work") == "audit":
@@ -108,14 +108,3 @@ async def run(request: Request) -> Response:
         parameters=parameters, long_only=form.get("long_only") == "1", simulate=simulate,
     )  # fmt: skip
     return begin(request, order, title=f"{name} on {symbol}")
-
-
-def _parameters(text: str) -> dict[str, Any]:
-    """Raises InvalidRequest."""
-    try:
-        found = json.loads(text or "{}")
-    except ValueError as error:
-        raise InvalidRequest(f'parameters are JSON such as {{"fast": 20}}: {error}') from None
-    if not isinstance(found, dict):
-        raise InvalidRequest('parameters are a JSON object such as {"fast": 20}')
-    return found

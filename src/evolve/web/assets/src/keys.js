@@ -1,5 +1,5 @@
 // The keyboard: `/` asks, `g` and a letter goes, `?` shows what there is, Escape closes.
-const PLACES = { a: "/", h: "/answers", m: "/models", c: "/compare", s: "/strategies", r: "/research", d: "/data", t: "/studies", v: "/services", j: "/jobs", f: "/feed" };
+const PLACES = { a: "/", h: "/answers", m: "/models", c: "/compare", s: "/strategies", r: "/research", d: "/data", t: "/studies", x: "/sandbox", p: "/pictures", v: "/services", k: "/messages", j: "/jobs", f: "/feed", l: "/alerts" };
 const WITHIN_MS = 1200; // of `g`, for the letter after it
 
 export function followKeys() {
