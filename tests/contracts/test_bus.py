@@ -565,32 +565,32 @@ async def test_an_empty_queue_has_no_age(ground: Ground) -> None:
     assert (state.queued, state.oldest_s, state.dead) == (0, 0.0, 0)
 
 
-async def test_the_backlog_is_what_no_replica_holds_and_how_long_it_waits(ground: Ground) -> None:
+async def test_what_no_replica_holds_waits_what_was_given_back_too(ground: Ground) -> None:
     await ground.send("r0")  # before the service was ever served
-    assert (await ground.bus.backlog(ground.service)).waiting == 1
+    assert (await ground.bus.lanes(ground.service))["light"].waiting == 1
     await ground.bus.open(ground.service)
     for number in range(1, 4):
         await ground.send(f"r{number}", lane="heavy")
     first = await ground.take(lane="heavy")
     await ground.take(lane="heavy")
 
-    held = await ground.bus.backlog(ground.service)
+    held = (await ground.bus.lanes(ground.service))["heavy"]
     await ground.bus.release(first, "a")
-    returned = await ground.bus.backlog(ground.service)
+    returned = (await ground.bus.lanes(ground.service))["heavy"]
 
-    assert (held.waiting, held.in_work) == (2, 2)
-    assert (returned.waiting, returned.in_work) == (3, 1)
-    assert 0 <= held.oldest_s < 60
+    assert (held.waiting, held.in_work) == (1, 2)
+    assert (returned.waiting, returned.in_work) == (2, 1)
+    assert 0 <= held.waiting_oldest_s < 60
 
 
-async def test_what_is_in_work_for_long_makes_no_backlog(ground: Ground) -> None:
+async def test_what_is_in_work_for_long_waits_no_more(ground: Ground) -> None:
     await ground.bus.open(ground.service)
     await ground.begun("r0")
     await ground.pass_time(60)
 
-    found = await ground.bus.backlog(ground.service)
+    found = (await ground.bus.lanes(ground.service))["light"]
 
-    assert (found.waiting, found.oldest_s, found.in_work) == (0, 0.0, 1)
+    assert (found.waiting, found.waiting_oldest_s, found.in_work) == (0, 0.0, 1)
 
 
 # --- publish and subscribe ---

@@ -65,14 +65,14 @@ class Autoscaler:
             self._log.error("not scaled", name=name, error=error.message)
 
     async def _step(self, name: str, scale: Scale) -> None:
-        backlog = await self._bus.backlog(name)
+        lanes = (await self._bus.lanes(name)).values()
         fronts = await self._bus.replicas(name)
         seen = Seen(
             at=self._clock.monotonic(),
             replicas=max(1, await self._fleet.serving(name)),
-            in_work=backlog.in_work,
-            waiting=backlog.waiting,
-            oldest_s=backlog.oldest_s,
+            in_work=sum(lane.in_work for lane in lanes),
+            waiting=sum(lane.waiting for lane in lanes),
+            oldest_s=max(lane.waiting_oldest_s for lane in lanes),
             room=room_for(
                 psutil.virtual_memory().available / 2**20,
                 psutil.virtual_memory().total / 2**20,

@@ -35,7 +35,7 @@ def acl_file(services: Sequence[str], passwords: Mapping[str, str]) -> str:
     lines = ["user default off resetchannels -@all", _user(CLIENT, passwords[CLIENT], _asks(CLIENT, services))]
     lines += [_user(name, passwords[name], [*_asks(name, services), _answers(name)]) for name in services]
     dead = [f"(~{keys.dead(name)} +xrange +xrevrange +xdel)" for name in services]
-    ages = [f"(~{keys.requests(name, lane)} +xrange +xinfo|groups)" for name in services for lane in LANES]
+    ages = [f"(~{keys.requests(name, lane)} +xrange +xpending)" for name in services for lane in LANES]
     ages += [f"(~{keys.figures(name)} +hgetall)" for name in services]
     again = [
         f"(~{keys.state(name, '*')} +del)" for name in services

@@ -88,12 +88,16 @@ class QueueState:
 
 @dataclass(frozen=True, slots=True)
 class LaneState:
-    """queued, oldest_s: of messages not yet answered, those in work included; waiting, waiting_oldest_s: of those that no replica took yet."""
+    """queued, oldest_s: of messages not yet answered, those in work included; waiting, waiting_oldest_s: of those that no replica took yet, or that one gave back."""
 
     queued: int = 0
     oldest_s: float = 0.0
     waiting: int = 0
     waiting_oldest_s: float = 0.0
+
+    @property
+    def in_work(self) -> int:
+        return self.queued - self.waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +116,6 @@ class ServerState:
     aof_enabled: bool
     aof_last_write_ok: bool
     aof_delayed_fsyncs: int
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What no replica has taken yet. waiting: how many messages; oldest_s: for how long the oldest of them; in_work: how many are taken."""
-
-    waiting: int = 0
-    oldest_s: float = 0.0
-    in_work: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +164,6 @@ class Bus(Protocol):
     async def publish_control(self, service: str, raw: bytes) -> int: ...
     async def replicas(self, service: str) -> list[ReplicaInfo]: ...
     async def queue(self, service: str) -> QueueState: ...
-    async def backlog(self, service: str) -> Backlog: ...
     async def dead_letters(self, service: str, limit: int = 100) -> list[DeadLetter]: ...
     async def dead_letter(self, service: str, entry: str) -> DeadLetter | None: ...
     async def drop_dead(self, service: str, entry: str) -> bool: ...

@@ -17,7 +17,6 @@ from evolve.messaging.bus import (
     ALIVE_S,
     GONE,
     LANES,
-    Backlog,
     Begin,
     DeadLetter,
     Delivery,
@@ -159,12 +158,6 @@ class MemoryBus:
         oldest = min((entry.added_at for entry in entries), default=self._clock.now())
         delayed = sum(1 for of, _ in self._delayed if of == service)
         return QueueState(len(entries) + delayed, max(0.0, self._clock.now() - oldest), len(self._dead[service]))
-
-    async def backlog(self, service: str) -> Backlog:
-        entries = [entry for lane in LANES for entry in self._queues[service, lane].values()]
-        waiting = [entry for entry in entries if entry.holder in (None, GIVEN_BACK)]
-        oldest = min((entry.added_at for entry in waiting), default=self._clock.now())
-        return Backlog(len(waiting), max(0.0, self._clock.now() - oldest), len(entries) - len(waiting))
 
     async def dead_letters(self, service: str, limit: int = 100) -> list[DeadLetter]:
         return [letter for letter, _ in self._dead[service][::-1][:limit]]
@@ -368,7 +361,7 @@ class MemoryBus:
 
     def _lane(self, entries: list[_Entry]) -> LaneState:
         now = self._clock.now()
-        waiting = [entry for entry in entries if not entry.leased]
+        waiting = [entry for entry in entries if entry.holder in (None, GIVEN_BACK)]
         oldest = min((entry.added_at for entry in entries), default=now)
         first = min((entry.added_at for entry in waiting), default=now)
         return LaneState(len(entries), max(0.0, now - oldest), len(waiting), max(0.0, now - first))

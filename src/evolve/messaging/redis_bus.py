@@ -26,7 +26,6 @@ from evolve.messaging.bus import (
     ALIVE_S,
     GONE,
     LANES,
-    Backlog,
     Begin,
     DeadLetter,
     Delivery,
@@ -174,33 +173,6 @@ class RedisBus:
         firsts = [_text(first[0][0]) for first in (first_light, first_heavy) if first]
         oldest = min((int(entry.partition("-")[0]) / 1000 for entry in firsts), default=now)
         return QueueState(int(light) + int(heavy) + int(delayed), max(0.0, now - oldest), int(dead))
-
-    async def backlog(self, service: str) -> Backlog:
-        lanes = await asyncio.gather(*(self._backlog(keys.requests(service, lane)) for lane in LANES))
-        now = await self.now(service)
-        oldest = min((at for _, _, at in lanes if at is not None), default=now)
-        waiting, in_work = sum(lane[0] for lane in lanes), sum(lane[1] for lane in lanes)
-        return Backlog(waiting, max(0.0, now - oldest), in_work)
-
-    async def _backlog(self, stream: str) -> tuple[int, int, float | None]:
-        """How many of a stream's messages wait, how many are taken, and since when the first one waits, Unix seconds."""
-        try:
-            pending, first, last, holders = await self._calls.call("XPENDING", stream, GROUP)
-        except redis_errors.ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
-                raise
-            pending, first, last, holders = 0, None, None, None  # nobody ever served it: all wait
-        returned = sum(int(count) for holder, count in holders or () if _text(holder) == GIVEN_BACK)
-        # What was delivered and is done is deleted: what comes after the last one in work waits.
-        length, unread = await asyncio.gather(
-            self._calls.call("XLEN", stream),
-            self._calls.call("XRANGE", stream, f"({_text(last)}" if pending else "-", "+", "COUNT", 1),
-        )
-        # Of what was given back it is not told which came first: no earlier than the first in work.
-        entries = [_text(entry) for entry, _ in unread] + ([_text(first)] if returned else [])
-        since = min((int(entry.partition("-")[0]) / 1000 for entry in entries), default=None)
-        taken = int(pending) - returned
-        return max(0, int(length) - taken), taken, since
 
     # --- dead letters ---
 
@@ -422,7 +394,7 @@ class RedisBus:
     async def lanes(self, service: str) -> dict[Lane, LaneState]:
         now, *answers = await asyncio.gather(
             self.now(service),
-            *(self._calls.script(scripts.LANE, [keys.requests(service, lane)], [GROUP]) for lane in LANES),
+            *(self._calls.script(scripts.LANE, [keys.requests(service, lane)], [GROUP, GIVEN_BACK]) for lane in LANES),
         )
 
         def age(entry: Any) -> float:

@@ -298,8 +298,10 @@ redis.call('HDEL', KEYS[1], ARGV[1])
 return 1
 """
 
-# How long a lane is and since when; and of what no replica has taken yet. Not by XINFO's `lag`, which Redis 6 does not know.
-# KEYS: stream. ARGV: group. Returns entries, id of the first or '', not taken, id of the first of them or ''.
+# How long a lane is and since when; and of what no replica has taken, or one has given back. Not by XINFO's `lag`, which Redis 6 does not
+# know. What was delivered and is done is deleted: what comes after the last one in work waits. Of what was given back it is not told
+# which came first: no earlier than the first in work.
+# KEYS: stream. ARGV: group, who holds what was given back. Returns entries, id of the first or '', not taken, id of the first of them or ''.
 LANE = """
 local function first(from)
   local found = redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', 1)
@@ -307,16 +309,14 @@ local function first(from)
 end
 local length = redis.call('XLEN', KEYS[1])
 if length == 0 then return {0, '', 0, ''} end
-local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
-for _, group in ipairs(groups.err and {} or groups) do
-  local fields = {}
-  for n = 1, #group, 2 do fields[group[n]] = group[n + 1] end
-  if fields['name'] == ARGV[1] then
-    local waiting = math.max(0, length - fields['pending'])
-    return {length, first('-'), waiting, first('(' .. fields['last-delivered-id'])}
-  end
+local held = redis.pcall('XPENDING', KEYS[1], ARGV[1])
+if held.err or held[1] == 0 then return {length, first('-'), length, first('-')} end
+local returned = 0
+for _, holder in ipairs(held[4]) do
+  if holder[1] == ARGV[2] then returned = tonumber(holder[2]) end
 end
-return {length, first('-'), length, first('-')}
+local since = returned > 0 and held[2] or first('(' .. held[3])
+return {length, first('-'), math.max(0, length - held[1] + returned), since}
 """
 
 # One that waits for its next attempt is due at once: it has only to be answered.
