@@ -8,8 +8,10 @@ import pytest
 
 from contracts.bus_contract import BLOCK_S, Ground, RedisGround
 from evolve.errors import Busy
+from evolve.messaging import redis_keys as keys
 from evolve.messaging.bus import Delivery, fence_of
 from evolve.messaging.redis_bus import LARGE_REPLY, RedisBus
+from evolve.messaging.redis_scripts import UNREAD_MS
 
 CONTENT = "hash of the content"
 
@@ -109,6 +111,20 @@ async def _fills_up(ground: Ground) -> None:
     with pytest.raises(Busy, match=r"has 2 requests waiting"):
         await register(ground, "r3")
     assert (await ground.bus.queue(ground.service)).queued == 2
+
+
+async def test_a_reader_that_lives_on_leaves_what_it_read_to_be_forgotten(redis_ground: RedisGround) -> None:
+    """Its stream never expires; a day of a busy client would be gigabytes."""
+    await redis_ground.bus.open(redis_ground.service)
+    replies, now_ms = keys.replies(redis_ground.service, "asker"), int((await redis_ground.redis.time())[0]) * 1000
+    for number in range(250):  # the server forgets by whole pieces of a stream, of a hundred
+        await redis_ground.redis.xadd(replies, {"m": b"read"}, id=f"{now_ms - 2 * UNREAD_MS}-{number}")
+    await redis_ground.redis.xadd(replies, {"m": b"may be unread"}, id=f"{now_ms - UNREAD_MS // 2}-0")
+
+    await redis_ground.bus.finish(await redis_ground.begun("r1", reply_to="asker"), "a", b"reply")
+
+    assert await redis_ground.redis.xlen(replies) < 150
+    assert (await redis_ground.replies("asker"))[-2:] == [b"may be unread", b"reply"]
 
 
 # --- many at once ---
