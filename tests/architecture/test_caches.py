@@ -22,6 +22,9 @@ BY_ARGUMENT = {
 
 # Collections of a module, which live as long as the process.
 OF_MODULES = {
+    "evolve.messaging.tracing._tracers": "the names a process has in traces: its service, or the client",
+    "evolve.security_events._counted": "kinds of events, emptied with each heartbeat",
+    "evolve.web.pages.jobs._result_pages": "kinds of replies with a page of their own",
     "evolve.security_events._said": "MAX_KNOWN, then emptied",
     "evolve.security_events._files": "one per home that the process logs for",
     "evolve.sandbox.zygote._KEPT": "what a zygote imports before its first child",
@@ -50,6 +53,10 @@ OF_OBJECTS = {
     "evolve.messaging.asker._seen_alive": "services asked",
     "evolve.messaging.asker._waiting": "requests that are waited for",
     "evolve.messaging.asker._watches": "services asked",
+    "evolve.messaging.figures._before": "as _counts",
+    "evolve.messaging.figures._counts": "declared figures by types, codes and buckets; a type that is not the service's counts as `other`",
+    "evolve.messaging.figures._latest": "as _counts",
+    "evolve.messaging.figures._on_the_bus": "as _counts",
     "evolve.messaging.job_link._asks": "what one job asks; each leaves when it is answered",
     "evolve.messaging.job_link._reports": "what one job reports; each leaves when it is sent",
     "evolve.messaging.jobs._all": "job processes: slots and the idle ones",
@@ -76,6 +83,7 @@ OF_OBJECTS = {
     "evolve.web.pace._full_at": "MAX_KNOWN askers, the oldest go",
     "evolve.web.streams._open": "MAX_STREAMS open streams",
     "evolve.web.tokens._known": "what stands in the file of tokens",
+    "evolve.web.metrics._events": "kinds of events",
 }
 
 COLLECTIONS = {"dict", "list", "set", "deque", "defaultdict", "OrderedDict", "Counter", "WeakValueDictionary"}

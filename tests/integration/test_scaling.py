@@ -64,6 +64,7 @@ def running(manager: ServiceManager) -> int:
     return len(manager.get_service_status("safe_executor")["safe_executor"]["pids"])
 
 
+@pytest.mark.prove
 def test_replicas_follow_a_burst_up_and_down_and_each_request_is_done_once(manager, settings):
     manager.scale_services({"safe_executor": "1..3"})
     with ServiceClient(settings=settings) as client:

@@ -178,6 +178,7 @@ def check(tuners: Tuners, trials: int) -> None:
     assert any(trial.runs > 1 for trial in found), "no trial was under way when its worker died"
 
 
+@pytest.mark.prove
 def test_a_cancelled_search_keeps_its_trials_and_the_next_outlives_a_killed_replica_with_all_of_them(
     tuners: Tuners,
 ) -> None:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from evolve.files import write_whole
-from evolve.logs import logger
 
 
 class BarCache:
@@ -37,7 +36,9 @@ class BarCache:
             self._make_room(len(content))
             write_whole(self._directory / sha256, content)
         except OSError as error:  # the bars are there all the same
-            logger().warning("bars are not cached", where=str(self._directory), error=error.strerror)
+            from evolve import logs  # with its library, which what merely draws a chart need not load
+
+            logs.logger().warning("bars are not cached", where=str(self._directory), error=error.strerror)
 
     def _make_room(self, wanted: int) -> None:
         kept = []

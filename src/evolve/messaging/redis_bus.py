@@ -422,7 +422,8 @@ class RedisBus:
                 await subscription.subscribe(*channels)
                 await self._redis.ping()
             yield "", b""
-            heard_at = time.monotonic()
+            # What confirms the subscription is "nothing" too, once for each channel: no reason to pause.
+            heard_at, unconfirmed = time.monotonic(), len(channels)
             while True:
                 with translating():
                     message = await subscription.get_message(timeout=PING_S)
@@ -430,6 +431,9 @@ class RedisBus:
                     heard_at = time.monotonic()
                     if message["type"] == "message":
                         yield _text(message["channel"]), message["data"]
+                    continue
+                if unconfirmed:
+                    unconfirmed -= 1
                     continue
                 # Who only listens would not notice that the other side fell silent, and might listen to a dead primary for ever.
                 silent_s = time.monotonic() - heard_at

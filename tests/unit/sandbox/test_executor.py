@@ -600,6 +600,8 @@ def test_what_runs_programs_is_the_first_to_go_when_memory_runs_out(fresh: SafeE
 
     found = set()
     for each in (loader, *loader.children(recursive=True)):
-        with contextlib.suppress(FileNotFoundError):  # the child that ran the program ends while we look
+        with contextlib.suppress(
+            FileNotFoundError, ProcessLookupError
+        ):  # the child that ran the program ends while we look
             found.add(int(Path(f"/proc/{each.pid}/oom_score_adj").read_text()))
     assert found == {500}

@@ -31,6 +31,7 @@ def next_of(events: Iterator[Event], name: str) -> Event:
     return next(event for event in events if event.name == name)
 
 
+@pytest.mark.prove  # tests/web/pages has the replica killed, with a browser
 def test_a_job_outlives_its_replica_and_the_web_server_and_the_redis_server(
     fronts: Fronts, home: Path, tmp_path: Path
 ) -> None:

@@ -46,6 +46,7 @@ def test_a_number_opens_where_it_came_from_beside_the_page_and_as_a_page(at: Des
         assert page.get_by_role("link", name="TINY 1d").count() == 1
 
 
+@pytest.mark.prove
 def test_a_follow_up_inherits_what_the_shared_answer_was_about(at: Desk, answered: str) -> None:
     with at.visit() as (page, _):
         page.goto(answered)
@@ -65,7 +66,7 @@ def test_a_service_killed_while_a_job_streams_is_said_and_the_job_recovers(at: D
         os.kill(_pid_of(at, "safe_executor"), signal.SIGKILL)
 
         page.locator("[data-state][data-kind=warn]").wait_for()
-        page.get_by_text("done at last").wait_for()
+        page.locator("pre", has_text='"done at last"').wait_for()
         assert seen.complaints == []
 
 
