@@ -7,6 +7,8 @@ import os
 import signal
 import urllib.request
 
+import pytest
+
 from homes import until
 from web.pages.desk import ANSWER, QUESTION, Desk, settle
 
