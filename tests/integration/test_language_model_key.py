@@ -14,6 +14,7 @@ from language.fake_openai import fake_openai
 KEY = "sk-test-0123456789abcdef0123456789"
 
 
+@pytest.mark.prove
 def test_services_that_quant_gpt_starts_word_their_answers_with_its_key(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

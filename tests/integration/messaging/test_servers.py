@@ -112,6 +112,7 @@ async def test_a_node_of_a_cluster_taken_for_a_plain_server_is_named(home: Path)
             await serve_one(settings_in(home, redis_port=ports[(owner + 1) % 3]))
 
 
+@pytest.mark.prove  # as tests/integration/hosts, where the old primary lives on
 async def test_a_primary_found_by_sentinels_and_the_next_one_after_it_died(home: Path) -> None:
     with watched() as (first, servers, watchers):
 

@@ -184,7 +184,10 @@ def executor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SafeExecutor]
         yield made
 
 
-@pytest.mark.parametrize("name", DESCRIBED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.prove] * (number % 3 != 1)) for number, name in enumerate(DESCRIBED)],
+)
 def test_a_strategy_described_in_words_decides_as_the_reference_does(name: str, executor: SafeExecutor) -> None:
     words, reference = DESCRIBED[name]
     pair = name == "pairs_reversion"
@@ -207,7 +210,14 @@ BRISK = {"ridge_features": {"TRAIN_BARS": 60, "REFIT_BARS": 5}, "carry_to_risk":
 CUTS = (240, 420)
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
+# Some seconds each: a third of the library here, all of it in `make prove`.
+@pytest.mark.parametrize(
+    "template",
+    [
+        pytest.param(each, marks=[pytest.mark.prove] * (number % 3 != 0), id=each.name)
+        for number, each in enumerate(TEMPLATES)
+    ],
+)
 def test_no_program_of_the_library_looks_ahead(template: Template, executor: SafeExecutor) -> None:
     """The same past with three other futures behind it: the decisions up to there are the same bit for bit, those behind it are not."""
     code = filled(template, [Setting(name, value, "stated") for name, value in BRISK.get(template.name, {}).items()])
