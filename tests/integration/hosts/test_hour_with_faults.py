@@ -24,7 +24,8 @@ WARM_UP = 0.25  # of the time: caches fill, every recipe is built once, the firs
 # How much more there may be at the end than after the warm-up, by the slope of all samples.
 TOLERATED = {
     "front, memory MB": 3.0,  # 1 KB for each of 3,000 requests a replica answers in an hour
-    "with its jobs, memory MB": 12.0,  # jobs come and go: one is some 10 MB
+    # Jobs come and go, some 10 MB each, and what a library leaks in one goes with it after `jobs.MAX_RUNS` requests: it swings by 40.
+    "with its jobs, memory MB": 40.0,
     "open files": 2.0,
     "processes": 1.5,  # a job more or less at the moment of a sample
     "keys": 40.0,  # a tenth of those that wait for their end
