@@ -79,11 +79,12 @@ def _curve(
 ) -> ReadCurve:
     axis, percentages = panel.axis, panel.percentages
     values, path = at_pixels(axis, shape.y), at_pixels(axis, shape.path)
-    row_error = float(np.hypot(LINE_ERROR_PX, axis.residual_px / np.sqrt(max(1, axis.labels - 2))))
-    per_row = float(np.median(np.abs(at_pixels(axis, shape.y + 1) - values)))
-    error = row_error * per_row * (1 + shape.gaps)
+    rows = float(np.hypot(LINE_ERROR_PX, axis.residual_px / np.sqrt(max(1, axis.labels - 2)))) * (1 + shape.gaps)
+    # Of each point: a row of a logarithmic axis is worth more the higher it lies, one of a linear axis the same everywhere.
+    off, path_off = (rows * np.abs(at_pixels(axis, y + 1) - at_pixels(axis, y)) for y in (shape.y, shape.path))
+    error = float(np.median(off))
     seconds = at_pixels(dates, shape.x) if dates is not None else None
-    figures = _figures(name, shape, values, path, error, seconds, percentages, picture, book)
+    figures = _figures(name, shape, values, off, path, path_off, seconds, percentages, picture, book)
     picks = np.unique(np.linspace(0, len(values) - 1, min(MAX_POINTS, len(values))).astype(int))
     if seconds is None:
         x = tuple(f"{shape.x[pick]:g}" for pick in picks)
@@ -93,8 +94,10 @@ def _curve(
 
 
 def _figures(
-    name: str, shape: Shape, values: Floats, path: Floats, error: float, seconds: Floats | None, percentages: bool, picture: Picture, book: EvidenceBook
+    name: str, shape: Shape, values: Floats, error: Floats, path: Floats, path_error: Floats, seconds: Floats | None, percentages: bool,
+    picture: Picture, book: EvidenceBook,
 ) -> tuple[Evidence, ...]:  # fmt: skip
+    """Errors are of one standard deviation, in the axis's units, one per value; an interval is two of them to each side."""
     as_of = datetime.fromtimestamp(float(seconds[-1]), UTC).strftime("%Y-%m-%d") if seconds is not None else "unknown"
 
     def add(what: str, value: float | None, unit: Unit, computed: str, off: float = 0.0, note: str = "") -> Evidence:
@@ -102,31 +105,33 @@ def _figures(
         return book.add(what, name, value, unit, as_of=as_of, source=f"read from {picture.path}", computed=computed, low=low, high=high, level=0.95 if low is not None else None, note=note)  # fmt: skip
 
     # A chart of percentages shows returns since its start: growth is one more than they are.
-    growth, walked, off = (1 + values / 100, 1 + path / 100, error / 100) if percentages else (values, path, error)
+    scale = 100 if percentages else 1
+    growth, walked = (1 + values / 100, 1 + path / 100) if percentages else (values, path)
     found = [
-        add("first_value", float(values[0]), "ratio", "value at the left end", error),
-        add("last_value", float(values[-1]), "ratio", "value at the right end", error),
+        add("first_value", float(values[0]), "ratio", "value at the left end", float(error[0])),
+        add("last_value", float(values[-1]), "ratio", "value at the right end", float(error[-1])),
     ]
     if walked.min() <= 0:
         why = "the curve reaches zero or less, where a return has no meaning"
         return (*found, *(add(each, None, "fraction", "", note=why) for each in ("total_return", "drawdown", "volatility", "trend")))  # fmt: skip
-    relative = off / float(np.median(growth))
+    relative, walked_relative = error / scale / growth, path_error / scale / walked
     # Zero is read as well as anything else: within the error of a value, and of the line's own width.
-    nearly = 2 * error + NEAR_ZERO * float(np.ptp(values))
+    nearly = 2 * float(np.median(error)) + NEAR_ZERO * float(np.ptp(values))
     if percentages and values.max() <= nearly and values[0] >= -nearly:
         why = "the curve shows drawdowns: it starts at zero and never rises above"
         found.append(
-            add("drawdown", float(values.min()) / 100, "fraction", "lowest value of a curve of drawdowns", error / 100)
+            add("drawdown", float(values.min()) / 100, "fraction", "lowest value of a curve of drawdowns", float(error[values.argmin()]) / 100)
         )
         return (
             *found,
             *(add(each, None, "fraction", "", note=why) for each in ("total_return", "volatility", "trend")),
         )
-    found.append(add("total_return", float(growth[-1] / growth[0] - 1), "fraction", "right end over left end, less one", 1.5 * relative * float(growth[-1] / growth[0])))  # fmt: skip
-    fall = float((walked / np.maximum.accumulate(walked) - 1).min())
-    found.append(
-        add("drawdown", fall, "fraction", "deepest fall from a peak along the line", 1.5 * relative * (1 + fall))
-    )
+    ratio = float(growth[-1] / growth[0])
+    found.append(add("total_return", ratio - 1, "fraction", "right end over left end, less one", ratio * float(np.hypot(relative[0], relative[-1]))))  # fmt: skip
+    falls = walked / np.maximum.accumulate(walked) - 1
+    bottom = int(falls.argmin())
+    peak, fall = int(walked[: bottom + 1].argmax()), float(falls[bottom])
+    found.append(add("drawdown", fall, "fraction", "deepest fall from a peak along the line", (1 + fall) * float(np.hypot(walked_relative[peak], walked_relative[bottom]))))  # fmt: skip
     if seconds is None:
         why = "the dates could not be read"
         return (*found, add("volatility", None, "fraction", "", note=why), add("trend", None, "fraction", "", note=why))
@@ -138,7 +143,7 @@ def _figures(
         why = "the curve is too short"
         return (*found, add("volatility", None, "fraction", "", note=why), add("trend", None, "fraction", "", note=why))
     volatility = float(np.sqrt(np.mean(steps**2) / years))
-    noise = 2 * (relative**2) / years  # reading errors add to the variance of each step
+    noise = 2 * float(np.mean(relative**2)) / years  # reading errors add to the variance of each step
     found.append(add("volatility", volatility, "fraction", f"root mean square of changes over {stride} columns or candles, annualised", max(volatility / np.sqrt(2 * len(steps)), abs(volatility - float(np.sqrt(max(0.0, volatility**2 - noise)))))))  # fmt: skip
     slope = float(np.polyfit((seconds - seconds[0]) / YEAR_S, np.log(growth), 1)[0])
     found.append(

@@ -62,6 +62,36 @@ def test_a_calibration_of_the_users_needs_no_labels(tmp_path):
     assert any("dates" in what for what in found.unread)
 
 
+@pytest.mark.parametrize("log", [False, True], ids=["linear", "log"])
+def test_a_return_of_many_times_lies_within_its_interval_where_a_row_is_worth_much_at_the_start(log, tmp_path):
+    """The start of a curve that rises forty-fold is read to within a tenth on a linear axis: the interval says so."""
+    inside, widths = 0, []
+    for seed in range(6):
+        walk = np.random.default_rng(seed).normal(0, 0.01, 500)
+        truth = np.exp(np.linspace(0, np.log(40), 500) + np.cumsum(walk) - np.linspace(0, walk.sum(), 500))
+        found = read_chart(*_rising(truth, log, tmp_path))
+
+        figure = next(item for item in found.curves[0].figures if item.name == "total_return")
+        inside += figure.low <= truth[-1] / truth[0] - 1 <= figure.high
+        widths.append(float((figure.high - figure.low) / figure.value))
+
+    assert inside >= 5
+    assert max(widths) < (0.1 if log else 0.5)
+
+
+def _rising(truth: np.ndarray, log: bool, place):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), dpi=100)
+    axes = figure.add_subplot()
+    axes.plot(truth)
+    axes.set_yscale("log" if log else "linear")
+    figure.savefig(place / "rising.png")
+    rows = [400 - float(axes.transData.transform((0, value))[1]) for value in (2.0, 30.0)]
+    given = Calibration(y=((rows[0], 2.0), (rows[1], 30.0)), log=log)
+    return open_picture("rising.png", (place,)), "general", given
+
+
 @pytest.mark.parametrize(("ink", "dark"), [("#000000", False), ("#a0a0a0", True)], ids=["black", "grey on black"])
 def test_a_line_without_a_colour_is_told_from_text_frame_and_grid(ink, dark, tmp_path):
     scene = Scene("matplotlib", "line", dark, (900, 500), 80, 100, 250, ink)
