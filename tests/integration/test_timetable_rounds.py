@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from evolve.agents.timetable import Round
 from evolve.memory.database import Database
 from evolve.memory.decisions import DecisionLog
 from evolve.memory.watches import Watches
-from evolve.services.timekeeper import Timekeeper, send_round
+from evolve.services.timekeeper import RoundSender, Timekeeper
 from homes import until
 
 DUE = 1_900_000_000.0
@@ -24,14 +22,15 @@ def watches(settings):
         yield made
 
 
-async def send_twice(settings):
-    for _ in range(2):
-        await send_round(settings, Round("AAPL", "1d", False, DUE))
+def send_twice(settings):
+    with RoundSender(settings) as sender:
+        for _ in range(2):
+            sender.send(Round("AAPL", "1d", False, DUE))
 
 
 def test_a_round_that_was_sent_twice_while_nobody_served_is_carried_out_once(services, settings, watches):
     services.stop_service("updater")
-    asyncio.run(send_twice(settings))
+    send_twice(settings)
     services.start_service("updater", replicas=2)
 
     until(lambda: watches.find("AAPL", "1d").done == DUE, what="the round")

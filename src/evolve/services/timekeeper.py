@@ -18,6 +18,7 @@ from evolve.settings import Settings
 
 if TYPE_CHECKING:
     from evolve.agents.timetable import Round, Timetable
+    from evolve.messaging.redis_bus import RedisBus
 
 
 class Timekeeper(Keeper):
@@ -37,20 +38,37 @@ class _Sending:
     settings: Settings
 
     def step(self) -> int:
-        return self.timetable.step(lambda due: asyncio.run(send_round(self.settings, due)))
+        with RoundSender(self.settings) as sender:
+            return self.timetable.step(sender.send)
 
     def resign(self) -> None:
         self.timetable.resign()
 
 
-async def send_round(settings: Settings, due: Round) -> None:
-    """Queue one round. Raises Unavailable, Busy."""
-    request = AutoUpdate(symbol=due.symbol, timeframe=due.timeframe, scheduled_for=due.at)
-    envelope = RequestEnvelope(
-        AutoUpdate.wire_type, request.model_dump(mode="json"), timestamp=SYSTEM_CLOCK.now(), request_id=due.name, sender="timetable"
-    )  # fmt: skip
-    bus = bus_for(settings)
-    try:
-        await bus.send(AutoUpdate.service, "heavy", envelope.to_bytes(), request_id=due.name)
-    finally:
-        await bus.close()
+class RoundSender:
+    """Queues rounds over one connection, made for the first."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loop = asyncio.Runner()
+        self._bus: RedisBus | None = None
+
+    def __enter__(self) -> RoundSender:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bus is not None:
+            self._loop.run(self._bus.close())
+        self._loop.close()
+
+    def send(self, due: Round) -> None:
+        """Raises Unavailable, Busy."""
+        request = AutoUpdate(symbol=due.symbol, timeframe=due.timeframe, scheduled_for=due.at)
+        envelope = RequestEnvelope(
+            AutoUpdate.wire_type, request.model_dump(mode="json"), timestamp=SYSTEM_CLOCK.now(), request_id=due.name, sender="timetable"
+        )  # fmt: skip
+        self._loop.run(self._send(envelope, due.name))
+
+    async def _send(self, envelope: RequestEnvelope, name: str) -> None:
+        self._bus = self._bus or bus_for(self._settings)  # in its loop
+        await self._bus.send(AutoUpdate.service, "heavy", envelope.to_bytes(), request_id=name)

@@ -181,3 +181,18 @@ def test_a_leader_that_was_replaced_in_the_middle_of_a_step_sends_nothing_more(w
     one.step(slow)
 
     assert sent == [("one", "AAPL"), ("two", "MSFT")]
+
+
+def test_who_sends_for_longer_than_a_lease_keeps_the_lead(watches, clock):
+    for number in range(6):
+        watches.put(f"S{number}", "1d", simulate=False, cron="0 9 * * *", timezone="UTC", max_age_bars=126)
+    clock.advance(2 * 3600)
+    first, second = keeper(watches, clock), keeper(watches, clock, "two")
+    of_the_second = []
+
+    def slowly(_):
+        clock.advance(0.4 * LEASE_S)
+        second.step(of_the_second.append)
+
+    assert first.step(slowly) == 6
+    assert of_the_second == []
