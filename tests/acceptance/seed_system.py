@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 from seed_blocks import ROOT
 
+from evolve.manager.manager import ServiceManager
 from evolve.settings import Settings
+from homes import processes_of
 
 SERVICES = ROOT / "services"
 OURS = ("EVOLVE_", "REDIS_", "OPENAI_", "SAFE_EXECUTOR_", "LOG_LEVEL")
@@ -95,9 +96,11 @@ class System:
         return process
 
     def end(self) -> list[str]:
-        """Stop everything; returns what was still there after `evolve down`, and what `down` had to kill."""
-        self.shell("evolve down")
-        left = [process for process in psutil.process_iter() if _lives_in(process, self.home)]
+        """Stop everything; returns what was still there after what `evolve down` does, and what that had to kill."""
+        if self.settings.run_dir.exists():
+            with ServiceManager(settings=self.settings) as manager:
+                manager.down()
+        left = processes_of(self.home)
         names = [" ".join(process.cmdline()) for process in left]
         for process in left:
             process.kill()
@@ -109,13 +112,6 @@ class System:
         ]
         shutil.rmtree(self.home, ignore_errors=True)
         return names + killed
-
-
-def _lives_in(process: psutil.Process, home: Path) -> bool:
-    try:
-        return process.environ().get("EVOLVE_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-        return False
 
 
 def new_system() -> System:

@@ -22,6 +22,7 @@ from evolve.services import SERVICES as NAMES
 from evolve.settings import Settings
 
 of_one_run = pytest.mark.xdist_group("managed")  # where the block ran, its outputs are
+in_one_home = pytest.mark.xdist_group("router")
 
 MANAGER = "python service_manager.py --action"
 
@@ -122,17 +123,23 @@ def test_the_launchers_of_the_specification_exist_for_every_service():
     assert {line.split()[1] for line in lines} <= launchers
 
 
-@pytest.mark.parametrize("service", NAMES)
-def test_a_launcher_runs_its_service_in_the_foreground_and_sigterm_ends_it_with_0(service, fresh, gently):
-    process = launched(fresh, service)
+def test_a_launcher_runs_its_service_in_the_foreground_and_sigterm_ends_it_with_0(fresh, gently):
+    processes = {service: fresh.launch(f"launch_{service}.py") for service in NAMES}
+    with ServiceManager(settings=fresh.settings) as manager:
 
-    assert gently(process) == 0
-    assert f"{service}_input" in process.communicate()[1]  # what it said on stderr: where it answers
-    assert fresh.json(f"{MANAGER} status --service {service}")[service]["status"] == "stopped"
+        def states() -> set[str]:
+            return {entry["status"] for entry in manager.get_service_status().values()}
+
+        eventually(lambda: states() == {"running"} or any(process.poll() for process in processes.values()))
+
+        assert {service: gently(process) for service, process in processes.items()} == dict.fromkeys(NAMES, 0)
+        assert states() == {"stopped"}
+    said = {service: process.communicate()[1] for service, process in processes.items()}
+    assert [service for service in NAMES if f"{service}_input" not in said[service]] == []  # where it answers, on stderr
 
 
 def test_sigterm_lets_the_work_in_hand_finish_and_its_reply_is_kept(fresh, gently):
-    process = launched(fresh)
+    process = launched(fresh, EVOLVE_DRAIN_S="60")  # as long as a busy machine may need for the work
     with ServiceClient(settings=fresh.settings) as client:
         asked = client.send_request(
             "model_builder",
@@ -166,29 +173,75 @@ def test_down_also_ends_what_was_launched_by_hand(fresh):
 # --- what the manager is for ---
 
 
-def test_two_replicas_of_a_service_run_side_by_side(fresh):
-    status = fresh.json(f"{MANAGER} start --service prompt_router --replicas 2")
-    assert len(set(status["prompt_router"]["pids"])) == 2
+@pytest.fixture(scope="module")
+def router():
+    """A home in which one service runs, which each of these tests leaves running."""
+    system = new_system()
+    try:
+        system.json(f"{MANAGER} start --service prompt_router")
+        yield system
+    finally:
+        left = system.end()
+    assert left == []
 
 
-def test_a_service_that_was_killed_is_started_again(fresh):
-    [first] = fresh.json(f"{MANAGER} start --service prompt_router")["prompt_router"]["pids"]
-    os.kill(first, signal.SIGKILL)
+@in_one_home
+def test_no_server_needs_to_be_installed_or_started_first(router):
+    server = router.json("evolve status --json")["server"]
+    assert server == f"redis-cli -s {router.home}/redis/valkey.sock"
 
-    with ServiceManager(settings=fresh.settings) as manager:
+
+@in_one_home
+def test_what_has_no_heavy_work_is_spared_the_process_that_is_kept_warm_for_it(router):
+    assert not (router.home / "logs" / "job_server.log").exists()
+
+
+@in_one_home
+def test_restart_replaces_the_process(router):
+    [first] = router.json(f"{MANAGER} start --service prompt_router")["prompt_router"]["pids"]
+    [second] = router.json(f"{MANAGER} restart --service prompt_router")["prompt_router"]["pids"]
+    assert first != second
+
+
+@in_one_home
+def test_a_service_that_was_killed_is_started_again(router):
+    with ServiceManager(settings=router.settings) as manager:
+        before = manager.get_service_status("prompt_router")["prompt_router"]
+        [first] = before["pids"]
+        os.kill(first, signal.SIGKILL)
 
         def replaced():
             now = manager.get_service_status("prompt_router")["prompt_router"]
             return now if now["status"] == "running" and now["pids"] != [first] and first not in now["pids"] else None
 
-        assert eventually(replaced)["restarts"] == 1
-    assert "replica crashed" in (fresh.home / "logs" / "supervisor_service.log").read_text()
+        assert eventually(replaced)["restarts"] == before["restarts"] + 1
+    assert "replica crashed" in (router.home / "logs" / "supervisor_service.log").read_text()
 
 
-def test_restart_replaces_the_process(fresh):
-    [first] = fresh.json(f"{MANAGER} start --service prompt_router")["prompt_router"]["pids"]
-    [second] = fresh.json(f"{MANAGER} restart --service prompt_router")["prompt_router"]["pids"]
-    assert first != second
+@in_one_home
+def test_the_manager_is_a_class_too(router):
+    printed = router.python(
+        "from services.service_manager import ServiceManager\n"
+        "manager = ServiceManager()\n"
+        "print(manager.send_message('prompt_router', 'detect_intent', {'user_prompt': 'Analyze MSFT'})['type'])\n"
+        "print(manager.get_manager_stats()['running_services'])\n"
+        "print(manager.stop_service('prompt_router')['prompt_router']['status'])\n"
+        "print(manager.start_service('prompt_router')['prompt_router']['status'])\n"
+        "manager.close()\n"
+    )
+    assert printed.split() == ["intent_detected", "1", "stopped", "running"]
+
+
+@in_one_home
+def test_two_replicas_of_a_service_run_side_by_side(router):
+    status = router.json(f"{MANAGER} start --service prompt_router --replicas 2")
+    assert len(set(status["prompt_router"]["pids"])) == 2
+
+
+@in_one_home
+def test_an_unknown_service_is_an_error_that_names_the_nearest(router):
+    answer = router.json(f"{MANAGER} start --service model_bilder", code=1)
+    assert (answer["code"], "model_builder" in answer["error"]) == ("unknown_service", True)
 
 
 def test_what_was_sent_while_a_service_was_down_is_answered_when_it_comes_back(fresh):
@@ -213,25 +266,7 @@ def test_what_was_sent_while_a_service_was_down_is_answered_when_it_comes_back(f
             assert reply["result"]["intent"] == intent
 
 
-def test_the_manager_is_a_class_too(fresh):
-    printed = fresh.python(
-        "from services.service_manager import ServiceManager\n"
-        "manager = ServiceManager()\n"
-        "print(manager.start_service('prompt_router')['prompt_router']['status'])\n"
-        "print(manager.send_message('prompt_router', 'detect_intent', {'user_prompt': 'Analyze MSFT'})['type'])\n"
-        "print(manager.get_manager_stats()['running_services'])\n"
-        "print(manager.stop_service('prompt_router')['prompt_router']['status'])\n"
-        "manager.close()\n"
-    )
-    assert printed.split() == ["running", "intent_detected", "1", "stopped"]
-
-
 # --- mistakes ---
-
-
-def test_an_unknown_service_is_an_error_that_names_the_nearest(fresh):
-    answer = fresh.json(f"{MANAGER} start --service model_bilder", code=1)
-    assert (answer["code"], "model_builder" in answer["error"]) == ("unknown_service", True)
 
 
 @pytest.mark.parametrize("wrong", ["", "--action begin", "--action start"])
@@ -299,12 +334,6 @@ def test_requirements_txt_installs_evolve_and_with_it_redis():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert "-e ." in lines
     assert any(requirement.startswith("redis") for requirement in project["dependencies"])
-
-
-def test_no_server_needs_to_be_installed_or_started_first(fresh):
-    fresh.json(f"{MANAGER} start --service prompt_router")
-    server = fresh.json("evolve status --json")["server"]
-    assert server == f"redis-cli -s {fresh.home}/redis/valkey.sock"
 
 
 def test_the_embedded_server_is_private_to_its_user_and_writes_every_change_to_disk(fresh):

@@ -169,12 +169,17 @@ class Supervisor:
     # --- in the background ---
 
     def _start_job_server(self) -> None:
-        """One warm process for the heavy work of all services, imported in the background once they are ready."""
+        """One warm process for the heavy work of all services, imported in the background once they are ready.
+
+        Not for services that have none: it costs two seconds and 250 MB.
+        """
         if self._jobs is not None and self._jobs.poll() is None:
             return
+        services: dict[str, type[Service]] = {name: load_service(path) for name, path in SERVICES.items()}
+        if not any(self._fleet.wanted(name) and cls.preload for name, cls in services.items()):
+            return
         preload = ["evolve.messaging.jobs"]
-        for path in SERVICES.values():
-            cls: type[Service] = load_service(path)
+        for cls in services.values():
             preload += [cls.__module__, *cls.preload]
         log = open(self._settings.logs / "job_server.log", "ab")  # noqa: SIM115 - handed to the process
         with log:
@@ -216,6 +221,7 @@ class Supervisor:
             message = read_request(raw, max_bytes=self._settings.max_message_bytes)
             if message.type == "start":
                 await self._fleet.start(name, 1)
+                self._start_job_server()
             elif message.type == "cancel" and message.sender != "withdraw":
                 await self._bus.withdraw(name, str(message.data.get("request_id", "")))
             elif message.type not in ("status", "stop"):

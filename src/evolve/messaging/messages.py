@@ -7,7 +7,8 @@ The service is the module the class stands in: `evolve.contracts.model_builder` 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,7 +23,34 @@ MAX_FIELDS = 20  # that an error lists: enough to mend a form, too few to answer
 ENVELOPE_FIELDS = frozenset({"type", "service", "data", "status", "timestamp", "request_id"})
 
 
-class Reply(BaseModel):
+_BUILDING = threading.RLock()
+
+
+class Declared(BaseModel):
+    """A message whose schema is built when it is first read or written: a command needs two of a hundred. Services build theirs at once."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(defer_build=True)
+
+    @classmethod
+    def model_rebuild(
+        cls,
+        *,
+        force: bool = False,
+        raise_errors: bool = True,
+        _parent_namespace_depth: int = 2,
+        _types_namespace: Mapping[str, Any] | None = None,
+    ) -> bool | None:
+        # One thread at a time: pydantic takes an unfinished schema away before it makes the new one, while another thread may use it.
+        with _BUILDING:
+            return super().model_rebuild(
+                force=force,
+                raise_errors=raise_errors,
+                _parent_namespace_depth=_parent_namespace_depth + 1,
+                _types_namespace=_types_namespace,
+            )
+
+
+class Reply(Declared):
     """What a service answers. Its fields become the response's `data` and may not hide an envelope's field."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -52,7 +80,7 @@ class Reply(BaseModel):
 ReplyT = TypeVar("ReplyT", bound=Reply, covariant=True)
 
 
-class Request(BaseModel, Generic[ReplyT]):
+class Request(Declared, Generic[ReplyT]):
     """What a service can be asked, as `class BuildModel(Request[ModelBuilt])`.
 
     Class keywords: `client`, the client method's name if it is not the wire type; `positional`, the fields that method

@@ -120,6 +120,9 @@ class Service:
             )
             if request is None:
                 raise TypeError(f"{cls.__name__}.{name} must take a Request: def {name}(self, request: …, job: Job)")
+            # Now, in the process that forks fronts and jobs: each of them would build it anew.
+            request.model_rebuild()
+            request.reply_type.model_rebuild()
             found[request.wire_type] = Handler(name, request)
         cls.handlers = found
 
