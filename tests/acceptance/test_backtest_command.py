@@ -52,9 +52,10 @@ def test_it_is_shown_like_the_other_answers_with_the_command_that_repeats_it(run
     ("code", "said"),
     [
         ("def main(d): return 1 / 0", "ended at bar 0 (2000-03-01), execution_error: ZeroDivisionError"),
-        ("def main(d): return 'LONG'", "at bar 0 (2000-03-01) returned 'LONG'"),
         ("import os", "ended before the first bar, validation_error: line 1"),
-        ("x = 1", "defines neither main(input_data)"),
+        # All of them, and the audits below, also stand in unit tests; here they cost four seconds each.
+        pytest.param("def main(d): return 'LONG'", "at bar 0 (2000-03-01) returned 'LONG'", marks=pytest.mark.prove),
+        pytest.param("x = 1", "defines neither main(input_data)", marks=pytest.mark.prove),
     ],
 )
 def test_a_strategy_that_cannot_be_scored_says_where_and_why(
@@ -85,9 +86,14 @@ def test_a_program_that_decides_otherwise_each_time_is_scored_but_told_of(runnin
 @pytest.mark.parametrize(
     ("code", "exit_code", "said"),
     [
-        (CROSS.read_text(), 0, "handed bar by bar"),
         (LEAK, 1, "it looks ahead: with the bars after bar"),
-        ("import random\ndef main(d): return random.random()", 1, "run twice on the same bars"),
+        pytest.param(CROSS.read_text(), 0, "handed bar by bar", marks=pytest.mark.prove),
+        pytest.param(
+            "import random\ndef main(d): return random.random()",
+            1,
+            "run twice on the same bars",
+            marks=pytest.mark.prove,
+        ),
     ],
 )
 def test_a_program_is_audited_for_look_ahead_as_it_is_written(

@@ -15,6 +15,7 @@ import pytest
 from seed_blocks import block, without_slow_calls
 from seed_system import System, eventually
 
+from evolve.client.cli import main as client_main
 from evolve.client.client import ServiceClient
 from evolve.services import SERVICES as NAMES
 
@@ -317,11 +318,12 @@ def test_progress_goes_to_stderr_and_only_the_reply_to_stdout(running):
 
 
 @pytest.mark.parametrize("wrong", ["", "--action sell", "--action evaluate", "--action build --redis-port many"])
-def test_wrong_usage_exits_with_2_and_says_what_is_right(wrong, running):
-    done = running.shell(f"python service_client.py {wrong}")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "--action" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_wrong_usage_exits_with_2_and_says_what_is_right(wrong, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        client_main(wrong.split())
+    printed = capsys.readouterr()
+    assert (leaving.value.code, printed.out) == (2, "")
+    assert "--action" in printed.err
 
 
 # --- models over their life, and the messages without a line in the block ---

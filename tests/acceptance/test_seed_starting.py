@@ -135,7 +135,9 @@ def test_a_launcher_runs_its_service_in_the_foreground_and_sigterm_ends_it_with_
         assert {service: gently(process) for service, process in processes.items()} == dict.fromkeys(NAMES, 0)
         assert states() == {"stopped"}
     said = {service: process.communicate()[1] for service, process in processes.items()}
-    assert [service for service in NAMES if f"{service}_input" not in said[service]] == []  # where it answers, on stderr
+    assert [
+        service for service in NAMES if f"{service}_input" not in said[service]
+    ] == []  # where it answers, on stderr
 
 
 def test_sigterm_lets_the_work_in_hand_finish_and_its_reply_is_kept(fresh, gently):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -28,16 +29,24 @@ UNPICKLES = {
 VAGUE = {"utils", "util", "helpers", "helper", "misc", "enhanced", "advanced"}
 
 
+ENVIRONMENT = {"environ", "environb", "getenv", "putenv"}
+UNSAFE = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+
+
+def naming(words: set[str]) -> dict[str, Path]:
+    """The modules in whose text one of these stands: only they need to be parsed."""
+    return {name: path for name, path in modules().items() if any(word in path.read_text("utf-8") for word in words)}
+
+
 def test_only_settings_and_what_starts_processes_touch_the_environment():
-    found = {name for name, path in modules().items() if touches_environment(tree(path))}
+    found = {name for name, path in naming(ENVIRONMENT).items() if touches_environment(tree(path))}
 
     assert found <= set(READS_ENVIRONMENT), "take it as an argument, or from Settings"
 
 
 def touches_environment(module: ast.Module) -> bool:
-    names = {"environ", "environb", "getenv", "putenv"}
-    through_os = any(isinstance(node, ast.Attribute) and node.attr in names for node in ast.walk(module))
-    return through_os or bool({f"os.{name}" for name in names} & imported_names(module))
+    through_os = any(isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT for node in ast.walk(module))
+    return through_os or bool({f"os.{name}" for name in ENVIRONMENT} & imported_names(module))
 
 
 @pytest.mark.parametrize("source", ["import os\nos.environ['A']", "from os import getenv\ngetenv('A')"])
@@ -47,11 +56,10 @@ def test_reading_the_environment_is_seen(source):
 
 def test_nothing_is_unpickled_but_from_our_own_processes():
     """Loading a pickle runs code of whoever wrote it: files and messages are JSON, Parquet or safetensors."""
-    unsafe = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
     found = {
         name
-        for name, path in modules().items()
-        if unsafe & {imported.split(".")[0] for imported in imported_names(tree(path))}
+        for name, path in naming(UNSAFE).items()
+        if UNSAFE & {imported.split(".")[0] for imported in imported_names(tree(path))}
     }
 
     assert found <= set(UNPICKLES)
@@ -68,7 +76,7 @@ def test_every_module_opens_by_saying_what_it_answers():
     silent = [
         name
         for name, path in modules().items()
-        if tree(path).body and not ast.get_docstring(tree(path)) and not name.rpartition(".")[2].startswith("_")
+        if (text := path.read_text("utf-8").strip()) and not text.startswith('"""') and "._" not in name
     ]
 
     assert silent == []
@@ -89,11 +97,15 @@ def test_no_file_names_a_home_directory_or_a_package_registry():
     hosts = ["py" + "pi.org", "python" + "hosted.org", "npm" + "js.org", "download.py" + "torch.org", "deb.deb" + "ian.org", "ana" + "conda.org"]  # fmt: skip
     homes = [r"/ho" + r"me/[a-z]", r"/Us" + r"ers/[A-Za-z]", r"/ro" + r"ot/", r"/wo" + r"rk/(?:main|shared)"]
     forbidden = re.compile("|".join([*map(re.escape, hosts), *(r"(?<![\w.])" + home for home in homes)]).encode())
+    beginnings = [*(host.encode() for host in hosts), *(f"/{home.split('/')[1]}/".encode() for home in homes)]
 
     found = [
         f"{path.relative_to(ROOT)}: {match.group().decode()}"
         for path in tracked_files()
-        for match in forbidden.finditer(path.read_bytes())
+        if any(
+            beginning in (content := path.read_bytes()) for beginning in beginnings
+        )  # a tenth of the expression's time
+        for match in forbidden.finditer(content)
     ]
 
     assert found == []

@@ -105,7 +105,7 @@ def judged(adapter: str, chosen: list[dict[str, Any]], *, ordinary_user: bool = 
     return Judged(reached, len(chosen), len(found["benign"]), ran)
 
 
-@pytest.mark.parametrize(("adapter", "one_in"), [("gate_off", 7), ("gate_on", 16)])
+@pytest.mark.parametrize(("adapter", "one_in"), [("gate_off", 12), ("gate_on", 24)])
 def test_no_attack_of_a_seeded_sample_reaches_anything(adapter: str, one_in: int) -> None:
     """More of those that meet the kernel's wall alone: the gate in front of it reads the program, and stops most at once."""
     assert judged(adapter, sample(one_in)).reached == []

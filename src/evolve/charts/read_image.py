@@ -120,7 +120,13 @@ def _figures(
     if percentages and values.max() <= nearly and values[0] >= -nearly:
         why = "the curve shows drawdowns: it starts at zero and never rises above"
         found.append(
-            add("drawdown", float(values.min()) / 100, "fraction", "lowest value of a curve of drawdowns", float(error[values.argmin()]) / 100)
+            add(
+                "drawdown",
+                float(values.min()) / 100,
+                "fraction",
+                "lowest value of a curve of drawdowns",
+                float(error[values.argmin()]) / 100,
+            )
         )
         return (
             *found,
