@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -23,16 +22,17 @@ from evolve.messaging.connection import bus_for
 from evolve.messaging.envelope import RequestEnvelope, new_request_id
 from homes import PATIENCE_S
 from integration.faults.faults import faketime
-from integration.faults.ground import LEASE_S, Counts
+from integration.faults.ground import COLUMNS, LEASE_S, Counts
+from integration.faults.tables import table
 from integration.hosts.estate import estate
 from integration.hosts.partitions import NetworkGround, network_ground
 from integration.hosts.soak import KINDS, Soak
 from services_under_test.tally import HeavyWork, QuickWork, Work
 
-ROOT = Path(__file__).resolve().parents[3]
 SEED = 20_261_123
 HOUR_S = 3_600
 APART = {"a": HOUR_S, "b": -HOUR_S}
+SAID = f"seed {SEED}; replicas an hour ahead and an hour behind the servers and the clients"
 pytestmark = [pytest.mark.prove, pytest.mark.xdist_group("hosts")]
 
 
@@ -52,20 +52,9 @@ def test_the_clocks_are_what_the_other_tests_think() -> None:
 
 
 @pytest.fixture(scope="module")
-def table() -> Iterator[list[str]]:
-    found: list[str] = []
-    yield found
-    if found:
-        sys.path.insert(0, str(ROOT / "bench"))
-        from report.page import load, provenance, write_section
-
-        head = [
-            f"{provenance()}; load {load()}; seed {SEED}; replicas an hour ahead and an hour behind the servers and the clients.",
-            "",
-            "| fault | sent | refused | run | answered | doubled | lost | crossed | longest gap s |",
-            "|---" * 9 + "|",
-        ]
-        write_section(ROOT / "docs" / "reliability.md", "clocks", "\n".join([*head, *found]))
+def counted() -> Iterator[list[str]]:
+    with table("clocks", COLUMNS, said=SAID) as rows:
+        yield rows
 
 
 async def start_apart(ground: NetworkGround, **settings: str) -> list[subprocess.Popen[bytes]]:
@@ -89,7 +78,7 @@ async def longest_gap_s(ground: NetworkGround, name: str, fault: Callable[[], Aw
 
 
 @pytest.mark.timeout(300)
-async def test_hosts_two_hours_apart_lose_and_double_nothing(table: list[str]) -> None:
+async def test_hosts_two_hours_apart_lose_and_double_nothing(counted: list[str]) -> None:
     with network_ground(SEED) as made:
         replicas = dict(zip(APART, await start_apart(made), strict=True))
         gaps = []
@@ -113,7 +102,7 @@ async def test_hosts_two_hours_apart_lose_and_double_nothing(table: list[str]) -
         counts = made.counts("hosts two hours apart; a replica of each killed, one cut off")
     # That a replica's start was waited for is no gap in the answers.
     counts = replace(counts, longest_gap_s=max(gaps))
-    table.append(counts.row())
+    counted.append(counts.row())
 
     assert_well(counts)
     assert taken_over > 0, "nobody held anything: no lease was tried"
@@ -158,7 +147,7 @@ def _field(line: str, name: str) -> str:
 
 
 @pytest.mark.timeout(300)
-async def test_what_hosts_two_hours_apart_record_is_recorded_once(table: list[str]) -> None:
+async def test_what_hosts_two_hours_apart_record_is_recorded_once(counted: list[str]) -> None:
     with estate(("prompt_router",), seed=SEED) as made:
         Database.open(made.settings()).close()
         for host, seconds in APART.items():
@@ -181,7 +170,7 @@ async def test_what_hosts_two_hours_apart_record_is_recorded_once(table: list[st
         "two hours apart, decisions recorded in PostgreSQL; a replica killed twice", soak.sent, soak.refused, len(rows), soak.answered,
         soak.doubled, len(soak.lost), soak.crossed, sum(soak.errors.values()), 0.0,
     )  # fmt: skip
-    table.append(counts.row().rsplit("|", 2)[0] + "| – |")
+    counted.append(counts.row().rsplit("|", 2)[0] + "| – |")
 
     assert_well(counts)
     assert sorted(rows) == sorted(soak.recorded)
