@@ -7,7 +7,9 @@ localhost:6379, else the embedded one of this home.
 
 from __future__ import annotations
 
+import contextlib
 import json
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -120,14 +122,28 @@ def _tls(settings: Settings) -> dict[str, str]:
     return {option: path for option, (_, path) in named.items() if path}
 
 
+class _Sentinels(Sentinel):
+    """Asked in turn for the primary, first the one that knew it last."""
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        # The library moves that one to the front of its list by the place it had before it was asked. Connections that ask at
+        # once share the list: each such pair then had one Sentinel twice, and another no more, neither asked nor closed.
+        mine = copy(self)
+        mine.sentinels = list(self.sentinels)
+        found: tuple[str, int] = await Sentinel.discover_master(mine, service_name)
+        self.sentinels.sort(key=lambda sentinel: sentinel is not mine.sentinels[0])
+        return found
+
+
 class _Watched(Redis):
     """A client found by Sentinels, which closes its connections to them too."""
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
-        await super().aclose(close_connection_pool)
         pool = cast("SentinelConnectionPool", self.connection_pool)
-        for sentinel in pool.sentinel_manager.sentinels:
-            await sentinel.aclose()
+        async with contextlib.AsyncExitStack() as closing:  # all of them, whatever becomes of the others
+            for sentinel in pool.sentinel_manager.sentinels:
+                closing.push_async_callback(sentinel.aclose)
+            closing.push_async_callback(super().aclose, close_connection_pool)
 
 
 def _sentinel(url: str, options: dict[str, Any]) -> Redis:
@@ -146,7 +162,7 @@ def _sentinel(url: str, options: dict[str, Any]) -> Redis:
     }
     watchers |= {"ssl": True} if tls else {}
     watchers |= {name: value for name, value in options.items() if name.startswith("ssl_")}
-    sentinel = Sentinel(hosts, sentinel_kwargs=watchers)  # type: ignore[no-untyped-call]
+    sentinel = _Sentinels(hosts, sentinel_kwargs=watchers)  # type: ignore[no-untyped-call]
     # A failover takes seconds: until then the old primary is away and there is no new one.
     options["retry"] = Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=14, supported_errors=(ConnectionError,))
     client: Redis = sentinel.master_for(name, redis_class=_Watched, db=int(db or 0), **options)

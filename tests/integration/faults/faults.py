@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
 
 from contracts.bus_contract import eventually
 from homes import PATIENCE_S, environment_of
@@ -264,7 +263,7 @@ async def _runs(ground: Ground, count: int) -> None:
 
 
 async def _server_time(ground: Ground) -> float:
-    monitor = Redis(unix_socket_path=str(ground.server.socket), username="monitor", password="x")
+    monitor = ground.server.monitor()
     try:
         return float((await monitor.time())[0])
     finally:
@@ -272,7 +271,7 @@ async def _server_time(ground: Ground) -> float:
 
 
 async def _flush(ground: Ground) -> None:
-    monitor = Redis(unix_socket_path=str(ground.server.socket), username="monitor", password="x")
+    monitor = ground.server.monitor()
     try:
         await monitor.flushall()
     finally:

@@ -19,25 +19,22 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import orjson
 from redis.asyncio import Redis
 
 from contracts.bus_contract import eventually
-from evolve.errors import Unavailable
 from evolve.messaging import acl
 from evolve.messaging.asker import Asker
-from evolve.messaging.bus import output_channel
 from evolve.messaging.connection import bus_for
 from evolve.messaging.embedded import binary
-from evolve.messaging.envelope import RequestEnvelope, new_request_id
+from evolve.messaging.envelope import new_request_id
 from evolve.messaging.messages import Request
-from evolve.messaging.redis_bus import RedisBus
 from evolve.settings import Settings
 from homes import PATIENCE_S, environment_of
+from integration.faults.asking import insist, watching
 from services_under_test.tally import Work
 
 LEASE_S, HEARTBEAT_S = 1.5, 0.3
@@ -45,6 +42,7 @@ ANSWERED_WITHIN_S = 60.0  # after the last fault; what is not answered by then c
 MONITOR = "user monitor on nopass ~* &* +@all"
 SERVICE = "tally"
 PORT = 6379
+COLUMNS = "fault | sent | refused | run | answered | doubled | lost | crossed | longest gap s"
 
 
 # Another server to try the faults on: TEST_SERVER=/usr/bin/redis-server
@@ -105,6 +103,10 @@ class Server:
         if number == signal.SIGKILL:
             self.process.wait()
 
+    def monitor(self) -> Redis:
+        """A client that may do all, by the socket, which no partition touches."""
+        return Redis(unix_socket_path=str(self.socket), username="monitor", password="x", protocol=2)
+
     def log_file(self) -> Path:
         """What it appends to now: since Redis 7 one of several files in a folder."""
         return next(((self.data or self.folder) / "appendonlydir").glob("*.incr.aof"), self.folder / "appendonly.aof")
@@ -117,7 +119,7 @@ class Server:
 
 @dataclass
 class Counts:
-    """What came of a fault."""
+    """What came of a fault: a row of COLUMNS, and how many of the answers were errors."""
 
     fault: str
     sent: int
@@ -232,26 +234,11 @@ class Ground:
 
     async def _ask(self, asker: Asker, request: Request[object], name: str, number: int) -> None:
         id = new_request_id()
-        envelope = RequestEnvelope(
-            request.wire_type, request.model_dump(mode="json"), request_id=id, reply_to=asker.name, sender=asker.name
-        )
-        lane = "heavy" if request.slot == "heavy" else "light"
         self.sent.add(id)
         started = time.monotonic()
-        end = started + ANSWERED_WITHIN_S
-        while True:
-            try:
-                reply = await asker.ask(
-                    SERVICE, lane, envelope, timeout_s=max(0.1, end - time.monotonic()), must_live=False
-                )
-                break
-            except Unavailable:
-                self.refused += 1
-                if time.monotonic() > end:
-                    return
-                await asyncio.sleep(0.2)
-            except TimeoutError:
-                return
+        reply = await insist(asker, SERVICE, request, id, within_s=ANSWERED_WITHIN_S, pause_s=0.2, refused=self._refuse)
+        if reply is None:
+            return
         self.answered_at.append(time.monotonic())
         self.waits.append(self.answered_at[-1] - started)
         self.replies[id] += 1
@@ -260,29 +247,11 @@ class Ground:
         elif (reply["data"]["client"], reply["data"]["number"]) != (name, number) or reply["request_id"] != id:
             self.crossed += 1
 
-    @contextlib.asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """Count what is published on the output: whoever listens there must not see two replies to one request."""
-        bus = RedisBus(Redis(unix_socket_path=str(self.server.socket), username="monitor", password="x", protocol=2))
+    def _refuse(self) -> None:
+        self.refused += 1
 
-        async def watch() -> None:
-            while True:
-                with contextlib.suppress(Unavailable):
-                    async for channel, raw in bus.listen([output_channel(SERVICE)]):
-                        if channel:
-                            message = orjson.loads(raw)
-                            if "request_id" in message and message["type"] != "progress":
-                                self.published[message["request_id"]] += 1
-                await asyncio.sleep(0.05)
-
-        task = asyncio.create_task(watch())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            await bus.close()
+    def watching(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return watching(self.server.monitor(), [SERVICE], self.published)
 
     def counts(self, fault: str) -> Counts:
         runs = self.journal.read_text().split() if self.journal.exists() else []

@@ -6,18 +6,17 @@ their table into docs/reliability.md.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from integration.faults.faults import FAULTS
-from integration.faults.ground import Counts, ground, server_version
+from integration.faults.ground import COLUMNS, Counts, ground, server_version
+from integration.faults.tables import table
 
-ROOT = Path(__file__).resolve().parents[3]
 RUNS = int(os.environ.get("FAULT_RUNS", "1"))
 SEED = 20_261_122
 SAMPLE = random.Random(SEED).sample(sorted(FAULTS), 6)
@@ -41,27 +40,20 @@ async def test_nothing_is_lost_doubled_or_crossed(name: str) -> None:
     assert_nothing_went_wrong(await tried(name, 1, SEED))
 
 
-@pytest.fixture(scope="module")
-def table() -> Iterator[dict[str, list[Counts]]]:
-    """What the full runs counted; written at their end, the bad ones too."""
-    found: dict[str, list[Counts]] = {}
-    yield found
-    if found:
-        sys.path.insert(0, str(ROOT / "bench"))
-        from report.page import load, provenance, write_section
+@contextlib.contextmanager
+def summed_table(name: str, *, runs: int, seed: int) -> Iterator[dict[str, list[Counts]]]:
+    """What the runs of each fault counted; written at the end, the bad ones too."""
+    said = f"{server_version()}; {runs} run{'s' if runs > 1 else ''} of each, seeds from {seed}"
+    counts: dict[str, list[Counts]] = {}
+    with table(name, COLUMNS, said=said) as rows:
+        yield counts
+        rows += [summed(each).row() for each in counts.values()]
 
-        runs = max(map(len, found.values()))
-        lines = [
-            f"{provenance()}; load {load()}; {server_version()}; {runs} run{'s' if runs > 1 else ''} of each, "
-            f"seeds from {SEED}.",
-            "",
-        ]
-        lines += [
-            "| fault | sent | refused | run | answered | doubled | lost | crossed | longest gap s |",
-            "|---" * 9 + "|",
-        ]
-        lines += [summed(counts).row() for counts in found.values()]
-        write_section(ROOT / "docs" / "reliability.md", "faults", "\n".join(lines))
+
+@pytest.fixture(scope="module")
+def counted() -> Iterator[dict[str, list[Counts]]]:
+    with summed_table("faults", runs=RUNS, seed=SEED) as counts:
+        yield counts
 
 
 def summed(counts: list[Counts]) -> Counts:
@@ -74,7 +66,9 @@ def summed(counts: list[Counts]) -> Counts:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("run", range(RUNS))
 @pytest.mark.parametrize("name", FAULTS)
-async def test_nothing_is_lost_doubled_or_crossed_in_full(name: str, run: int, table: dict[str, list[Counts]]) -> None:
+async def test_nothing_is_lost_doubled_or_crossed_in_full(
+    name: str, run: int, counted: dict[str, list[Counts]]
+) -> None:
     counts = await tried(name, 10, SEED + run)
-    table.setdefault(name, []).append(counts)
+    counted.setdefault(name, []).append(counts)
     assert_nothing_went_wrong(counts)

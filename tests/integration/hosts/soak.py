@@ -14,11 +14,10 @@ import signal
 import statistics
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import orjson
 import psutil
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -32,12 +31,11 @@ from evolve.errors import Unavailable
 from evolve.memory.database import Database
 from evolve.memory.tables import metadata
 from evolve.messaging.asker import Asker
-from evolve.messaging.bus import output_channel
 from evolve.messaging.connection import bus_for
-from evolve.messaging.envelope import RequestEnvelope, new_request_id
+from evolve.messaging.envelope import new_request_id
 from evolve.messaging.messages import Request
-from evolve.messaging.redis_bus import RedisBus
 from homes import PATIENCE_S
+from integration.faults.asking import insist, watching
 from integration.hosts.estate import LEASE_S, Estate, Replica
 
 SERVICES = ("prompt_router", "safe_executor", "model_builder")
@@ -103,26 +101,13 @@ class Soak:
 
     async def ask(self, asker: Asker, kind: Kind, request: Request[object], number: int) -> None:
         id = new_request_id()
-        data = request.model_dump(mode="json")
-        envelope = RequestEnvelope(request.wire_type, data, request_id=id, reply_to=asker.name, sender=asker.name)
-        lane = "heavy" if request.slot == "heavy" else "light"
         self.sent += 1
-        end = time.monotonic() + ANSWERED_WITHIN_S
-        while True:
-            try:
-                reply = await asker.ask(
-                    kind.service, lane, envelope, timeout_s=max(0.1, end - time.monotonic()), must_live=False
-                )
-                break
-            except Unavailable:
-                self.refused += 1
-                if time.monotonic() > end:
-                    self.lost.append(f"{request.wire_type} {id}: never taken")
-                    return
-                await asyncio.sleep(0.5)
-            except TimeoutError:
-                self.lost.append(f"{request.wire_type} {id}")
-                return
+        reply = await insist(
+            asker, kind.service, request, id, within_s=ANSWERED_WITHIN_S, pause_s=0.5, refused=self._refuse
+        )
+        if reply is None:
+            self.lost.append(f"{request.wire_type} {id}")
+            return
         self.answered += 1
         if type(request).records and reply["status"] == "success":
             self.recorded.add(id)
@@ -133,32 +118,11 @@ class Soak:
         ):
             self.crossed += 1
 
-    @contextlib.asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """Count what is published on the outputs, by the server's socket, which no partition touches."""
-        bus = RedisBus(self._monitor())
+    def _refuse(self) -> None:
+        self.refused += 1
 
-        async def watch() -> None:
-            while True:
-                with contextlib.suppress(Unavailable):
-                    async for channel, raw in bus.listen([output_channel(service) for service in SERVICES]):
-                        if channel:
-                            message = orjson.loads(raw)
-                            if "request_id" in message and message["type"] != "progress":
-                                self.published[message["request_id"]] += 1
-                await asyncio.sleep(0.05)
-
-        task = asyncio.create_task(watch())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            await bus.close()
-
-    def _monitor(self) -> Redis:
-        return Redis(unix_socket_path=str(self.estate.server.socket), username="monitor", password="x", protocol=2)
+    def watching(self) -> contextlib.AbstractAsyncContextManager[None]:
+        return watching(self.estate.server.monitor(), SERVICES, self.published)
 
     # --- faults ---
 
@@ -239,7 +203,7 @@ class Soak:
             found = {"at": time.monotonic() - start} | self._of_processes() | self._of_files()
             # One that is away just now says nothing: what is counted there lacks in this sample.
             with contextlib.suppress(RedisError):
-                async with self._monitor() as monitor:
+                async with self.estate.server.monitor() as monitor:
                     found |= await self._of_bus(monitor)
             with contextlib.suppress(Unavailable):
                 found |= await asyncio.to_thread(self._of_database)

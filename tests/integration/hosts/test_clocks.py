@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
@@ -21,16 +22,17 @@ from evolve.messaging.connection import bus_for
 from evolve.messaging.envelope import RequestEnvelope, new_request_id
 from homes import PATIENCE_S
 from integration.faults.faults import faketime
-from integration.faults.ground import LEASE_S, Counts
+from integration.faults.ground import COLUMNS, LEASE_S, Counts
+from integration.faults.tables import table
 from integration.hosts.estate import estate
 from integration.hosts.partitions import NetworkGround, network_ground
 from integration.hosts.soak import KINDS, Soak
 from services_under_test.tally import HeavyWork, QuickWork, Work
 
-ROOT = Path(__file__).resolve().parents[3]
 SEED = 20_261_123
 HOUR_S = 3_600
 APART = {"a": HOUR_S, "b": -HOUR_S}
+SAID = f"seed {SEED}; replicas an hour ahead and an hour behind the servers and the clients"
 pytestmark = [pytest.mark.prove, pytest.mark.xdist_group("hosts")]
 
 
@@ -50,86 +52,102 @@ def test_the_clocks_are_what_the_other_tests_think() -> None:
 
 
 @pytest.fixture(scope="module")
-def table() -> Iterator[list[str]]:
-    found: list[str] = []
-    yield found
-    if found:
-        sys.path.insert(0, str(ROOT / "bench"))
-        from report.page import load, provenance, write_section
-
-        head = [
-            f"{provenance()}; load {load()}; seed {SEED}; replicas an hour ahead and an hour behind the servers and the clients.",
-            "",
-            "| fault | sent | refused | run | answered | doubled | lost | crossed | longest gap s |",
-            "|---" * 9 + "|",
-        ]
-        write_section(ROOT / "docs" / "reliability.md", "clocks", "\n".join([*head, *found]))
+def counted() -> Iterator[list[str]]:
+    with table("clocks", COLUMNS, said=SAID) as rows:
+        yield rows
 
 
-async def start_apart(ground: NetworkGround) -> list[subprocess.Popen[bytes]]:
+async def start_apart(ground: NetworkGround, **settings: str) -> list[subprocess.Popen[bytes]]:
     started = []
     for host, seconds in APART.items():
-        ground.environment = clock_ahead(seconds)
+        ground.environment = clock_ahead(seconds) | settings
         started.append(ground.launch(on=host))
     await ground.until_alive(started)
     return started
 
 
+async def longest_gap_s(ground: NetworkGround, name: str, fault: Callable[[], Awaitable[None]]) -> float:
+    """The longest time without an answer while clients ask and a replica that is well answers, beside one that the fault meets."""
+    before = len(ground.answered_at)
+    kinds = (QuickWork, Work, HeavyWork)
+    asking = asyncio.create_task(ground.client(name, 100, in_flight=16, kinds=kinds, pause_s=0.05, every_s=0.02))
+    await asyncio.wait([asking], timeout=1.0)
+    await fault()
+    await asking
+    return max(after - before for before, after in itertools.pairwise(sorted(ground.answered_at[before:])))
+
+
 @pytest.mark.timeout(300)
-async def test_hosts_two_hours_apart_lose_and_double_nothing(table: list[str]) -> None:
+async def test_hosts_two_hours_apart_lose_and_double_nothing(counted: list[str]) -> None:
     with network_ground(SEED) as made:
-        ahead, behind = await start_apart(made)
-        async with made.watching():
-            kinds = (QuickWork, Work, HeavyWork)
-            asking = asyncio.create_task(made.client("a", 300, in_flight=16, kinds=kinds, pause_s=0.02, every_s=0.03))
-            for victim, host in ((ahead, "a"), (behind, "b")):
-                await asyncio.wait([asking], timeout=1.5)
-                victim.kill()
-                made.environment = clock_ahead(APART[host])
-                made.launch(on=host)
-            await asyncio.wait([asking], timeout=1.0)
+        replicas = dict(zip(APART, await start_apart(made), strict=True))
+        gaps = []
+
+        async def cut_off() -> None:
             made.network.cut("a", "bus")
             await asyncio.sleep(LEASE_S + 1.0)
             made.network.join("a", "bus")
-            await asking
+
+        async with made.watching():
+            for host, seconds in APART.items():
+
+                async def kill(victim: subprocess.Popen[bytes] = replicas[host]) -> None:
+                    victim.kill()
+
+                gaps.append(await longest_gap_s(made, f"kill-{host}", kill))
+                made.environment = clock_ahead(seconds)
+                await made.start_on(host)
+            gaps.append(await longest_gap_s(made, "cut", cut_off))
+        taken_over = made.logged("took over")
         counts = made.counts("hosts two hours apart; a replica of each killed, one cut off")
-    table.append(counts.row())
+    # That a replica's start was waited for is no gap in the answers.
+    counts = replace(counts, longest_gap_s=max(gaps))
+    counted.append(counts.row())
 
     assert_well(counts)
-    # A lease goes by the server's clock: it lapses when it should, not an hour later.
+    assert taken_over > 0, "nobody held anything: no lease was tried"
+    # A lease goes by the server's clock: it lapses after 1.5 s and not an hour later. The rest is for a machine under load.
     assert counts.longest_gap_s < 20
 
 
 @pytest.mark.timeout(120)
 async def test_a_deadline_is_judged_by_the_servers_clock() -> None:
     with network_ground(SEED) as made:
-        await start_apart(made)
+        # Few at once, and none done at once: what one has no hand free for, the other takes.
+        await start_apart(made, EVOLVE_TALLY_IN_FLIGHT="4")
         bus = bus_for(made.settings("client"))
         asker = Asker(bus)
+        codes: dict[str, dict[str, str]] = {"in time": {}, "too late": {}}
 
-        async def code(deadline: float) -> str:
-            data = {"client": "a", "number": 1, "journal": str(made.journal)}
-            envelope = RequestEnvelope(
-                "work", data, request_id=new_request_id(), reply_to=asker.name, deadline=deadline
-            )
+        async def ask(kind: str, deadline: float) -> None:
+            id = new_request_id()
+            data = {"client": "a", "number": 1, "journal": str(made.journal), "pause_s": 0.05}
+            envelope = RequestEnvelope("work", data, request_id=id, reply_to=asker.name, deadline=deadline)
             reply = await asker.ask("tally", "light", envelope, timeout_s=PATIENCE_S, must_live=False)
-            return str(reply["data"].get("code", "answered"))
+            codes[kind][id] = str(reply["data"].get("code", "answered"))
 
-        # Both replicas take some of so many.
-        in_time = await asyncio.gather(*(code(time.time() + 60) for _ in range(40)))
-        too_late = await asyncio.gather(*(code(time.time() - 60) for _ in range(40)))
+        now = time.time()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(40):
+                group.create_task(ask("in time", now + PATIENCE_S))
+                group.create_task(ask("too late", now - 60))
         await asker.close()
         await bus.close()
         lines = (made.folder / "logs" / "tally_service.log").read_text().splitlines()
-        took = {line.partition("replica='")[2].partition("'")[0] for line in lines if "'answered'" in line}
 
-    assert len(took) == 2, "one replica took all: the other clock was not tried"
-    assert set(in_time) == {"answered"}
-    assert set(too_late) == {"deadline_exceeded"}
+    for answered in codes.values():
+        took = {_field(line, "replica") for line in lines if _field(line, "request_id") in answered}
+        assert len(took) == 2, "one replica took all: the other clock was not tried"
+    assert set(codes["in time"].values()) == {"answered"}
+    assert set(codes["too late"].values()) == {"deadline_exceeded"}
+
+
+def _field(line: str, name: str) -> str:
+    return line.partition(f" {name}='")[2].partition("'")[0]
 
 
 @pytest.mark.timeout(300)
-async def test_what_hosts_two_hours_apart_record_is_recorded_once(table: list[str]) -> None:
+async def test_what_hosts_two_hours_apart_record_is_recorded_once(counted: list[str]) -> None:
     with estate(("prompt_router",), seed=SEED) as made:
         Database.open(made.settings()).close()
         for host, seconds in APART.items():
@@ -152,7 +170,7 @@ async def test_what_hosts_two_hours_apart_record_is_recorded_once(table: list[st
         "two hours apart, decisions recorded in PostgreSQL; a replica killed twice", soak.sent, soak.refused, len(rows), soak.answered,
         soak.doubled, len(soak.lost), soak.crossed, sum(soak.errors.values()), 0.0,
     )  # fmt: skip
-    table.append(counts.row().rsplit("|", 2)[0] + "| – |")
+    counted.append(counts.row().rsplit("|", 2)[0] + "| – |")
 
     assert_well(counts)
     assert sorted(rows) == sorted(soak.recorded)

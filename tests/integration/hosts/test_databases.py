@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
@@ -19,12 +17,13 @@ from evolve.memory.decisions import DecisionLog
 from evolve.memory.tables import decisions
 from evolve.messaging.asker import Asker
 from evolve.messaging.connection import bus_for
+from integration.faults.tables import table
 from integration.hosts.estate import Estate, estate
 from integration.hosts.soak import KINDS, Soak
 from unit.memory.examples import decision
 
-ROOT = Path(__file__).resolve().parents[3]
 SEED = 20_261_123
+COLUMNS = "fault | sent | answered | of these errors | recorded decisions | recorded twice | answered, not recorded | doubled | lost | crossed"
 GIVEN_UP_S = 40.0  # 15 s of silence, and as long again for a new connection; TCP alone would wait a quarter of an hour
 pytestmark = [pytest.mark.prove, pytest.mark.xdist_group("hosts")]
 
@@ -78,20 +77,9 @@ def test_a_writer_cut_off_in_mid_transaction_is_told_so_and_the_others_go_on(mad
 
 
 @pytest.fixture(scope="module")
-def table() -> Iterator[list[str]]:
-    found: list[str] = []
-    yield found
-    if found:
-        sys.path.insert(0, str(ROOT / "bench"))
-        from report.page import load, provenance, write_section
-
-        head = [
-            f"{provenance()}; load {load()}; seed {SEED}.",
-            "",
-            "| fault | sent | answered | of these errors | recorded decisions | recorded twice | answered, not recorded | doubled | lost | crossed |",
-            "|---" * 10 + "|",
-        ]
-        write_section(ROOT / "docs" / "reliability.md", "database", "\n".join([*head, *found]))
+def counted() -> Iterator[list[str]]:
+    with table("database", COLUMNS, said=f"seed {SEED}") as rows:
+        yield rows
 
 
 async def cut_one(made: Estate) -> None:
@@ -132,7 +120,7 @@ async def slow(made: Estate) -> None:
     ],
 )
 async def test_what_was_answered_is_recorded_once(
-    made: Estate, table: list[str], name: str, fault: Callable[[Estate], Awaitable[None]]
+    made: Estate, counted: list[str], name: str, fault: Callable[[Estate], Awaitable[None]]
 ) -> None:
     before = _recorded(made)
     soak = Soak(made, random.Random(SEED))
@@ -156,7 +144,7 @@ async def test_what_was_answered_is_recorded_once(
     # The table's key allows no second row of a request; counted all the same.
     twice = _rows(made) - len(_recorded(made))
     errors = sum(soak.errors.values())
-    table.append(
+    counted.append(
         f"| {name} | {soak.sent} | {soak.answered} | {errors} | {len(recorded)} | {twice} | {len(missing)} | {soak.doubled} | "
         f"{len(soak.lost)} | {soak.crossed} |"
     )

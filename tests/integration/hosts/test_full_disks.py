@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,12 +15,15 @@ from evolve.memory.decisions import DecisionLog
 from evolve.settings import Settings
 from homes import PATIENCE_S, until
 from integration.faults.ground import Ground
+from integration.faults.tables import table
 from integration.hosts.partitions import KINDS, network_ground
 from network import missing, small_disk
 from unit.memory.examples import decision
 
-ROOT = Path(__file__).resolve().parents[3]
 SEED = 20_261_123
+COLUMNS = (
+    "disk full under | sent | refused with a typed error | answered or kept | doubled | lost | found damaged afterwards"
+)
 pytestmark = [pytest.mark.prove, pytest.mark.xdist_group("hosts")]
 
 
@@ -35,20 +37,9 @@ def disk() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def table() -> Iterator[list[str]]:
-    found: list[str] = []
-    yield found
-    if found:
-        sys.path.insert(0, str(ROOT / "bench"))
-        from report.page import load, provenance, write_section
-
-        head = [
-            f"{provenance()}; load {load()}; seed {SEED}; file systems of 4 MB.",
-            "",
-            "| disk full under | sent | refused with a typed error | answered or kept | doubled | lost | found damaged afterwards |",
-            "|---" * 7 + "|",
-        ]
-        write_section(ROOT / "docs" / "reliability.md", "disks", "\n".join([*head, *found]))
+def counted() -> Iterator[list[str]]:
+    with table("disks", COLUMNS, said=f"seed {SEED}; file systems of 4 MB") as rows:
+        yield rows
 
 
 def fill(disk: Path) -> Path:
@@ -64,7 +55,7 @@ def fill(disk: Path) -> Path:
     return filler
 
 
-def test_a_database_on_a_full_disk_says_so_and_goes_on_when_there_is_space(disk: Path, table: list[str]) -> None:
+def test_a_database_on_a_full_disk_says_so_and_goes_on_when_there_is_space(disk: Path, counted: list[str]) -> None:
     kept: list[str] = []
     refused: list[str] = []
     with Database.open(Settings.load(home=disk)) as database:
@@ -85,7 +76,7 @@ def test_a_database_on_a_full_disk_says_so_and_goes_on_when_there_is_space(disk:
             kept.append(f"after-{number}")
         damage = database.damage()
         lost = [id for id in kept if log.get(id) is None]
-    table.append(
+    counted.append(
         f"| the database (SQLite) | {len(kept) + len(refused)} | {len(refused)} | {len(kept)} | 0 | {len(lost)} | {damage or 'nothing'} |"
     )
 
@@ -96,7 +87,7 @@ def test_a_database_on_a_full_disk_says_so_and_goes_on_when_there_is_space(disk:
 
 
 @pytest.mark.timeout(300)
-async def test_a_full_disk_under_the_servers_log_refuses_and_loses_nothing(disk: Path, table: list[str]) -> None:
+async def test_a_full_disk_under_the_servers_log_refuses_and_loses_nothing(disk: Path, counted: list[str]) -> None:
     with network_ground(SEED, data=disk) as made:
         await made.start_on("a", "b")
         async with made.watching():
@@ -114,7 +105,7 @@ async def test_a_full_disk_under_the_servers_log_refuses_and_loses_nothing(disk:
             await made.client("after", 50, in_flight=8, kinds=KINDS)
         counts = made.counts("")
         log = (made.folder / "server.log").read_text()
-    table.append(
+    counted.append(
         f"| the server's log | {counts.sent} | {counts.refused} | {counts.answered} | {counts.doubled} | {counts.lost} | nothing |"
     )
 
@@ -127,7 +118,7 @@ async def test_a_full_disk_under_the_servers_log_refuses_and_loses_nothing(disk:
 
 
 @pytest.mark.timeout(300)
-async def test_a_full_disk_under_the_logs_costs_lines_and_nothing_else(disk: Path, table: list[str]) -> None:
+async def test_a_full_disk_under_the_logs_costs_lines_and_nothing_else(disk: Path, counted: list[str]) -> None:
     with network_ground(SEED, logs=disk / "logs") as made:
         await made.start_on("a", "b")
         async with made.watching():
@@ -140,7 +131,7 @@ async def test_a_full_disk_under_the_logs_costs_lines_and_nothing_else(disk: Pat
             until(lambda: file.stat().st_size > size, what="lines after there is space again")
         counts = made.counts("")
         torn = [line for line in file.read_text().splitlines() if line.count("timestamp=") != 1]
-    table.append(
+    counted.append(
         f"| the logs | {counts.sent} | {counts.refused} | {counts.answered} | {counts.doubled} | {counts.lost} | "
         f"{len(torn) or 'no'} torn lines |"
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -13,10 +11,10 @@ from sqlalchemy import select
 from evolve.logs import KEPT, MAX_BYTES
 from evolve.memory.database import Database
 from evolve.memory.tables import decisions
+from integration.faults import tables
 from integration.hosts.estate import KEEP_S, estate
 from integration.hosts.soak import ANSWERED_WITHIN_S, KEPT_FOR_GOOD, SERVICES, Soak, growth
 
-ROOT = Path(__file__).resolve().parents[3]
 SEED = 20_261_123
 SOAK_S = float(os.environ.get("SOAK_S", "600"))
 WARM_UP = 0.25  # of the time: caches fill, every recipe is built once, the first replies expire
@@ -88,25 +86,30 @@ def report(soak: Soak) -> list[Line]:
 
 
 def write(soak: Soak, lines: list[Line]) -> None:
-    sys.path.insert(0, str(ROOT / "bench"))
-    from report.page import load, provenance, write_section
-
     faults = ", ".join(f"{count} × {name.replace('_', ' ')}" for name, count in sorted(soak.faults.items()))
     errors = "; ".join(f"{count} × {error}" for error, count in soak.errors.most_common()) or "none"
-    text = [
-        f"{provenance()}; load {load()}; seed {SEED}; {SOAK_S:.0f} s, {len(soak.samples)} samples.",
-        "",
+    requests = [
+        soak.sent,
+        soak.refused,
+        soak.answered,
+        sum(soak.errors.values()),
+        soak.doubled,
+        len(soak.lost),
+        soak.crossed,
+    ]
+    tables.write(
+        "soak",
+        f"seed {SEED}; {SOAK_S:.0f} s, {len(soak.samples)} samples",
         f"Faults: {sum(soak.faults.values())} ({faults}).",
         "",
-        f"| sent | refused | answered | of these errors | doubled | lost (not within {ANSWERED_WITHIN_S:.0f} s) | crossed |",
-        "|---" * 7 + "|",
-        f"| {soak.sent} | {soak.refused} | {soak.answered} | {sum(soak.errors.values())} | {soak.doubled} | {len(soak.lost)} | {soak.crossed} |",
+        *tables.head(
+            f"sent | refused | answered | of these errors | doubled | lost (not within {ANSWERED_WITHIN_S:.0f} s) | crossed"
+        ),
+        f"| {' | '.join(map(str, requests))} |",
         "",
         f"Errors: {errors}.",
         "",
-        "| what | after the warm-up | at the end | most | growth by slope | tolerated |",
-        "|---" * 6 + "|",
+        *tables.head("what | after the warm-up | at the end | most | growth by slope | tolerated"),
         # Tables that stayed empty say nothing.
         *(repr(line) for line in lines if line.most),
-    ]
-    write_section(ROOT / "docs" / "reliability.md", "soak", "\n".join(text))
+    )

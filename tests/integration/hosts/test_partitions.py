@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import statistics
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from integration.faults.ground import Counts, server_version
-from integration.faults.test_faults import assert_nothing_went_wrong, summed
+from integration.faults.tables import table
+from integration.faults.test_faults import assert_nothing_went_wrong, summed_table
 from integration.hosts.partitions import FAULTS, KINDS, network_ground
 
-ROOT = Path(__file__).resolve().parents[3]
 REQUESTS = 100
 RUNS = int(os.environ.get("FAULT_RUNS", "1"))
 SEED = 20_261_123
@@ -24,53 +22,35 @@ LINKS = (
     (0.0, 0.0, 0.0), (0.05, 0.0, 0.0), (0.1, 0.0, 0.0), (0.2, 0.0, 0.0),
     (0.0, 0.0, 0.01), (0.0, 0.0, 0.05), (0.0, 0.0, 0.1), (0.05, 0.15, 0.05), (0.05, 0.15, 0.1),
 )  # fmt: skip
+LINK_COLUMNS = "delay each way ms | packets lost % | packets dropped | requests | p50 ms | p95 ms | p99 ms | doubled | lost | crossed"
 pytestmark = [pytest.mark.prove, pytest.mark.xdist_group("hosts")]
 
 
 @pytest.fixture(scope="module")
-def table() -> Iterator[dict[str, list[Counts]]]:
-    """What was counted; written at the end, the bad ones too."""
-    found: dict[str, list[Counts]] = {}
-    yield found
-    if found:
-        runs = max(map(len, found.values()))
-        lines = [
-            f"{_report().provenance()}; load {_report().load()}; {server_version()}; {runs} run{'s' if runs > 1 else ''} of each, seeds from {SEED}.",
-            "",
-            "| fault | sent | refused | run | answered | doubled | lost | crossed | longest gap s |",
-            "|---" * 9 + "|",
-            *(summed(counts).row() for counts in found.values()),
-        ]
-        _report().write_section(ROOT / "docs" / "reliability.md", "hosts", "\n".join(lines))
+def counted() -> Iterator[dict[str, list[Counts]]]:
+    with summed_table("hosts", runs=RUNS, seed=SEED) as counts:
+        yield counts
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("run", range(RUNS))
 @pytest.mark.parametrize("name", FAULTS)
 async def test_nothing_is_lost_doubled_or_crossed_between_hosts(
-    name: str, run: int, table: dict[str, list[Counts]]
+    name: str, run: int, counted: dict[str, list[Counts]]
 ) -> None:
     with network_ground(SEED + run) as made:
         async with made.watching():
             await FAULTS[name](made, 3)
         counts = made.counts(name)
-    table.setdefault(name, []).append(counts)
+    counted.setdefault(name, []).append(counts)
 
     assert_nothing_went_wrong(counts)
 
 
 @pytest.fixture(scope="module")
 def latencies() -> Iterator[list[str]]:
-    found: list[str] = []
-    yield found
-    if found:
-        head = [
-            f"{_report().provenance()}; load {_report().load()}; {server_version()}; seed {SEED}.",
-            "",
-            "| delay each way ms | packets lost % | packets dropped | requests | p50 ms | p95 ms | p99 ms | doubled | lost | crossed |",
-            "|---" * 10 + "|",
-        ]
-        _report().write_section(ROOT / "docs" / "reliability.md", "links", "\n".join([*head, *found]))
+    with table("links", LINK_COLUMNS, said=f"{server_version()}; seed {SEED}") as rows:
+        yield rows
 
 
 @pytest.mark.timeout(600)
@@ -103,10 +83,3 @@ async def test_slow_and_lossy_links_cost_time_and_nothing_else(
     # There and back, for the client and for the replica: nobody can be faster than the link.
     assert waits[0] >= 2 * delay_s
     assert took >= REQUESTS / 4 * 2 * delay_s
-
-
-def _report():  # type: ignore[no-untyped-def]
-    sys.path.insert(0, str(ROOT / "bench"))
-    from report import page
-
-    return page

@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from integration.faults.ground import server_version
-from integration.hosts.sentinels import DOWN_MS, PROTECTIONS, Failover, Protection, fail_over, watched_ground
+from integration.faults.tables import table
+from integration.hosts.sentinels import DOWN_MS, PROTECTIONS, Protection, fail_over, watched_ground
 
-ROOT = Path(__file__).resolve().parents[3]
 SEED = 20_261_123
+COLUMNS = (
+    "set against loss | accepted beside the old primary | refused there | of the accepted lost | the last of these so many s after the cut "
+    "| asked on the other side | answered | doubled | longest gap s | service heard again after s"
+)
 pytestmark = [pytest.mark.prove, pytest.mark.xdist_group("hosts")]
 
 
 @pytest.fixture(scope="module")
-def table() -> Iterator[list[Failover]]:
-    found: list[Failover] = []
-    yield found
-    if found:
-        sys.path.insert(0, str(ROOT / "bench"))
-        from report.page import load, provenance, write_section
-
-        lines = [
-            f"{provenance()}; load {load()}; {server_version()}; down-after-milliseconds {DOWN_MS}; seed {SEED}.",
-            "",
-            "| set against loss | accepted beside the old primary | refused there | of the accepted lost | the last of these so many s after the cut "
-            "| asked on the other side | answered | doubled | longest gap s | service heard again after s |",
-            "|---" * 10 + "|",
-            *(failover.row() for failover in found),
-        ]
-        write_section(ROOT / "docs" / "reliability.md", "failover", "\n".join(lines))
+def counted() -> Iterator[list[str]]:
+    with table("failover", COLUMNS, said=f"{server_version()}; down-after-milliseconds {DOWN_MS}; seed {SEED}") as rows:
+        yield rows
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("protection", PROTECTIONS, ids=lambda protection: protection.name.split(" ")[0])
-async def test_a_failover_loses_no_more_than_its_settings_say(protection: Protection, table: list[Failover]) -> None:
+async def test_a_failover_loses_no_more_than_its_settings_say(protection: Protection, counted: list[str]) -> None:
     with watched_ground(protection, SEED) as made:
         found = await fail_over(made)
-    table.append(found)
+    counted.append(found.row())
 
     assert found.answered == found.asked > 0, found
     assert not found.doubled, found

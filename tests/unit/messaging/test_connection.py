@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import ResponseError
 
 from evolve.errors import InvalidRequest, Unavailable
@@ -192,3 +194,31 @@ def test_a_primary_that_lacks_its_replicas_is_a_typed_error(said: str) -> None:
 
     assert isinstance(error, Unavailable)
     assert "min-replicas-to-write" in error.message
+
+
+async def test_two_that_ask_at_once_for_the_primary_forget_no_sentinel(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library moves the one that knew to the front by position: two at once then had it twice, and the first no more."""
+    client = client_for(Settings.load(redis_url="redis+sentinel://one,two,three/mymaster"))
+    pool = client.connection_pool
+    assert isinstance(pool, SentinelConnectionPool)
+    all_three = list(pool.sentinel_manager.sentinels)
+    state = {"is_master": True, "is_sdown": False, "is_odown": False, "ip": "here", "port": 1, "num-other-sentinels": 2}
+    for sentinel, known in zip(all_three, ({}, {"mymaster": state}, {}), strict=True):
+        monkeypatch.setattr(sentinel, "sentinel_masters", _after_a_moment(known))
+
+    found = await asyncio.gather(*(pool.sentinel_manager.discover_master("mymaster") for _ in range(2)))
+
+    assert set(found) == {("here", 1)}
+    assert set(pool.sentinel_manager.sentinels) == set(all_three)
+    assert pool.sentinel_manager.sentinels[0] is all_three[1], "the one that knew is asked first"
+    await client.aclose()
+
+
+def _after_a_moment(answer: Mapping[str, object]) -> Callable[[], Awaitable[Mapping[str, object]]]:
+    async def masters() -> Mapping[str, object]:
+        await asyncio.sleep(0)
+        return answer
+
+    return masters
