@@ -28,7 +28,11 @@ START_S = 150
 @dataclass
 class DaskProcesses:
     engine: str
+    scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
+
+    def processes(self) -> list[psutil.Process]:
+        return [psutil.Process(self.scheduler.pid), *self.working()]
 
     def working(self) -> list[psutil.Process]:
         return [psutil.Process(worker.pid) for worker in self.workers if worker.poll() is None]
@@ -43,10 +47,14 @@ class RayProcesses:
     address: str
     head: subprocess.Popen[bytes]
 
+    def processes(self) -> list[psutil.Process]:
+        head = psutil.Process(self.head.pid)
+        return [head, *head.children(recursive=True)]
+
     def working(self) -> list[psutil.Process]:
         """The processes that are at an item now: Ray names them after the function."""
         found = []
-        for process in psutil.Process(self.head.pid).children(recursive=True):
+        for process in self.processes():
             with suppress(psutil.Error):
                 if "work_on" in " ".join(process.cmdline()):
                     found.append(process)
@@ -69,7 +77,7 @@ def dask_processes(*, python_path: str = "") -> Iterator[DaskProcesses]:
         address = start("Scheduler at:", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")  # fmt: skip
         for _ in range(2):
             start("Registered to:", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(place))  # fmt: skip
-        yield DaskProcesses("dask://" + address.removeprefix("tcp://"), started[1:])
+        yield DaskProcesses("dask://" + address.removeprefix("tcp://"), started[0], started[1:])
     finally:
         for process in started:
             process.kill()
