@@ -132,7 +132,7 @@ class Engine:
     def sweep(self, asked: Slice) -> Run:
         with self._awake():
             before = self._seen_s()
-            assert self.driver.stdin is not None and self.driver.stdout is not None
+            assert self.driver.stdin is not None
             self.driver.stdin.write(json.dumps(asdict(asked)) + "\n")
             self.driver.stdin.flush()
             said: list[str] = []
@@ -180,7 +180,9 @@ class Engine:
 def engines(wanted: Sequence[str], families: str, bars: int) -> Iterator[list[Engine]]:
     with ExitStack() as stack:
 
-        def driven(name: str, address: str, workers: int, cluster: Callable[[], list[psutil.Process]] = list, **more: str) -> Engine:
+        def driven(
+            name: str, address: str, workers: int, cluster: Callable[[], list[psutil.Process]] = list, **more: str
+        ) -> Engine:
             driver = subprocess.Popen(
                 [sys.executable, __file__, "--drive", address, "--workers", str(workers), "--families", families, "--bars", str(bars)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", **more},
@@ -220,7 +222,9 @@ def compare(symbols: int, families: str, bars: int, wanted: Sequence[str]) -> No
         for engine in all_of_them:
             told(engine.name, Run(sum(run.wall_s for run in engine.runs), sum(run.cpu_s for run in engine.runs), ""))
         one, two, *clusters = all_of_them
-        print(f"  2 workers over one: {_ratio(one, two, _wall):.2f} times as fast, CPU {_percent(two, one, _cpu)}, results {_same(two, one)}")
+        print(
+            f"  2 workers over one: {_ratio(one, two, _wall):.2f} times as fast, CPU {_percent(two, one, _cpu)}, results {_same(two, one)}"
+        )
         for there in clusters:
             print(
                 f"  {there.name} over local: wall {_percent(there, two, _wall)}, CPU {_percent(there, two, _cpu)}, results {_same(there, one)}"

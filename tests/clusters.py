@@ -101,7 +101,11 @@ def ray_processes(*, client_port: int = 0) -> Iterator[RayProcesses]:
         yield RayProcesses("ray://auto", f"ray://127.0.0.1:{client}", address, head)
     finally:
         # All at once: told to end, a head first waits for its own servers, which were told too.
-        processes = [psutil.Process(head.pid), *psutil.Process(head.pid).children(recursive=True)] if head.poll() is None else []
+        processes = (
+            [psutil.Process(head.pid), *psutil.Process(head.pid).children(recursive=True)]
+            if head.poll() is None
+            else []
+        )
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -112,7 +116,9 @@ def ray_processes(*, client_port: int = 0) -> Iterator[RayProcesses]:
 
 def _started(log: Path, environment: dict[str, str], *command: str) -> subprocess.Popen[bytes]:
     with log.open("wb") as output:
-        return subprocess.Popen([sys.executable, "-m", *command], stdout=output, stderr=subprocess.STDOUT, env=environment)
+        return subprocess.Popen(
+            [sys.executable, "-m", *command], stdout=output, stderr=subprocess.STDOUT, env=environment
+        )
 
 
 def _said(process: subprocess.Popen[bytes], log: Path, sign: str, *, more: Path | None = None) -> str:

@@ -92,7 +92,9 @@ class _Connection:
                     _compared(ray, address)
                     return ray
                 except _gone() as error:
-                    logger().warning("the Ray cluster went away; connecting anew", address=address, how=_first_line(error))
+                    logger().warning(
+                        "the Ray cluster went away; connecting anew", address=address, how=_first_line(error)
+                    )
             self.end()
             try:
                 ray.init(address="auto" if address == AUTO else address, log_to_driver=False, configure_logging=False)
@@ -103,7 +105,7 @@ class _Connection:
             except Unavailable:  # other versions: workers that are started later may have the right ones
                 self.end()
                 raise
-            except (RuntimeError, *_gone()) as error:
+            except _gone(RuntimeError) as error:
                 self.end()
                 raise Unavailable(
                     f"no Ray cluster answers at {address} ({_first_line(error)}); start one (`ray start --head`), or set EVOLVE_COMPUTE=local"
@@ -124,15 +126,17 @@ def _ray(address: str) -> Any:
     try:
         import ray
     except ImportError:
-        raise MissingExtra(f"EVOLVE_COMPUTE={address} needs Ray: pip install 'evolve-trading[ray]'", extra="ray") from None
+        raise MissingExtra(
+            f"EVOLVE_COMPUTE={address} needs Ray: pip install 'evolve-trading[ray]'", extra="ray"
+        ) from None
     return ray
 
 
-def _gone() -> tuple[type[Exception], ...]:
+def _gone(*more: type[Exception]) -> tuple[type[Exception], ...]:
     """What Ray raises when its cluster does not answer any more; by its client port, ConnectionError."""
     import ray
 
-    return (ConnectionError, TimeoutError, ray.exceptions.RpcError, ray.exceptions.RaySystemError)
+    return (*more, ConnectionError, TimeoutError, ray.exceptions.RpcError, ray.exceptions.RaySystemError)
 
 
 def _compared(ray: Any, address: str) -> None:

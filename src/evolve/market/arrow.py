@@ -76,7 +76,9 @@ def open_parquet(content: bytes | Path) -> Any:
     import pyarrow.parquet as pq
 
     # A path by itself would be read by a pool of threads.
-    return pq.ParquetFile(pa.BufferReader(content if isinstance(content, bytes) else pa.memory_map(str(content)).read_buffer()))
+    return pq.ParquetFile(
+        pa.BufferReader(content if isinstance(content, bytes) else pa.memory_map(str(content)).read_buffer())
+    )
 
 
 def rows_of(file: Any, columns: Sequence[str] | None = None) -> Any:

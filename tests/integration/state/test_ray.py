@@ -112,7 +112,9 @@ def test_a_cluster_that_goes_away_is_said_and_one_that_comes_back_is_used() -> N
 
     def next_line() -> str:
         assert program.stdout is not None
-        heard.append(next(line for line in program.stdout if line.startswith(("begun", "answer", "unavailable"))).strip())
+        heard.append(
+            next(line for line in program.stdout if line.startswith(("begun", "answer", "unavailable"))).strip()
+        )
         return heard[-1]
 
     def ask(what: str) -> None:
