@@ -1,4 +1,7 @@
-"""A Dask and a Ray cluster of a test's own: processes as an operator starts them, each with two workers of one thread."""
+"""A Dask and a Ray cluster of one's own: processes as an operator starts them, each with two workers of one thread.
+
+They write into files, whose end is shown when one does not come up: a pipe that nobody reads fills, and stops who writes.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,28 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+# Ray's head takes 10 s here, and took 38 with its files not yet in memory.
+START_S = 150
 
 
 @dataclass
 class DaskProcesses:
     engine: str
-    workers: list[subprocess.Popen[str]]
+    scheduler: subprocess.Popen[bytes]
+    workers: list[subprocess.Popen[bytes]]
+
+    def processes(self) -> list[psutil.Process]:
+        return [psutil.Process(self.scheduler.pid), *self.working()]
 
     def working(self) -> list[psutil.Process]:
         return [psutil.Process(worker.pid) for worker in self.workers if worker.poll() is None]
@@ -33,12 +45,16 @@ class RayProcesses:
     engine: str
     client: str
     address: str
-    head: subprocess.Popen[str]
+    head: subprocess.Popen[bytes]
+
+    def processes(self) -> list[psutil.Process]:
+        head = psutil.Process(self.head.pid)
+        return [head, *head.children(recursive=True)]
 
     def working(self) -> list[psutil.Process]:
         """The processes that are at an item now: Ray names them after the function."""
         found = []
-        for process in psutil.Process(self.head.pid).children(recursive=True):
+        for process in self.processes():
             with suppress(psutil.Error):
                 if "work_on" in " ".join(process.cmdline()):
                     found.append(process)
@@ -46,50 +62,83 @@ class RayProcesses:
 
 
 @contextmanager
-def dask_processes() -> Iterator[DaskProcesses]:
-    place = tempfile.mkdtemp(dir="/tmp")
-    started: list[subprocess.Popen[str]] = []
+def dask_processes(*, python_path: str = "") -> Iterator[DaskProcesses]:
+    """python_path: where the workers find modules that are not installed, as a test's own functions are."""
+    place = Path(tempfile.mkdtemp(dir="/tmp"))
+    started: list[subprocess.Popen[bytes]] = []
+    environment = {**os.environ, **ONE_THREAD, **({"PYTHONPATH": python_path} if python_path else {})}
 
     def start(sign: str, *command: str) -> str:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env={**os.environ, **ONE_THREAD},
-        )  # fmt: skip
-        started.append(process)
-        assert process.stderr is not None
-        return next(line for line in process.stderr if sign in line).split()[-1]
+        log = place / f"{len(started)}.log"
+        started.append(_started(log, environment, *command))
+        return _said(started[-1], log, sign).split()[-1]
 
     try:
         address = start("Scheduler at:", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")  # fmt: skip
         for _ in range(2):
-            start("Registered to:", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", place)  # fmt: skip
-        yield DaskProcesses("dask://" + address.removeprefix("tcp://"), started[1:])
+            start("Registered to:", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(place))  # fmt: skip
+        yield DaskProcesses("dask://" + address.removeprefix("tcp://"), started[0], started[1:])
     finally:
         for process in started:
             process.kill()
-            process.communicate(timeout=20)
+            process.wait(20)
         shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
-def ray_processes() -> Iterator[RayProcesses]:
-    place = tempfile.mkdtemp(dir="/tmp")  # a path below pytest's own is too long for Ray's sockets
-    client = _free_port()
+def ray_processes(*, client_port: int = 0) -> Iterator[RayProcesses]:
+    """client_port: 0 for one that is free."""
+    place = Path(tempfile.mkdtemp(dir="/tmp"))  # a path below pytest's own is too long for Ray's sockets
+    client = client_port or _free_port()
     environment = {**os.environ, **ONE_THREAD, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONUNBUFFERED": "1"}
-    head = subprocess.Popen(
-        [
-            sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--num-cpus=2", f"--port={_free_port()}",
-            f"--ray-client-server-port={client}", "--include-dashboard=false", f"--temp-dir={place}", "--object-store-memory=100000000", "--block",
-        ],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    log = place / "head.log"
+    head = _started(
+        log, environment, "ray.scripts.scripts", "start", "--head", "--num-cpus=2", f"--port={_free_port()}",
+        f"--ray-client-server-port={client}", "--include-dashboard=false", f"--temp-dir={place}", "--object-store-memory=200000000", "--block",
     )  # fmt: skip
     try:
-        assert head.stdout is not None
-        address = next(line for line in head.stdout if "--address=" in line).split("'")[1]
+        address = _said(head, log, "--address=", more=place / "session_latest" / "logs").split("'")[1]
         yield RayProcesses("ray://auto", f"ray://127.0.0.1:{client}", address, head)
     finally:
-        head.terminate()
-        head.communicate(timeout=60)
+        # All at once: told to end, a head first waits for its own servers, which were told too.
+        processes = (
+            [psutil.Process(head.pid), *psutil.Process(head.pid).children(recursive=True)]
+            if head.poll() is None
+            else []
+        )
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=20)
+        head.wait(20)
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _started(log: Path, environment: dict[str, str], *command: str) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", *command], stdout=output, stderr=subprocess.STDOUT, env=environment
+        )
+
+
+def _said(process: subprocess.Popen[bytes], log: Path, sign: str, *, more: Path | None = None) -> str:
+    """The first line with `sign` that it writes into `log`; AssertionError with the end of that, and of logs in `more`, if none comes."""
+    until = time.monotonic() + START_S
+    while True:
+        ended = process.poll()
+        found = [line for line in log.read_text(errors="replace").splitlines() if sign in line]
+        if found:
+            return found[0]
+        if ended is not None or time.monotonic() > until:
+            break
+        threading.Event().wait(0.1)
+    how = f"ended with {ended}" if ended is not None else f"did not say {sign!r} in {START_S} s"
+    logs = [log, *sorted(more.glob("*.err")), *sorted(more.glob("*.out"))] if more else [log]
+    raise AssertionError("\n".join([f"a process of the cluster {how}", *map(_end, logs)]))
+
+
+def _end(log: Path) -> str:
+    return f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:])
 
 
 def _free_port() -> int:

@@ -15,6 +15,7 @@ READS_ENVIRONMENT = {
     "evolve.settings": "the one place that reads what the user configured",
     "evolve.installation": "prepares pip's and uv's environment before pydantic is there",
     "evolve.compute.local": "sets one thread per worker in the process that it has just forked",
+    "evolve.market.arrow": "asks pyarrow's allocator for no thread before pyarrow is loaded, as a process with threads cannot fork workers",
     "evolve.manager.manager": "hands its own environment on to the supervisor it starts",
     "evolve.web.bundle": "hands its own environment on to npm, which builds what pages load",
     "evolve.cli.sweep": "asks for one thread of arithmetic before numpy is loaded, as its workers must have been forked by one thread",

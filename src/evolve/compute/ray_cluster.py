@@ -1,21 +1,29 @@
 """How is work divided over the workers of a Ray cluster?
 
 Ray does an item again whose worker died, a few times. What was begun when the caller gives up is killed, what was not begun is not begun.
+
+The connection is kept until this process ends: Ray gives each connection workers of its own, which take seconds to start and to import
+what they compute with.
 """
 
 from __future__ import annotations
 
+import atexit
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from evolve.compute.local import Item, Progress, Result
 from evolve.compute.parcel import Collected, packed, same_versions, versions, work_on
 from evolve.errors import JobDied, MissingExtra, Unavailable
+from evolve.logs import logger
 
 AUTO = "ray://auto"
 RETRIES = 3  # as Dask's: of an item whose worker died
 AHEAD_PER_CPU = 4
+# For the first worker of a connection: it takes 3 s here, and takes 20 on a machine that is busy.
+FIRST_WORKER_S = 60.0
 
 
 class RayCluster:
@@ -30,16 +38,18 @@ class RayCluster:
         progress: Progress | None,
         each: Callable[[int, Result], None] | None,
     ) -> list[Result]:
-        with self._connected() as ray:
-            collected: Collected[Item, Result] = Collected(items, progress, each)
-            remote = ray.remote(num_cpus=1, max_retries=RETRIES)(work_on)
-            # Put once: each node fetches it once and its workers share the memory.
-            parcel = ray.put(packed(function))
-            waiting = iter(enumerate(items))
-            ahead = AHEAD_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1)))
-            running: dict[Any, int] = {}
-            try:
-                while True:
+        ray = _CONNECTION.to(self.address)
+        collected: Collected[Item, Result] = Collected(items, progress, each)
+        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(work_on)
+        waiting = iter(enumerate(items))
+        running: dict[Any, int] = {}
+        try:
+            with self._there():
+                # Put once: each node fetches it once and its workers share the memory.
+                parcel = ray.put(packed(function))
+                ahead = AHEAD_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1)))
+            while True:
+                with self._there():
                     for index, each_item in waiting:
                         running[remote.remote(parcel, index, each_item)] = index
                         if len(running) >= ahead:
@@ -47,35 +57,99 @@ class RayCluster:
                     if not running:
                         return collected.in_order()
                     (done,), _ = ray.wait(list(running), num_returns=1)
-                    item = running.pop(done)
-                    try:
-                        collected.take(ray.get(done))
-                    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-                        raise JobDied(
-                            f"an item ended its worker {RETRIES + 1} times: {str(error).splitlines()[0]}", item=item
-                        ) from None
-            finally:
+                    answer = _answer(ray, done, running.pop(done))
+                collected.take(answer)
+        finally:
+            if running and ray.is_initialized():
                 for each_running in running:
                     ray.cancel(each_running, force=True)
 
     @contextmanager
-    def _connected(self) -> Iterator[Any]:
+    def _there(self) -> Iterator[None]:
+        """What Ray is asked within raises Unavailable when its cluster has gone."""
         try:
-            import ray
-        except ImportError:
-            raise MissingExtra(
-                f"EVOLVE_COMPUTE={self.address} needs Ray: pip install 'evolve-trading[ray]'", extra="ray"
-            ) from None
-        try:
-            ray.init(
-                address="auto" if self.address == AUTO else self.address, log_to_driver=False, configure_logging=False
-            )
-        except (ConnectionError, TimeoutError, RuntimeError) as error:
+            yield
+        except _gone() as error:
+            _CONNECTION.end()
             raise Unavailable(
-                f"no Ray cluster answers at {self.address} ({str(error).splitlines()[0]}); start one (`ray start --head`), or set EVOLVE_COMPUTE=local"
+                f"the Ray cluster at {self.address} went away in the middle of the work ({_first_line(error)}); ask again when it is back, or set EVOLVE_COMPUTE=local"
             ) from None
-        try:
-            same_versions(self.address, [ray.get(ray.remote(num_cpus=0)(versions).remote())])
-            yield ray
-        finally:
-            ray.shutdown()
+
+
+class _Connection:
+    """The one of this process; Ray has one at a time."""
+
+    def __init__(self) -> None:
+        self._address = ""
+        self._lock = threading.Lock()
+
+    def to(self, address: str) -> Any:
+        """Ray, connected to this cluster; Unavailable, MissingExtra."""
+        ray = _ray(address)
+        with self._lock:
+            if self._address == address and ray.is_initialized():
+                try:
+                    _compared(ray, address)
+                    return ray
+                except _gone() as error:
+                    logger().warning(
+                        "the Ray cluster went away; connecting anew", address=address, how=_first_line(error)
+                    )
+            self.end()
+            try:
+                ray.init(address="auto" if address == AUTO else address, log_to_driver=False, configure_logging=False)
+                if not self._address:
+                    atexit.register(self.end)
+                self._address = address
+                _compared(ray, address)
+            except Unavailable:  # other versions: workers that are started later may have the right ones
+                self.end()
+                raise
+            except _gone(RuntimeError) as error:
+                self.end()
+                raise Unavailable(
+                    f"no Ray cluster answers at {address} ({_first_line(error)}); start one (`ray start --head`), or set EVOLVE_COMPUTE=local"
+                ) from None
+            return ray
+
+    def end(self) -> None:
+        if self._address:
+            # What is no longer there need not be told.
+            with suppress(*_gone()):
+                _ray(self._address).shutdown()
+
+
+_CONNECTION = _Connection()
+
+
+def _ray(address: str) -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtra(
+            f"EVOLVE_COMPUTE={address} needs Ray: pip install 'evolve-trading[ray]'", extra="ray"
+        ) from None
+    return ray
+
+
+def _gone(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """What Ray raises when its cluster does not answer any more; by its client port, ConnectionError."""
+    import ray
+
+    return (*more, ConnectionError, TimeoutError, ray.exceptions.RpcError, ray.exceptions.RaySystemError)
+
+
+def _compared(ray: Any, address: str) -> None:
+    there = ray.remote(num_cpus=0)(versions).remote()
+    same_versions(address, [ray.get(there, timeout=FIRST_WORKER_S)])
+
+
+def _answer(ray: Any, done: Any, item: int) -> Any:
+    try:
+        return ray.get(done)
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
+        raise JobDied(f"an item ended its worker {RETRIES + 1} times: {_first_line(error)}", item=item) from None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

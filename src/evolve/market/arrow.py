@@ -1,10 +1,13 @@
 """How do columns pass between numpy and Arrow files? Without pandas, which pyarrow's own conversions import (0.5 s, 60 MB).
 
-pyarrow is imported inside the functions: it costs 50–100 ms that questions about the bundled sample need not pay.
+pyarrow is imported inside the functions: it costs 50–100 ms that questions about the bundled sample need not pay. And it starts no thread:
+a process that has a second one cannot fork workers (`compute.local`), and work on its bars would run on one core.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evolve.market.bars import Floats, Stamps
+
+# Read when pyarrow is imported, which only happens below; its allocator then tidies in the thread that frees.
+os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
 
 
 def table_of(columns: dict[str, NDArray[Any]]) -> Any:
@@ -69,7 +75,15 @@ def open_parquet(content: bytes | Path) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(pa.BufferReader(content) if isinstance(content, bytes) else content)
+    # A path by itself would be read by a pool of threads.
+    return pq.ParquetFile(
+        pa.BufferReader(content if isinstance(content, bytes) else pa.memory_map(str(content)).read_buffer())
+    )
+
+
+def rows_of(file: Any, columns: Sequence[str] | None = None) -> Any:
+    """What `open_parquet` opened as a pyarrow.Table, all its columns or these; read by this thread alone."""
+    return file.read(columns=columns, use_threads=False)
 
 
 def _plain(column: Any, dtype: type[Any]) -> NDArray[Any]:

@@ -72,7 +72,7 @@ def columns_of(content: bytes) -> Values:
     import pyarrow as pa  # see `market.arrow` for why not at the top
 
     try:
-        table = arrow.open_parquet(content).read()
+        table = arrow.rows_of(arrow.open_parquet(content))
         values: Values = {"time": arrow.integers_of(table.column("time"))}
         return values | {name: arrow.floats_of(table.column(name)) for name in FIELDS}
     except pa.ArrowException as error:

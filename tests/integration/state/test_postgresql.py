@@ -47,7 +47,7 @@ def settings(server: PostgresServer, tmp_path: Path) -> Settings:
 
 def test_every_test_of_the_memory_holds_on_postgresql(server: PostgresServer) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not prove", str(MEMORY)],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not prove", str(MEMORY)],
         env={**os.environ, "TEST_POSTGRES_URL": server.url}, capture_output=True, text=True, timeout=900, cwd=MEMORY.parents[2],
     )  # fmt: skip
 

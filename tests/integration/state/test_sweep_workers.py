@@ -126,6 +126,7 @@ def test_a_sweep_that_is_killed_again_and_again_resumes_and_doubles_nothing(
             assert process.poll() is None, process.communicate()[1]
             workers = psutil.Process(process.pid).children() or workers
             threading.Event().wait(0.1)
+        assert len(workers) == 2, "the work did not run on workers"
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
         psutil.wait_procs(workers, timeout=10)

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -31,13 +32,19 @@ def test_a_missing_float_is_nan_and_a_missing_integer_an_error():
         arrow.integers_of(column)
 
 
-def test_nothing_here_loads_pandas():
+def test_nothing_here_loads_pandas_or_leaves_a_thread(tmp_path):
+    """A process with a second thread cannot fork workers: work on saved bars then ran on one core, whatever was asked for."""
     code = (
-        "import sys, numpy as np; from evolve.market import arrow; "
-        "table = arrow.open_parquet(arrow.parquet_bytes(arrow.table_of({'x': np.ones(3)}))).read(); "
-        "arrow.floats_of(table.column('x')); arrow.missing_of(table.column('x')); print('pandas' in sys.modules)"
+        "import sys, pathlib, psutil, numpy as np; from evolve.market import arrow; "
+        "path = pathlib.Path(sys.argv[1]); path.write_bytes(arrow.parquet_bytes(arrow.table_of({'x': np.ones(3)}))); "
+        "tables = [arrow.rows_of(arrow.open_parquet(there)) for there in (path.read_bytes(), path)]; "
+        "[(arrow.floats_of(table.column('x')), arrow.missing_of(table.column('x'))) for table in tables]; "
+        "print('pandas' in sys.modules, psutil.Process().num_threads())"
     )
 
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "x.parquet")], env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
 
-    assert shown.strip() == "False"
+    assert shown.split() == ["False", "1"]

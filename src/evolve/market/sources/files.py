@@ -341,7 +341,7 @@ def _read_parquet(path: Path) -> _Table:
             )
         names = list(file.schema_arrow.names)
         places = _places(names, path)
-        content = file.read(columns=[names[place] for found in places.values() for place in found])
+        content = arrow.rows_of(file, [names[place] for found in places.values() for place in found])
     except pa.ArrowException as error:
         _refuse_file(path, f"is a damaged Parquet file ({str(error).splitlines()[0][:80]}); export it again")
     if count == 0:
