@@ -75,10 +75,8 @@ def open_parquet(content: bytes | Path) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # A path by itself would be read by a pool of threads.
-    return pq.ParquetFile(
-        pa.BufferReader(content if isinstance(content, bytes) else pa.memory_map(str(content)).read_buffer())
-    )
+    # A path by itself would be read by a pool of threads; a file that is mapped and then cut short would end the process.
+    return pq.ParquetFile(pa.BufferReader(content if isinstance(content, bytes) else content.read_bytes()))
 
 
 def rows_of(file: Any, columns: Sequence[str] | None = None) -> Any:
