@@ -27,6 +27,8 @@ from homes import PATIENCE_S, environment_of, fresh_home, until
 from integration.messaging.servers import free_ports, program
 
 EVOLVE = str(Path(sys.executable).with_name("evolve"))
+# Six models are trained for one question: half a minute alone, two and more beside all that `make prove` does.
+ANSWERED_WITHIN_S = 240
 
 
 class Deployment:
@@ -43,7 +45,7 @@ class Deployment:
 
     def evolve(self, *words: str, user: str = "client", **extra: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [EVOLVE, *words], env=self.environment(user, **extra), capture_output=True, text=True, timeout=110, check=False
+            [EVOLVE, *words], env=self.environment(user, **extra), capture_output=True, text=True, timeout=ANSWERED_WITHIN_S + 10, check=False
         )  # fmt: skip
 
     def settings(self, user: str) -> Settings:
@@ -62,6 +64,11 @@ class Deployment:
         bus = bus_for(self.settings("client"))
         try:
             return {service for service in SERVICES if await bus.replicas(service)}
+        except Unavailable as error:
+            # Beside nine cold starts a handshake may take longer than the 3 s it is given.
+            if "Timeout connecting" not in error.message:
+                raise
+            return set()
         finally:
             await bus.close()
 
@@ -220,11 +227,14 @@ def web_server(deployment: Deployment) -> Iterator[str]:
 @pytest.mark.timeout(600)
 def test_all_services_run_and_ask_each_other_each_as_its_own_user(deployment: Deployment) -> None:
     with deployment.serving(list(SERVICES)):
-        asked = deployment.evolve("ask", "Give me the best model for AAPL over 90 days", "--json", "--timeout", "100")
+        asked = deployment.evolve(
+            "ask", "Give me the best model for AAPL over 90 days", "--json", "--timeout", f"{ANSWERED_WITHIN_S}"
+        )
         assert asked.returncode == 0, asked.stderr
         assert json.loads(asked.stdout)["status"] == "success"
         # The critic asks the executor for each bar's decision.
-        words = ["--code", str(ROOT / "examples" / "moving_average_cross.py"), "--symbol", "AAPL", "--timeout", "100"]
+        limit = ["--symbol", "AAPL", "--timeout", f"{ANSWERED_WITHIN_S}"]
+        words = ["--code", str(ROOT / "examples" / "moving_average_cross.py"), *limit]
         scored = deployment.evolve("backtest", *words, "--param", "fast=20", "--param", "slow=100")
         assert scored.returncode == 0, scored.stderr
         with web_server(deployment) as address:
