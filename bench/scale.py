@@ -264,7 +264,7 @@ def _same(engine: Engine, other: Engine) -> str:
 def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--symbols", type=int, default=100)
-    options.add_argument("--bars", type=int, default=500)
+    options.add_argument("--bars", type=int, default=450)
     options.add_argument("--families", default=FAMILIES)
     options.add_argument("--engines", default="local,dask,ray")
     options.add_argument("--drive", metavar="ADDRESS", help=argparse.SUPPRESS)

@@ -87,30 +87,37 @@ class _Connection:
         """Ray, connected to this cluster; Unavailable, MissingExtra."""
         ray = _ray(address)
         with self._lock:
-            if self._address == address and ray.is_initialized():
-                try:
-                    _compared(ray, address)
-                    return ray
-                except _gone() as error:
-                    logger().warning(
-                        "the Ray cluster went away; connecting anew", address=address, how=_first_line(error)
-                    )
-            self.end()
             try:
-                ray.init(address="auto" if address == AUTO else address, log_to_driver=False, configure_logging=False)
-                if not self._address:
-                    atexit.register(self.end)
-                self._address = address
-                _compared(ray, address)
+                if not self._still(ray, address):
+                    self._connect(ray, address)
             except Unavailable:  # other versions: workers that are started later may have the right ones
                 self.end()
                 raise
-            except _gone(RuntimeError) as error:
-                self.end()
-                raise Unavailable(
-                    f"no Ray cluster answers at {address} ({_first_line(error)}); start one (`ray start --head`), or set EVOLVE_COMPUTE=local"
-                ) from None
             return ray
+
+    def _still(self, ray: Any, address: str) -> bool:
+        """Whether the connection that is kept is to this cluster, and it answers."""
+        if self._address != address or not ray.is_initialized():
+            return False
+        try:
+            _compared(ray, address)
+        except _gone() as error:
+            logger().warning("the Ray cluster went away; connecting anew", address=address, how=_first_line(error))
+            return False
+        return True
+
+    def _connect(self, ray: Any, address: str) -> None:
+        self.end()
+        try:
+            ray.init(address="auto" if address == AUTO else address, log_to_driver=False, configure_logging=False)
+            if not self._address:
+                atexit.register(self.end)
+            self._address = address
+            _compared(ray, address)
+        except _gone(RuntimeError) as error:
+            raise Unavailable(
+                f"no Ray cluster answers at {address} ({_first_line(error)}); start one (`ray start --head`), or set EVOLVE_COMPUTE=local"
+            ) from None
 
     def end(self) -> None:
         if self._address:

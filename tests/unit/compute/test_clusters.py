@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
+from clusters import DaskProcesses, dask_processes
 from evolve.compute.work import map_work
 from evolve.errors import Cancelled, DataUnavailable, InvalidRequest, Unavailable
 
@@ -22,47 +21,15 @@ pytest.importorskip("distributed", reason="needs the package distributed")
 pytestmark = [pytest.mark.prove, pytest.mark.xdist_group("dask"), pytest.mark.filterwarnings("ignore")]
 
 
-@dataclass
-class Cluster:
-    address: str
-    workers: list[subprocess.Popen[str]]
-
-
-def started(*command: str, sign: str) -> tuple[subprocess.Popen[str], str]:
-    """A process, and the line by which it says that it is ready."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
-    assert process.stderr is not None
-    for line in process.stderr:
-        if sign in line:
-            return process, line
-    raise AssertionError(f"{command} ended")
-
-
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    place = str(tmp_path_factory.mktemp("dask"))
-    scheduler, line = started(
-        "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", sign="Scheduler at:"
-    )
-    address = line.split()[-1]
-    workers = [
-        started(
-            "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", place,
-            sign="Registered to:",
-        )[0]
-        for _ in range(2)
-    ]  # fmt: skip
-    yield Cluster("dask://" + address.removeprefix("tcp://"), workers)
-    for process in (*workers, scheduler):
-        process.kill()
-        process.communicate(timeout=20)
+def cluster() -> Iterator[DaskProcesses]:
+    # The workers find the functions of these tests where this process does.
+    with dask_processes(python_path=os.pathsep.join(sys.path)) as running:
+        yield running
 
 
-def on(cluster: Cluster, function, items, **options):
-    return map_work(function, items, workers=2, engine=cluster.address, **options)
+def on(cluster: DaskProcesses, function, items, **options):
+    return map_work(function, items, workers=2, engine=cluster.engine, **options)
 
 
 def test_results_equal_those_of_a_loop_to_the_bit_and_come_in_order(cluster):
