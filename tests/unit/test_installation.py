@@ -52,7 +52,7 @@ def steps(monkeypatch):
     """Replaces the three steps that need a network; tells which ran, and `repair` of the packages' step."""
     ran = []
     monkeypatch.setattr(installation, "_installers", lambda request, runner: True)
-    monkeypatch.setattr(installation, "_pages", lambda runner: None)
+    monkeypatch.setattr(installation, "_pages", lambda request, runner: None)
     monkeypatch.setattr(
         installation, "_packages", lambda request, runner, *, with_uv, repair: ran.append(("packages", repair))
     )
