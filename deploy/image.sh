@@ -1,6 +1,8 @@
 #!/bin/sh
 # Which images? `pin` asks the registry for the digests behind the tags and writes deploy/images.env; `build` builds and tags one
 # image per service from the pinned base. Nothing here guesses a digest: without `pin`, `build` and compose stop.
+# ENGINE=podman builds without a daemon (in Docker's format: the other one has no health check); BUILD_OPTIONS goes to the build: a mirror,
+# certificates, a network.
 set -eu
 cd "$(dirname "$0")/.."
 pins=deploy/images.env
@@ -30,10 +32,13 @@ case ${1:-} in
     ;;
   build)
     base=$(pinned BASE_IMAGE)
+    engine=${ENGINE:-docker}
+    [ "$engine" != podman ] || BUILD_OPTIONS="--format docker ${BUILD_OPTIONS:-}"
     tag=${2:-latest}
     for service in $services web; do
       name=evolve/$(printf %s "$service" | tr _ -):$tag
-      docker build --file deploy/Dockerfile --build-arg "BASE=$base" --build-arg "TORCH=${TORCH:-cpu}" \
+      # shellcheck disable=SC2086  # options are words
+      "$engine" build ${BUILD_OPTIONS:-} --file deploy/Dockerfile --build-arg "BASE=$base" --build-arg "TORCH=${TORCH:-cpu}" \
         --build-arg "SERVICE=$service" --tag "$name" .
     done
     ;;
