@@ -156,6 +156,8 @@ class PostgreSQL:
                 max_overflow=15,
                 # A server that was cut off is silent, and refuses nothing: without these a writer would wait a quarter of an hour.
                 connect_args={
+                    # Also where the database has no encoding of its own (SQL_ASCII, as initdb makes it without a locale), and text came as bytes.
+                    "client_encoding": "utf8",
                     "connect_timeout": 5,
                     "tcp_user_timeout": SILENT_MS,
                     "keepalives_idle": 5,

@@ -76,8 +76,9 @@ def _asks(asker: str, services: Sequence[str]) -> list[str]:
         rules += [f"~{keys.state(service, '*')}", f"~{keys.delayed(service)}", f"~{keys.replicas(service)}"]
         rules += [f"~{keys.dead(service)}", f"(~{keys.replies(service, asker + '-*')} +xread)"]
         rules += [f"(&{input_channel(service)} &{control_channel(service)} +publish)"]
-        rules += [f"(&{output_channel(service)} +subscribe +unsubscribe)"]
-    return rules
+    # In one rule: the feed of the web server subscribes to all of them by one command, and one rule has to allow all of a command.
+    outputs = " ".join(f"&{output_channel(service)}" for service in services)
+    return [*rules, f"({outputs} +subscribe +unsubscribe)"]
 
 
 def _channels(service: str) -> list[str]:

@@ -190,6 +190,12 @@ async def test_with_the_acl_on_the_web_server_sees_all_that_its_figures_need(
         [server] = await bus.server()
         assert (server.memory_used_bytes > 0, server.evicted_keys, server.aof_last_write_ok) == (True, 0, True)
         assert 0 < server.ping_s < PATIENCE_S
+        # Its feed listens to all services by one command, which one rule of the ACL must allow.
+        answers = bus.listen(["odd_output", "other_output"])
+        assert await anext(answers) == ("", b"")
+        cli("-p", port, "--no-auth-warning", "--user", "other", "--pass", passwords["other"], "PUBLISH", "other_output", "{}")
+        assert await anext(answers) == ("other_output", b"{}")
+        await answers.aclose()
     finally:
         await bus.close()
 
