@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from evolve.clock import SYSTEM_CLOCK
 from evolve.errors import Cancelled, EvolveError, InvalidRequest, Unavailable
+from evolve.messaging import acl
 from evolve.messaging.asker import Asker, ProgressCallback
 from evolve.messaging.bus import Bus, Lane
 from evolve.messaging.connection import bus_for
@@ -190,8 +191,11 @@ class AsyncClient:
     def _connected(self) -> Asker:
         if self._asker is None:
             self._bus = bus_for(self.settings)
+            # By the name of its user on the server, whose ACL lets it read the replies to that name only (acl.py).
+            asker = self.settings.redis_username or acl.CLIENT
             self._asker = Asker(
                 self._bus,
+                name=f"{asker}-{new_request_id()}",
                 max_bytes=self.settings.max_message_bytes,
                 max_reply_bytes=self.settings.max_reply_bytes,
             )

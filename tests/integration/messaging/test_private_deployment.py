@@ -233,8 +233,12 @@ def test_all_services_run_and_ask_each_other_each_as_its_own_user(deployment: De
                 assert set(SERVICES) <= {each["service"] for each in json.load(answer)["services"]}
             with urllib.request.urlopen(f"{address}/api/v1/services/updater/dead-letters", timeout=30) as answer:
                 assert answer.status == 200
+            # What it asks of services comes back to a name that its user may read.
+            with urllib.request.urlopen(f"{address}/models", timeout=30) as answer:
+                assert answer.status == 200
     said = "".join(path.read_text() for path in (deployment.home / "logs").glob("*_service.log"))
     assert "refused this user" not in said
+    assert "acl_refused" not in said
 
 
 @pytest.mark.prove
