@@ -150,7 +150,14 @@ def mounts(declared: list[Any], place: Path) -> Iterator[str]:
 
 def options(name: str, one: dict[str, Any], place: Path) -> list[str]:
     """What compose.yaml says of one container, in podman's words."""
-    words = ["--restart", one.get("restart", "no"), "--hostname", name.replace("_", "-"), "--pids-limit", str(one.get("pids_limit", 512))]
+    words = [
+        "--restart",
+        one.get("restart", "no"),
+        "--hostname",
+        name.replace("_", "-"),
+        "--pids-limit",
+        str(one.get("pids_limit", 512)),
+    ]
     words += [word for made in mounts(one.get("volumes", []), place) for word in ("--volume", made)]
     words += [word for each in one.get("environment", {}).items() for word in ("--env", "=".join(map(str, each)))]
     for option, key in (("--cap-drop", "cap_drop"), ("--cap-add", "cap_add"), ("--tmpfs", "tmpfs")):
@@ -174,7 +181,14 @@ def start(name: str, one: dict[str, Any], place: Path, replica: str = "") -> str
     """Start a container; one that is to end is waited for. Its name."""
     called = container(name) + replica
     network = ["--network", "none"] if one.get("network_mode") == "none" else ["--pod", POD]
-    words = [*network, "--name", called, "--volume", f"{place / 'hosts'}:/etc/hosts:ro", *options(name + replica, one, place)]
+    words = [
+        *network,
+        "--name",
+        called,
+        "--volume",
+        f"{place / 'hosts'}:/etc/hosts:ro",
+        *options(name + replica, one, place),
+    ]
     podman("run", "--detach", *words, one["image"], *one.get("command", []))
     return called
 
@@ -233,14 +247,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run deploy/compose.yaml by podman, without a registry or a network.")
     parser.add_argument("what", choices=["bases", "up", "down"])
     parser.add_argument("place", type=Path, help="a directory for what is made: pins, keys")
-    parser.add_argument("--scale", action="append", default=[], metavar="SERVICE=N", help="replicas, as compose's --scale")
+    parser.add_argument(
+        "--scale", action="append", default=[], metavar="SERVICE=N", help="replicas, as compose's --scale"
+    )
     asked = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("containers.py: users and directories of volumes are set here; run it as root")
     if asked.what == "bases":
         make_bases(asked.place.resolve())
     elif asked.what == "up":
-        up(asked.place.resolve(), {name: int(number) for name, _, number in (one.partition("=") for one in asked.scale)})
+        up(
+            asked.place.resolve(),
+            {name: int(number) for name, _, number in (one.partition("=") for one in asked.scale)},
+        )
     else:
         down()
     return 0

@@ -193,7 +193,18 @@ async def test_with_the_acl_on_the_web_server_sees_all_that_its_figures_need(
         # Its feed listens to all services by one command, which one rule of the ACL must allow.
         answers = bus.listen(["odd_output", "other_output"])
         assert await anext(answers) == ("", b"")
-        cli("-p", port, "--no-auth-warning", "--user", "other", "--pass", passwords["other"], "PUBLISH", "other_output", "{}")
+        cli(
+            "-p",
+            port,
+            "--no-auth-warning",
+            "--user",
+            "other",
+            "--pass",
+            passwords["other"],
+            "PUBLISH",
+            "other_output",
+            "{}",
+        )
         assert await anext(answers) == ("other_output", b"{}")
         await answers.aclose()
     finally:
