@@ -579,3 +579,30 @@ def test_the_pin_of_torch_is_read_from_the_project(request_):
 def test_the_pin_is_found_without_a_checkout_too(tmp_path):
     """An installed Evolve has no pyproject.toml, but its metadata say the same."""
     assert installation.torch_requirement(tmp_path) == installation.torch_requirement()
+
+
+# ── For an image ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Hindered:
+    """A runner to whom nothing can be brought."""
+
+    python = Path("python")
+
+    def run(self, doing, command):
+        return False
+
+    def reason(self):
+        return "no npm"
+
+
+def test_pages_that_cannot_be_built_are_a_remark_or_where_it_is_strict_a_failure(request_, said):
+    installation._pages(request_, Hindered())
+    assert "Everything but the web pages works" in said[-1]
+
+    with pytest.raises(SetupFailed, match="no npm"):
+        installation._pages(request_._replace(strict=True), Hindered())
+
+
+def test_other_extras_are_another_set_up(request_):
+    assert installation.stamp_key(request_) != installation.stamp_key(request_._replace(extras="s3"))
