@@ -29,9 +29,8 @@ done
 echo "---"
 kubectl create secret generic evolve-scaler --namespace evolve --from-literal=username=scaler \
   --from-file="password=$made/passwords/scaler" --dry-run=client --output yaml
-# By a file: a literal would stand in the list of processes.
-umask 077
-url="postgresql+psycopg://evolve:$(cat "$made/passwords/postgres")@postgres/evolve?sslmode=verify-full&sslrootcert=/run/evolve/ca.crt"
-printf %s "$url" >"${TMPDIR:-/tmp}/evolve-url.$$"
-secret evolve-database "url=${TMPDIR:-/tmp}/evolve-url.$$"
-rm -f "${TMPDIR:-/tmp}/evolve-url.$$"
+# By a file: a literal would stand in the list of processes. mktemp's, whose name nobody can know beforehand, and only its owner reads it.
+address=$(mktemp)
+trap 'rm -f "$address"' EXIT
+printf %s "postgresql+psycopg://evolve:$(cat "$made/passwords/postgres")@postgres/evolve?sslmode=verify-full&sslrootcert=/run/evolve/ca.crt" >"$address"
+secret evolve-database "url=$address"
