@@ -18,6 +18,7 @@ from typing import Any
 from seed_blocks import ROOT
 
 from evolve.manager.manager import ServiceManager
+from evolve.messaging import embedded
 from evolve.settings import Settings
 from homes import processes_of
 
@@ -97,7 +98,7 @@ class System:
 
     def end(self) -> list[str]:
         """Stop everything; returns what was still there after what `evolve down` does, and what that had to kill."""
-        if self.settings.run_dir.exists():
+        if self.settings.run_dir.exists() or embedded.directory(self.home).exists():
             with ServiceManager(settings=self.settings) as manager:
                 manager.down()
         left = processes_of(self.home)
