@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -49,14 +50,20 @@ def packed(function: Callable[[Any], Any]) -> Parcel:
 
 def work_on(parcel: Parcel, index: int, item: Any) -> Answer:
     """On a worker: one item, with one thread of arithmetic, so that a sum is the same sum as anywhere else."""
-    from threadpoolctl import threadpool_limits
-
     function = _function(parcel)
-    with threadpool_limits(1):
+    with _threads(len(sys.modules)).limit(limits=1):
         try:
             return Answer(index, function(item))
         except Exception as error:  # noqa: BLE001 - carried to who asked and raised there with its type
             return Answer(index, None, portable(error))
+
+
+@lru_cache(maxsize=1)
+def _threads(_modules: int) -> Any:
+    """What limits the threads of the libraries of arithmetic that are loaded: found anew, which takes milliseconds, only after further imports."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @lru_cache(maxsize=KEPT)
