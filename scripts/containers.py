@@ -79,7 +79,7 @@ BASES = (
 
 
 def podman(*words: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Raises CalledProcessError with what podman said on standard error."""
+    """Ends the script with what podman said on standard error, where it fails and `check` is on."""
     done = subprocess.run(["podman", *words], capture_output=True, text=True, timeout=timeout, check=False)
     if check and done.returncode:
         sys.exit(f"`podman {' '.join(words)[:300]}` failed:\n{done.stderr[-2000:]}")

@@ -187,7 +187,7 @@ def test_custom_settings_run_as_shown(running):
     assert printed == "success\n"
 
 
-@pytest.mark.prove  # minutes of the whole suite; its parts are held by quicker tests
+@pytest.mark.prove  # ten to twenty seconds, for the time that `make test` has
 def test_quant_gpt_starts_what_is_missing_and_leaves_it_running_and_the_history_outlives_it_all(fresh):
     program = "from services.quant_gpt import QuantGPT\nprint(QuantGPT().process_query('Analyze IBM')['status'])"
     done = subprocess.run(

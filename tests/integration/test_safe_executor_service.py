@@ -182,7 +182,7 @@ def test_a_sandbox_whose_process_dies_is_started_again(replicas: Replicas) -> No
     until(answered, what="a run in the new sandbox")
 
 
-@pytest.mark.prove  # minutes of the whole suite; its parts are held by quicker tests
+@pytest.mark.prove  # ten to twenty seconds, for the time that `make test` has
 def test_two_replicas_share_the_work_and_the_statistics(replicas: Replicas) -> None:
     fronts = [replicas.start(), replicas.start()]
     threads = [threading.Thread(target=replicas.run, args=("def main(d): return 1",)) for _ in range(12)]

@@ -178,7 +178,7 @@ async def test_a_server_that_is_killed_and_restarted_in_the_middle_of_a_request_
         assert (await lines.value(Echo(text="next"), must_live=False))["text"] == "next"
 
 
-@pytest.mark.prove  # minutes of the whole suite; its parts are held by quicker tests
+@pytest.mark.prove  # ten to twenty seconds, for the time that `make test` has
 async def test_a_server_that_stays_down_is_a_typed_error_and_no_hang(fronts: Fronts) -> None:
     await fronts.start(EVOLVE_DRAIN_S="0")
     async with connected(fronts.settings) as lines:

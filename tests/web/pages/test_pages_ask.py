@@ -58,7 +58,7 @@ def test_a_follow_up_inherits_what_the_shared_answer_was_about(at: Desk, answere
         assert "TINY" in page.locator(".verdict").inner_text()
 
 
-@pytest.mark.prove  # minutes of the whole suite; its parts are held by quicker tests
+@pytest.mark.prove  # ten to twenty seconds, for the time that `make test` has
 def test_a_service_killed_while_a_job_streams_is_said_and_the_job_recovers(at: Desk) -> None:
     started = at.home / "logs" / "safe_executor_service.log"
     assert started.exists()
