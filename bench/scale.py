@@ -3,10 +3,10 @@
 The same pairs of symbol and family, scored as `evolve sweep` scores them: by one local worker, by two, and by two on a Dask and a Ray
 cluster that are started here, where these are installed. Made-up bars: what is measured is the work, not the market.
 
-A shared machine changes its speed within minutes, so nothing is measured once and alone: each engine has a process that lives through the run,
-the symbols come in slices, and every slice is done by each engine in turn, in another order each time. What counts is the ratio within a
-slice; of these the median. A cluster whose turn it is not is stopped. What is paid once (connecting, importing) is shown apart. Beside the
-wall clock stands the CPU time of all processes of an engine, which other work on the machine disturbs less.
+A shared machine changes its speed by half within a minute, so no engine is measured after another: all of them are at the same sweep at the
+same time, and take turns of five seconds, in which the processes of the others are stopped. An engine's wall clock is the sum of its turns; what
+the machine did meanwhile, it did to all. What is paid once (connecting, importing) is shown apart. Beside the wall clock stands the CPU time
+of all processes of an engine. The symbols come in a few sweeps, so that it is seen how far the ratios differ by themselves.
 
     python bench/scale.py                                   100 symbols × 5 families, ten minutes on two cores
     python bench/scale.py --symbols 10 --engines local      a minute
@@ -25,16 +25,16 @@ import argparse
 import hashlib
 import json
 import platform
-import statistics
+import select
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -54,16 +54,17 @@ from clusters import dask_processes, ray_processes
 
 DAY_MS = 86_400_000
 FAMILIES = "ridge,xgboost,lstm,tcn,transformer"
-ROUNDS = 5
-POLL_S = 0.25  # what a process did since is lost when it dies, and a worker of Ray may
+SWEEPS = 2
+TURN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """The symbols from `first` to before `last`, as one sweep."""
+    """The symbols from `first` to before `last`, as one sweep. alone: by the process that is asked, without workers."""
 
     first: int
     last: int
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +98,10 @@ def recipes_of(series: dict[str, Bars], families: Sequence[str]) -> list[Recipe]
 
 def drive(engine: str, workers: int, families: Sequence[str], bars: int) -> None:
     """One sweep for each line of the input: a slice in, a run out."""
-    for number, line in enumerate(sys.stdin):
-        if number == 1 and engine == "local":
-            # Workers of a cluster live from one sweep to the next; those that are forked anew begin with what this process has loaded.
-            _run("local", 1, {"S0": made_up(0, bars)}, families)
+    for line in sys.stdin:
         asked = Slice(**json.loads(line))
         series = {f"S{number}": made_up(number, bars) for number in range(asked.first, asked.last)}
-        print("run", json.dumps(asdict(_run(engine, workers, series, families))), flush=True)
+        print("run", json.dumps(asdict(_run(engine, 1 if asked.alone else workers, series, families))), flush=True)
 
 
 def _run(engine: str, workers: int, series: dict[str, Bars], families: Sequence[str]) -> Run:
@@ -121,37 +119,54 @@ def _run(engine: str, workers: int, series: dict[str, Bars], families: Sequence[
 
 @dataclass
 class Engine:
-    """cluster: its processes now; none of a local engine, whose workers the driver waits for."""
+    """cluster: its processes now; none of a local engine, whose workers are children of its driver."""
 
     name: str
-    driver: subprocess.Popen[str]
+    driver: subprocess.Popen[bytes]
     cluster: Callable[[], list[psutil.Process]]
     runs: list[Run] = field(default_factory=list)
+    _wall_s: float = 0.0
+    _before_s: float = 0.0
     _cpu_s: dict[int, float] = field(default_factory=dict)
 
-    def sweep(self, asked: Slice) -> Run:
-        with self._awake():
-            before = self._seen_s()
-            assert self.driver.stdin is not None
-            self.driver.stdin.write(json.dumps(asdict(asked)) + "\n")
-            self.driver.stdin.flush()
-            said: list[str] = []
-            reading = threading.Thread(target=lambda: said.extend(self._answer()))
-            reading.start()
-            while reading.is_alive():
-                reading.join(POLL_S)
-                self._seen_s()
-            if not said:
-                raise SystemExit(f"{self.name}: its process ended with {self.driver.wait()}")
-            run = Run(**json.loads(said[0]))
-            return Run(run.wall_s, run.cpu_s + self._seen_s() - before, run.scores)
+    def ask(self, asked: Slice) -> None:
+        self._wall_s, self._before_s = 0.0, self._seen_s()
+        assert self.driver.stdin is not None
+        self.driver.stdin.write(json.dumps(asdict(asked)).encode() + b"\n")
 
-    def _answer(self) -> Iterator[str]:
+    def turn(self) -> bool:
+        """A turn at what was asked: whether it was the last, whose run then is in `runs`."""
+        awake = self._processes()
+        _each(awake, psutil.Process.resume)
+        started = time.perf_counter()
+        answer = self._answer(started + TURN_S)
+        self._wall_s += time.perf_counter() - started
+        _each(awake, psutil.Process.suspend)
+        self.stop()  # who was started in the turn
+        seen_s = self._seen_s()
+        if answer is None:
+            return False
+        run = Run(**json.loads(answer))
+        self.runs.append(Run(self._wall_s, run.cpu_s + seen_s - self._before_s, run.scores))
+        return True
+
+    def stop(self) -> None:
+        _each(self._processes(), psutil.Process.suspend)
+
+    def _answer(self, until: float) -> str | None:
         assert self.driver.stdout is not None
-        for line in self.driver.stdout:
+        while select.select([self.driver.stdout], [], [], max(0.0, until - time.perf_counter()))[0]:
+            line = self.driver.stdout.readline().decode()
+            if not line:
+                raise SystemExit(f"{self.name}: its process ended with {self.driver.wait(20)}")
             if line.startswith("run "):
-                yield line.removeprefix("run ")
-                return
+                return line.removeprefix("run ")
+        return None
+
+    def _processes(self) -> list[psutil.Process]:
+        """The driver first: stopped, it starts no more."""
+        driver = psutil.Process(self.driver.pid)
+        return [driver, *driver.children(recursive=True), *self.cluster()]
 
     def _seen_s(self) -> float:
         """CPU time of the cluster's processes so far, with that of those that have ended: the most that was seen of each."""
@@ -160,20 +175,11 @@ class Engine:
                 self._cpu_s[process.pid] = max(self._cpu_s.get(process.pid, 0.0), sum(process.cpu_times()[:2]))
         return sum(self._cpu_s.values())
 
-    @contextmanager
-    def _awake(self) -> Iterator[None]:
-        self._each(psutil.Process.resume)
-        try:
-            yield
-        finally:
-            self._each(psutil.Process.suspend)
 
-    def _each(self, do: Callable[[psutil.Process], None]) -> None:
-        for process in self.cluster():
-            with suppress(psutil.NoSuchProcess):
-                do(process)
-        if self.driver.poll() is None:
-            do(psutil.Process(self.driver.pid))
+def _each(processes: Sequence[psutil.Process], do: Callable[[psutil.Process], None]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            do(process)
 
 
 @contextmanager
@@ -185,7 +191,7 @@ def engines(wanted: Sequence[str], families: str, bars: int) -> Iterator[list[En
         ) -> Engine:
             driver = subprocess.Popen(
                 [sys.executable, __file__, "--drive", address, "--workers", str(workers), "--families", families, "--bars", str(bars)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", **more},
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0", **more},
             )  # fmt: skip
             stack.callback(driver.wait, 20)
             stack.callback(driver.kill)
@@ -209,26 +215,38 @@ def engines(wanted: Sequence[str], families: str, bars: int) -> Iterator[list[En
 
 def compare(symbols: int, families: str, bars: int, wanted: Sequence[str]) -> None:
     with engines(wanted, families, bars) as all_of_them:
+        for engine in all_of_them:
+            engine.stop()
         print("  first sweep, with all that is paid once: connecting, starting and importing (2 symbols)")
+        for engine, run in zip(all_of_them, in_turns(all_of_them, Slice(symbols, symbols + 2)), strict=True):
+            told(engine.name, run)
+        # Workers of a cluster live from one sweep to the next; those that are forked anew begin with what their parent has loaded.
+        in_turns(all_of_them, Slice(symbols, symbols + 1, alone=True))
         for engine in all_of_them:
-            told(engine.name, engine.sweep(Slice(symbols, symbols + 2)))
-        edges = np.linspace(0, symbols, ROUNDS + 1).round().astype(int).tolist()
-        for number in range(ROUNDS):
-            turn = number % len(all_of_them)
-            for engine in all_of_them[turn:] + all_of_them[:turn]:
-                engine.runs.append(engine.sweep(Slice(edges[number], edges[number + 1])))
-            print(f"  slice {number + 1} of {ROUNDS}: " + ", ".join(f"{each.name} {each.runs[-1].wall_s:.1f} s" for each in all_of_them), flush=True)  # fmt: skip
-        print("  all slices")
-        for engine in all_of_them:
-            told(engine.name, Run(sum(run.wall_s for run in engine.runs), sum(run.cpu_s for run in engine.runs), ""))
+            engine.runs.clear()
+        edges = np.linspace(0, symbols, SWEEPS + 1).round().astype(int).tolist()
+        for number, (first, last) in enumerate(pairwise(edges), start=1):
+            in_turns(all_of_them, Slice(first, last))
+            print(f"  sweep {number} of {SWEEPS}: " + ", ".join(f"{each.name} {each.runs[-1].wall_s:.1f} s" for each in all_of_them), flush=True)  # fmt: skip
+        print("  all sweeps")
+        sums = [Run(sum(run.wall_s for run in each.runs), sum(run.cpu_s for run in each.runs), "") for each in all_of_them]  # fmt: skip
+        for engine, run in zip(all_of_them, sums, strict=True):
+            told(engine.name, run)
         one, two, *clusters = all_of_them
-        print(
-            f"  2 workers over one: {_ratio(one, two, _wall):.2f} times as fast, CPU {_percent(two, one, _cpu)}, results {_same(two, one)}"
-        )
+        print(f"  2 workers over one: {sums[0].wall_s / sums[1].wall_s:.2f} times as fast, CPU {_percent(two, one, _cpu)}, results {_same(two, one)}")  # fmt: skip
         for there in clusters:
-            print(
-                f"  {there.name} over local: wall {_percent(there, two, _wall)}, CPU {_percent(there, two, _cpu)}, results {_same(there, one)}"
-            )
+            print(f"  {there.name} over local: wall {_percent(there, two, _wall)}, CPU {_percent(there, two, _cpu)}, results {_same(there, one)}")  # fmt: skip
+
+
+def in_turns(all_of_them: Sequence[Engine], asked: Slice) -> list[Run]:
+    """One sweep by each, in turns."""
+    for engine in all_of_them:
+        engine.ask(asked)
+    waiting = list(all_of_them)
+    while waiting:
+        waiting = [engine for engine in waiting if not engine.turn()]
+        waiting = waiting[1:] + waiting[:1]
+    return [engine.runs[-1] for engine in all_of_them]
 
 
 def told(what: str, run: Run) -> None:
@@ -243,18 +261,11 @@ def _cpu(run: Run) -> float:
     return run.cpu_s
 
 
-def _ratios(over: Engine, under: Engine, of: Callable[[Run], float]) -> list[float]:
-    return [of(mine) / of(theirs) for mine, theirs in zip(over.runs, under.runs, strict=True)]
-
-
-def _ratio(over: Engine, under: Engine, of: Callable[[Run], float]) -> float:
-    return statistics.median(_ratios(over, under, of))
-
-
 def _percent(over: Engine, under: Engine, of: Callable[[Run], float]) -> str:
-    """The median, and the range it comes from."""
-    found = [100 * (ratio - 1) for ratio in _ratios(over, under, of)]
-    return f"{statistics.median(found):+.1f} % ({min(found):+.1f} to {max(found):+.1f})"
+    """What `over` takes more, of all sweeps, and the range of the single ones."""
+    single = [100 * (of(mine) / of(theirs) - 1) for mine, theirs in zip(over.runs, under.runs, strict=True)]
+    total = 100 * (sum(map(of, over.runs)) / sum(map(of, under.runs)) - 1)
+    return f"{total:+.1f} % ({min(single):+.1f} to {max(single):+.1f})"
 
 
 def _same(engine: Engine, other: Engine) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-UNPROFILED = {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"}  # as docs/operations.md has it
+AS_DOCUMENTED = {"DASK_CONFIG": str(Path(__file__).parents[1] / "deploy" / "dask.yaml")}  # in docs/operations.md
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # Ray's head takes 10 s here, and took 38 with its files not yet in memory.
 START_S = 150
@@ -67,7 +67,7 @@ def dask_processes(*, python_path: str = "") -> Iterator[DaskProcesses]:
     """python_path: where the workers find modules that are not installed, as a test's own functions are."""
     place = Path(tempfile.mkdtemp(dir="/tmp"))
     started: list[subprocess.Popen[bytes]] = []
-    environment = {**os.environ, **ONE_THREAD, **UNPROFILED, **({"PYTHONPATH": python_path} if python_path else {})}
+    environment = {**os.environ, **ONE_THREAD, **AS_DOCUMENTED, **({"PYTHONPATH": python_path} if python_path else {})}
 
     def start(sign: str, *command: str) -> str:
         log = place / f"{len(started)}.log"

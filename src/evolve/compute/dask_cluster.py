@@ -12,12 +12,12 @@ from importlib import import_module
 from typing import Any
 
 from evolve.compute.local import Item, Progress, Result
-from evolve.compute.parcel import Collected, packed, same_versions, versions, work_on
+from evolve.compute.parcel import Batch, Batches, Collected, Done, packed, same_versions, versions, work_on
 from evolve.errors import JobDied, MissingExtra, Unavailable
 
 CONNECT_S = 10.0
-# So many items per worker are on their way at once: enough that none waits for the scheduler, few enough that little is lost to a cancel.
-AHEAD_PER_WORKER = 4
+# So many batches per worker are on their way at once: enough that none waits for the scheduler, few enough that little is lost to a cancel.
+AHEAD_PER_WORKER = 3
 
 
 class DaskCluster:
@@ -38,22 +38,24 @@ class DaskCluster:
             collected: Collected[Item, Result] = Collected(items, progress, each)
             # Broadcast: each worker has it before the first item, over a tree of workers and not from here to each.
             parcel = client.scatter(packed(function), broadcast=True, hash=False)
-            waiting = iter(enumerate(items))
-            ahead = AHEAD_PER_WORKER * max(1, sum(client.nthreads().values()))
-            running: dict[Any, int] = {}
+            workers = max(1, sum(client.nthreads().values()))
+            batches = Batches(items, workers)
+            running: dict[Any, Batch[Item]] = {}
             arriving = distributed.as_completed(loop=client.loop)
             try:
                 while True:
-                    for index, item in waiting:
-                        future = client.submit(work_on, parcel, index, item, pure=False, retries=0)
-                        running[future] = index
+                    while len(running) < AHEAD_PER_WORKER * workers and (batch := batches.next()):
+                        future = client.submit(work_on, parcel, batch, pure=False, retries=0)
+                        running[future] = batch
                         arriving.add(future)
-                        if len(running) >= ahead:
-                            break
                     if not running:
                         return collected.in_order()
-                    done = next(arriving)
-                    collected.take(_answer(done, running.pop(done)))
+                    future = next(arriving)
+                    batch = running.pop(future)
+                    done = _done(future, batch, batches)
+                    if done is not None:
+                        batches.took(done)
+                        collected.take(done)
             finally:
                 client.cancel(list(running))
 
@@ -81,16 +83,20 @@ class DaskCluster:
             yield client
 
 
-def _answer(done: Any, item: int) -> Any:
+def _done(future: Any, batch: Batch[Item], batches: Batches[Item]) -> Done | None:
+    """What came of a batch; None when it ended its workers and its items are given again one by one."""
     distributed: Any = import_module("distributed")
     try:
-        return done.result()
+        done: Done = future.result()
     except distributed.scheduler.KilledWorker as error:
+        if batches.one_by_one(batch):
+            return None
         raise JobDied(
             f"an item ended the worker that did it, {error.allowed_failures + 1} times; if memory ran out, give workers more (`dask worker --memory-limit`)",
-            item=item,
+            item=batch[0][0],
         ) from None
     except distributed.client.FutureCancelledError as error:
         raise Unavailable(
             f"the Dask cluster gave up an item: {error}; see whether its scheduler was restarted"
         ) from None
+    return done

@@ -15,13 +15,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from evolve.compute.local import Item, Progress, Result
-from evolve.compute.parcel import Collected, packed, same_versions, versions, work_on
+from evolve.compute.parcel import Batch, Batches, Collected, Done, packed, same_versions, versions, work_on
 from evolve.errors import JobDied, MissingExtra, Unavailable
 from evolve.logs import logger
 
 AUTO = "ray://auto"
 RETRIES = 3  # as Dask's: of an item whose worker died
-AHEAD_PER_CPU = 4
+AHEAD_PER_CPU = 3
 # For the first worker of a connection: it takes 3 s here, and takes 20 on a machine that is busy.
 FIRST_WORKER_S = 60.0
 
@@ -41,24 +41,24 @@ class RayCluster:
         ray = _CONNECTION.to(self.address)
         collected: Collected[Item, Result] = Collected(items, progress, each)
         remote = ray.remote(num_cpus=1, max_retries=RETRIES)(work_on)
-        waiting = iter(enumerate(items))
-        running: dict[Any, int] = {}
+        running: dict[Any, Batch[Item]] = {}
         try:
             with self._there():
                 # Put once: each node fetches it once and its workers share the memory.
                 parcel = ray.put(packed(function))
-                ahead = AHEAD_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1)))
+                workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
+            batches = Batches(items, workers)
             while True:
                 with self._there():
-                    for index, each_item in waiting:
-                        running[remote.remote(parcel, index, each_item)] = index
-                        if len(running) >= ahead:
-                            break
+                    while len(running) < AHEAD_PER_CPU * workers and (batch := batches.next()):
+                        running[remote.remote(parcel, batch)] = batch
                     if not running:
                         return collected.in_order()
-                    (done,), _ = ray.wait(list(running), num_returns=1)
-                    answer = _answer(ray, done, running.pop(done))
-                collected.take(answer)
+                    (reference,), _ = ray.wait(list(running), num_returns=1)
+                    done = _done(ray, reference, running.pop(reference), batches)
+                if done is not None:
+                    batches.took(done)
+                    collected.take(done)
         finally:
             if running and ray.is_initialized():
                 for each_running in running:
@@ -151,11 +151,15 @@ def _compared(ray: Any, address: str) -> None:
     same_versions(address, [ray.get(there, timeout=FIRST_WORKER_S)])
 
 
-def _answer(ray: Any, done: Any, item: int) -> Any:
+def _done(ray: Any, reference: Any, batch: Batch[Item], batches: Batches[Item]) -> Done | None:
+    """What came of a batch; None when it ended its workers and its items are given again one by one."""
     try:
-        return ray.get(done)
+        done: Done = ray.get(reference)
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError) as error:
-        raise JobDied(f"an item ended its worker {RETRIES + 1} times: {_first_line(error)}", item=item) from None
+        if batches.one_by_one(batch):
+            return None
+        raise JobDied(f"an item ended its worker {RETRIES + 1} times: {_first_line(error)}", item=batch[0][0]) from None
+    return done
 
 
 def _first_line(error: Exception) -> str:

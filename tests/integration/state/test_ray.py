@@ -46,6 +46,11 @@ def deadly(n):
     return n
 try: on(deadly, range(4))
 except JobDied as error: print("deadly", error.details, "4 times" in error.message)
+def buried(n):
+    if n == 17: os.kill(os.getpid(), signal.SIGKILL)
+    return n
+try: on(buried, range(40))
+except JobDied as error: print("buried", error.details)
 def fails(n):
     if n == 2: raise DataUnavailable("no bars", symbol="X")
     return n
@@ -58,7 +63,7 @@ def notes(n):
 try: on(notes, range(200), progress=listen)
 except Cancelled: print("cancelled", len(list(place.glob("n*"))) < 100)
 """
-EXPECTED = ["equal True", "sent True True", "kept True", "killed True True", "deadly {'item': 2} True", "error {'symbol': 'X'}", "cancelled True"]  # fmt: skip
+EXPECTED = ["equal True", "sent True True", "kept True", "killed True True", "deadly {'item': 2} True", "buried {'item': 17}", "error {'symbol': 'X'}", "cancelled True"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
