@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,32 +87,51 @@ def dask_processes(*, python_path: str = "") -> Iterator[DaskProcesses]:
 
 
 @contextmanager
-def ray_processes(*, client_port: int = 0) -> Iterator[RayProcesses]:
-    """client_port: 0 for one that is free."""
+def ray_processes(*, client_port: int = 0, cpus: int = 2) -> Iterator[RayProcesses]:
+    """client_port: 0 for one that is free. cpus: of its head."""
     place = Path(tempfile.mkdtemp(dir="/tmp"))  # a path below pytest's own is too long for Ray's sockets
     client = client_port or _free_port()
     environment = {**os.environ, **ONE_THREAD, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONUNBUFFERED": "1"}
     log = place / "head.log"
     head = _started(
-        log, environment, "ray.scripts.scripts", "start", "--head", "--num-cpus=2", f"--port={_free_port()}",
+        log, environment, "ray.scripts.scripts", "start", "--head", f"--num-cpus={cpus}", f"--port={_free_port()}",
         f"--ray-client-server-port={client}", "--include-dashboard=false", f"--temp-dir={place}", "--object-store-memory=200000000", "--block",
     )  # fmt: skip
     try:
         address = _said(head, log, "--address=", more=place / "session_latest" / "logs").split("'")[1]
         yield RayProcesses("ray://auto", f"ray://127.0.0.1:{client}", address, head)
     finally:
-        # All at once: told to end, a head first waits for its own servers, which were told too.
-        processes = (
-            [psutil.Process(head.pid), *psutil.Process(head.pid).children(recursive=True)]
-            if head.poll() is None
-            else []
-        )
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(processes, timeout=20)
-        head.wait(20)
+        _end_all(head)
         shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def ray_node(cluster: RayProcesses) -> Iterator[Callable[[], None]]:
+    """Another node, with two processors. Yields what kills it."""
+    place = Path(tempfile.mkdtemp(dir="/tmp"))
+    log = place / "node.log"
+    node = _started(
+        log, {**os.environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"},
+        "ray.scripts.scripts", "start", f"--address={cluster.address}", "--num-cpus=2", "--object-store-memory=200000000", "--block",
+    )  # fmt: skip
+    try:
+        _said(node, log, "Ray runtime started")
+        yield lambda: _end_all(node)
+    finally:
+        _end_all(node)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _end_all(first: subprocess.Popen[bytes]) -> None:
+    """At once with all that it started: told to end, a head of Ray first waits for its own servers, which were told too."""
+    processes = (
+        [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)] if first.poll() is None else []
+    )
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=20)
+    first.wait(20)
 
 
 def _started(log: Path, environment: dict[str, str], *command: str) -> subprocess.Popen[bytes]:

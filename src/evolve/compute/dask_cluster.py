@@ -97,6 +97,6 @@ def _done(future: Any, batch: Batch[Item], batches: Batches[Item]) -> Done | Non
         ) from None
     except distributed.client.FutureCancelledError as error:
         raise Unavailable(
-            f"the Dask cluster gave up an item: {error}; see whether its scheduler was restarted"
+            f"the Dask cluster gave up an item: its scheduler was restarted, or its last worker is gone, and with it what it worked with ({error}); ask again when it has workers (`dask worker --nthreads 1`)"
         ) from None
     return done

@@ -22,6 +22,7 @@ from evolve.logs import logger
 AUTO = "ray://auto"
 RETRIES = 3  # as Dask's: of an item whose worker died
 AHEAD_PER_CPU = 3
+LOOK_S = 15.0  # without news it is looked whether there are processors
 # For the first worker of a connection: it takes 3 s here, and takes 20 on a machine that is busy.
 FIRST_WORKER_S = 60.0
 
@@ -54,7 +55,7 @@ class RayCluster:
                         running[remote.remote(parcel, batch)] = batch
                     if not running:
                         return collected.in_order()
-                    (reference,), _ = ray.wait(list(running), num_returns=1)
+                    reference = self._next(ray, list(running))
                     done = _done(ray, reference, running.pop(reference), batches)
                 if done is not None:
                     batches.took(done)
@@ -63,6 +64,20 @@ class RayCluster:
             if running and ray.is_initialized():
                 for each_running in running:
                     ray.cancel(each_running, force=True)
+
+    def _next(self, ray: Any, running: list[Any]) -> Any:
+        """The next that is done, however long an item takes; Unavailable when no processor is left to do one."""
+        deserted = False
+        while True:
+            ready, _ = ray.wait(running, num_returns=1, timeout=LOOK_S)
+            if ready:
+                return ready[0]
+            # Twice in a row: one that was restarted is back by then.
+            before, deserted = deserted, not ray.cluster_resources().get("CPU")
+            if before and deserted:
+                raise Unavailable(
+                    f"the Ray cluster at {self.address} lost its last processor; start a node (`ray start --address=…`) and ask again"
+                )
 
     @contextmanager
     def _there(self) -> Iterator[None]:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from clusters import ONE_THREAD, ray_processes
+from clusters import ONE_THREAD, ray_node, ray_processes
 
 pytestmark = pytest.mark.prove
 
@@ -29,6 +29,23 @@ def asked(function, **k):
 asked(abs)
 for line in sys.stdin:
     asked(*{"quick": (abs,), "slow": (slow,)}[line.strip()], progress=telling)
+"""
+
+
+ASKED_ONCE = """
+import sys, time
+import evolve.compute.ray_cluster
+from evolve.compute.work import map_work
+from evolve.errors import Unavailable
+evolve.compute.ray_cluster.LOOK_S = 1.0
+def slow(n):
+    import time
+    time.sleep(0.5)
+    return n
+def telling(done, _):
+    if done == 1: print("begun", flush=True)
+try: map_work(slow, range(1000), workers=2, engine=sys.argv[1], progress=telling)
+except Unavailable as error: print("unavailable", "lost its last processor; start a node" in error.message, flush=True)
 """
 
 
@@ -71,3 +88,23 @@ def test_a_cluster_that_goes_away_is_said_and_one_that_comes_back_is_used() -> N
     finally:
         program.kill()
         program.communicate(timeout=20)
+
+
+@pytest.mark.timeout(600)
+def test_a_cluster_whose_last_node_died_is_said_and_not_waited_for() -> None:
+    """The head has no processors; the only node that has, is killed in the middle of the work."""
+    pytest.importorskip("ray", reason="needs the package ray; `make prove` installs it")
+    with ray_processes(cpus=0) as cluster, ray_node(cluster) as node:
+        program = subprocess.Popen(
+            [sys.executable, "-c", ASKED_ONCE, cluster.engine],
+            env={**os.environ, **ONE_THREAD, "RAY_ADDRESS": cluster.address}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        try:
+            assert program.stdout is not None
+            told = (line.strip() for line in program.stdout if line.startswith(("begun", "unavailable")))
+            assert next(told) == "begun"
+            node()
+            assert next(told) == "unavailable True"
+        finally:
+            program.kill()
+            program.communicate(timeout=20)

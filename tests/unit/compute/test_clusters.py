@@ -111,6 +111,16 @@ def test_the_items_of_a_worker_that_is_killed_are_done_by_another(cluster, tmp_p
     assert any(worker.wait(10) == -signal.SIGKILL for worker in cluster.workers if worker.poll() is not None)
 
 
+def test_a_cluster_whose_last_worker_died_is_said_and_not_waited_for():
+    def work(_: int) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with dask_processes(python_path=os.pathsep.join(sys.path)) as mortal:
+        with pytest.raises(Unavailable, match=r"or its last worker is gone.*; ask again when it has workers"):
+            map_work(work, range(12), workers=2, engine=mortal.engine)
+        assert mortal.working() == []
+
+
 def test_an_address_nobody_answers_at_and_one_that_cannot_be_are_sentences(monkeypatch):
     monkeypatch.setattr("evolve.compute.dask_cluster.CONNECT_S", 0.3)
     with pytest.raises(Unavailable, match=r"no Dask scheduler answers at tcp://127.0.0.1:9"):
